@@ -1,0 +1,1 @@
+//! Holds requests for revisions that have no capacity yet, and wakes them.

@@ -1,0 +1,1 @@
+//! Metric windows, the scaling decision, and the reconcilers of PodAutoscaler, Metric and ServerlessService.

@@ -1,0 +1,3 @@
+//! Measurements against a baseline run side by side.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The Kubernetes API over one generic registry: storage, verbs, watches, discovery, admission.

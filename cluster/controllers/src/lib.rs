@@ -1,0 +1,1 @@
+//! Workload controllers: Deployment, ReplicaSet, EndpointSlice, namespaces, garbage collection, scheduling.

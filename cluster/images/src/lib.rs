@@ -1,0 +1,1 @@
+//! Image store, pulls, layer builds and the embedded OCI registry.

@@ -1,0 +1,1 @@
+//! The table of built-in kinds: names, schemas, defaults, validation, protobuf, printer columns, OpenAPI.

@@ -1,0 +1,1 @@
+//! Pure algorithms of the Kubernetes API: schemas, patches, server-side apply, selectors.

@@ -1,0 +1,1 @@
+//! Pod network, cluster IPs and DNS.

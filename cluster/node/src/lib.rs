@@ -1,0 +1,1 @@
+//! The node agent: pods as OCI containers, probes, volumes, logs; and the container shim.

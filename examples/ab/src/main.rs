@@ -1,0 +1,3 @@
+//! An A/B page that shows which revision answered.
+
+fn main() {}

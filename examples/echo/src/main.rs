@@ -1,0 +1,3 @@
+//! A WebSocket echo.
+
+fn main() {}

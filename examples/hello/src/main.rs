@@ -1,0 +1,3 @@
+//! The sample service: answers Hello.
+
+fn main() {}

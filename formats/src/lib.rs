@@ -1,0 +1,1 @@
+//! Text formats of the field that several rooms read: quantities, Go durations, image references, JSONPath.

@@ -1,0 +1,1 @@
+//! The built-in ingress: host and path routing, traffic split, tags; reads networking.internal Ingress.

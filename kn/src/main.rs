@@ -1,0 +1,3 @@
+//! The command line: a client only.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! What every HTTP data-plane process shares: forwarding, protocols, timeouts, breaker, probes, draining.

@@ -1,0 +1,1 @@
+//! The sidecar of every pod: concurrency limit, probes, metrics, drain.

@@ -1,0 +1,3 @@
+//! The sidecar of every pod: concurrency limit, probes, metrics, drain.
+
+fn main() {}

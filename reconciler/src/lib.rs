@@ -1,0 +1,1 @@
+//! What every controller shares: conditions, server-side apply of children, ConfigMap stores, events, leases, health.

@@ -1,0 +1,1 @@
+//! Reconcilers and admission of Service, Configuration, Revision and Route.

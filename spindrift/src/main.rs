@@ -1,0 +1,3 @@
+//! The server binary, where the rooms are put together.
+
+fn main() {}
