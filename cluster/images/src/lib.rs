@@ -1,1 +1,16 @@
 //! Image store, pulls, layer builds and the embedded OCI registry.
+//!
+//! One content-addressed store serves both: what is pushed to the embedded registry can be run at once, and what was
+//! pulled is unpacked once per layer for any number of containers.
+
+mod build;
+mod digest;
+mod error;
+mod image;
+mod store;
+
+pub use build::{FileSource, LayerBuild, LayerFile};
+pub use digest::{Digest, DigestError};
+pub use error::ImageError;
+pub use image::{Collected, Credentials, Image, ImageSummary, Progress, PullPolicy, RunConfig};
+pub use store::{ImageStore, StoreConfig};
