@@ -4,7 +4,10 @@
 //! custom resources go through the same code. Objects are plain JSON throughout; a typed round trip would drop fields
 //! newer than our types.
 
+mod defaulting;
+mod json;
 mod kind;
+mod schema;
 mod table;
 
 pub use kind::{ApiGroup, Kind, Scope, Subresource, builtin, by_kind, by_resource, groups};
