@@ -2,13 +2,8 @@
 
 mod cidr;
 mod error;
-mod ipam;
-mod netlink;
-mod netns;
 mod network;
-mod range;
-mod resolv;
 
 pub use cidr::{Cidr, CidrError};
 pub use error::NetworkError;
-pub use network::{Config, Network, preflight};
+pub use network::{Config, Network};

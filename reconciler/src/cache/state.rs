@@ -1,0 +1,354 @@
+//! The contents of one cache: objects, indexes, and the rules by which watch events and own writes are merged.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use kube::Resource;
+
+use super::Change;
+use crate::key::Key;
+use crate::object::{Object, controller_of};
+
+type Values<K> = Box<dyn Fn(&K) -> Vec<String> + Send + Sync>;
+
+pub(super) struct State<K> {
+    objects: HashMap<Key, Arc<K>>,
+    owners: HashMap<String, BTreeSet<Key>>,
+    indexes: HashMap<&'static str, Index<K>>,
+    /// The newest version that the watch delivered. Own writes up to it have been superseded if they are missing.
+    newest: u64,
+    /// Own writes that the watch has not shown yet; a list that began before them says nothing about them.
+    unconfirmed: HashSet<Key>,
+}
+
+struct Index<K> {
+    values: Values<K>,
+    keys: HashMap<String, BTreeSet<Key>>,
+}
+
+impl<K> Default for State<K> {
+    fn default() -> Self {
+        Self {
+            objects: HashMap::new(),
+            owners: HashMap::new(),
+            indexes: HashMap::new(),
+            newest: 0,
+            unconfirmed: HashSet::new(),
+        }
+    }
+}
+
+/// Drops what no controller reads: managed fields are a quarter of an object. Those that an Apply wrote stay, they
+/// tell `apply` whether a field has to be taken back.
+pub(super) fn slim<K: Resource>(object: &mut K) {
+    let Some(entries) = object.meta_mut().managed_fields.as_mut() else {
+        return;
+    };
+    entries.retain(|entry| entry.operation.as_deref() == Some("Apply") && entry.subresource.is_none());
+    entries.shrink_to_fit();
+}
+
+/// The version as a number; versions of one kind are comparable since Kubernetes 1.35. Zero if it is not a number.
+fn version<K: Resource>(object: &K) -> u64 {
+    object
+        .meta()
+        .resource_version
+        .as_deref()
+        .and_then(|version| version.parse().ok())
+        .unwrap_or(0)
+}
+
+impl<K: Object> State<K> {
+    pub(super) fn get(&self, key: &Key) -> Option<Arc<K>> {
+        self.objects.get(key).cloned()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    pub(super) fn keys(&self) -> Vec<Key> {
+        let mut keys: Vec<Key> = self.objects.keys().cloned().collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    pub(super) fn list(&self) -> Vec<Arc<K>> {
+        self.keys().iter().filter_map(|key| self.get(key)).collect()
+    }
+
+    pub(super) fn controlled_by(&self, owner_uid: &str) -> Vec<Arc<K>> {
+        self.objects_of(self.owners.get(owner_uid))
+    }
+
+    pub(super) fn indexed(&self, index: &str, value: &str) -> Vec<Arc<K>> {
+        self.objects_of(self.indexes.get(index).and_then(|index| index.keys.get(value)))
+    }
+
+    pub(super) fn add_index(&mut self, name: &'static str, values: Values<K>) {
+        if self.indexes.contains_key(name) {
+            return;
+        }
+        let mut keys: HashMap<String, BTreeSet<Key>> = HashMap::new();
+        for (key, object) in &self.objects {
+            for value in values(object) {
+                keys.entry(value).or_default().insert(key.clone());
+            }
+        }
+        self.indexes.insert(name, Index { values, keys });
+    }
+
+    /// Takes in an own write, unless the watch knows better.
+    pub(super) fn record(&mut self, object: K) -> Option<Change<K>> {
+        let (key, written) = (Key::of(&object), version(&object));
+        let known = self
+            .objects
+            .get(&key)
+            .map_or(0, |object| version(object.as_ref()));
+        // Missing although the watch is past it: it was deleted since. Zero: versions that cannot be compared.
+        if written == 0 || written <= known || (known == 0 && written <= self.newest) {
+            return None;
+        }
+        self.unconfirmed.insert(key.clone());
+        self.insert(key, object)
+    }
+
+    /// Takes in an object that the watch shows.
+    pub(super) fn observe(&mut self, object: K) -> Option<Change<K>> {
+        let (key, seen) = (Key::of(&object), version(&object));
+        self.newest = self.newest.max(seen);
+        let known = self
+            .objects
+            .get(&key)
+            .map_or(0, |object| version(object.as_ref()));
+        if seen >= known {
+            self.unconfirmed.remove(&key);
+        }
+        if seen != 0 && seen <= known {
+            return None;
+        }
+        self.insert(key, object)
+    }
+
+    /// Takes in a deletion that the watch shows.
+    pub(super) fn remove(&mut self, object: &K) -> Option<Change<K>> {
+        let (key, seen) = (Key::of(object), version(object));
+        self.newest = self.newest.max(seen);
+        let known = self.objects.get(&key)?;
+        // An own write recreated it under the same name: the deletion is of its predecessor.
+        if known.meta().uid != object.meta().uid && version(known.as_ref()) > seen {
+            return None;
+        }
+        self.take(&key)
+    }
+
+    /// Marks the start of a complete list: what was written before it is in it, or gone.
+    pub(super) fn begin_list(&mut self) {
+        self.unconfirmed.clear();
+    }
+
+    /// Replaces everything by a complete list, keeping writes made since it began.
+    pub(super) fn finish_list(&mut self, objects: Vec<K>) -> Vec<Change<K>> {
+        let listed: HashSet<Key> = objects.iter().map(Key::of).collect();
+        let gone: Vec<Key> = self
+            .objects
+            .keys()
+            .filter(|key| !listed.contains(key) && !self.unconfirmed.contains(key))
+            .cloned()
+            .collect();
+        let mut changes: Vec<_> = gone.iter().filter_map(|key| self.take(key)).collect();
+        changes.extend(objects.into_iter().filter_map(|object| self.observe(object)));
+        changes
+    }
+
+    fn objects_of(&self, keys: Option<&BTreeSet<Key>>) -> Vec<Arc<K>> {
+        keys.into_iter()
+            .flatten()
+            .filter_map(|key| self.get(key))
+            .collect()
+    }
+
+    fn insert(&mut self, key: Key, object: K) -> Option<Change<K>> {
+        let new = Arc::new(object);
+        let old = self.objects.insert(key.clone(), new.clone());
+        if let Some(old) = &old {
+            self.unfile(&key, old);
+        }
+        self.file(&key, &new);
+        Some(Change { old, new: Some(new) })
+    }
+
+    fn take(&mut self, key: &Key) -> Option<Change<K>> {
+        let old = self.objects.remove(key)?;
+        self.unconfirmed.remove(key);
+        self.unfile(key, &old);
+        Some(Change {
+            old: Some(old),
+            new: None,
+        })
+    }
+
+    fn file(&mut self, key: &Key, object: &K) {
+        if let Some(owner) = controller_of(object.meta()) {
+            self.owners
+                .entry(owner.uid.clone())
+                .or_default()
+                .insert(key.clone());
+        }
+        for index in self.indexes.values_mut() {
+            for value in (index.values)(object) {
+                index.keys.entry(value).or_default().insert(key.clone());
+            }
+        }
+    }
+
+    fn unfile(&mut self, key: &Key, object: &K) {
+        if let Some(owner) = controller_of(object.meta()) {
+            remove_from(&mut self.owners, &owner.uid, key);
+        }
+        for index in self.indexes.values_mut() {
+            for value in (index.values)(object) {
+                remove_from(&mut index.keys, &value, key);
+            }
+        }
+    }
+}
+
+fn remove_from(keys: &mut HashMap<String, BTreeSet<Key>>, value: &str, key: &Key) {
+    if let Some(found) = keys.get_mut(value) {
+        found.remove(key);
+        if found.is_empty() {
+            keys.remove(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, OwnerReference};
+
+    use super::*;
+
+    fn object(name: &str, version: u64) -> ConfigMap {
+        ConfigMap {
+            metadata: ObjectMeta {
+                namespace: Some("ns".into()),
+                name: Some(name.into()),
+                uid: Some(format!("uid-{name}")),
+                resource_version: Some(version.to_string()),
+                ..ObjectMeta::default()
+            },
+            ..ConfigMap::default()
+        }
+    }
+
+    fn owned(name: &str, version: u64, owner: &str) -> ConfigMap {
+        let mut object = object(name, version);
+        object.metadata.owner_references = Some(vec![OwnerReference {
+            uid: owner.into(),
+            controller: Some(true),
+            ..OwnerReference::default()
+        }]);
+        object
+    }
+
+    fn known(state: &State<ConfigMap>, name: &str) -> Option<u64> {
+        state
+            .get(&Key::new("ns", name))
+            .map(|object| version(object.as_ref()))
+    }
+
+    #[test]
+    fn own_write_is_seen_before_the_watch_shows_it() {
+        let mut state = State::default();
+        state.observe(object("a", 5));
+        assert!(state.record(object("b", 7)).is_some());
+        assert_eq!(known(&state, "b"), Some(7));
+        assert!(
+            state.observe(object("b", 7)).is_none(),
+            "the watch confirming it is no change"
+        );
+    }
+
+    #[test]
+    fn late_record_does_not_bring_back_a_deleted_object() {
+        let mut state = State::default();
+        state.observe(object("a", 5));
+        state.remove(&object("a", 6));
+        assert!(state.record(object("a", 5)).is_none());
+        assert_eq!(known(&state, "a"), None);
+    }
+
+    #[test]
+    fn stale_events_and_writes_do_not_turn_back_time() {
+        let mut state = State::default();
+        state.record(object("a", 9));
+        assert!(state.observe(object("a", 8)).is_none());
+        assert!(state.record(object("a", 7)).is_none());
+        assert_eq!(known(&state, "a"), Some(9));
+    }
+
+    #[test]
+    fn list_removes_what_is_gone_but_keeps_writes_made_meanwhile() {
+        let mut state = State::default();
+        state.observe(object("old", 1));
+        state.record(object("before", 2));
+        state.begin_list();
+        state.record(object("meanwhile", 4));
+        let changes = state.finish_list(vec![object("new", 3)]);
+        assert_eq!(changes.len(), 3);
+        assert_eq!(
+            state.keys(),
+            vec![Key::new("ns", "meanwhile"), Key::new("ns", "new")]
+        );
+    }
+
+    #[test]
+    fn owners_and_indexes_follow_changes() {
+        let mut state = State::default();
+        state.observe(owned("a", 1, "one"));
+        state.add_index(
+            "name",
+            Box::new(|object: &ConfigMap| object.metadata.name.iter().cloned().collect()),
+        );
+        assert_eq!(state.indexed("name", "a").len(), 1);
+        state.observe(owned("a", 2, "two"));
+        assert!(state.controlled_by("one").is_empty());
+        assert_eq!(state.controlled_by("two").len(), 1);
+        state.remove(&owned("a", 3, "two"));
+        assert!(state.controlled_by("two").is_empty());
+        assert!(state.indexed("name", "a").is_empty());
+        assert!(state.owners.is_empty(), "empty entries do not pile up");
+    }
+
+    #[test]
+    fn deletion_of_a_predecessor_does_not_remove_its_successor() {
+        let mut state = State::default();
+        let mut successor = object("a", 9);
+        successor.metadata.uid = Some("other".into());
+        state.observe(object("a", 5));
+        state.record(successor);
+        assert!(state.remove(&object("a", 8)).is_none());
+        assert_eq!(known(&state, "a"), Some(9));
+    }
+
+    #[test]
+    fn slim_keeps_only_what_apply_wrote() {
+        let entry = |operation: &str| ManagedFieldsEntry {
+            operation: Some(operation.into()),
+            ..ManagedFieldsEntry::default()
+        };
+        let mut object = object("a", 1);
+        object.metadata.managed_fields = Some(vec![entry("Update"), entry("Apply")]);
+        slim(&mut object);
+        let kept: Vec<_> = object
+            .metadata
+            .managed_fields
+            .unwrap()
+            .into_iter()
+            .map(|e| e.operation)
+            .collect();
+        assert_eq!(kept, vec![Some("Apply".to_owned())]);
+    }
+}

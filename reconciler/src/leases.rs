@@ -1,0 +1,219 @@
+//! Leader election on a Lease: only the holder writes, the others keep their caches warm.
+//!
+//! The lock is a plain update with `resourceVersion`. Expiry is measured on the own clock from the moment a change
+//! of the lease was *seen*, so clocks of replicas need not agree.
+
+mod decide;
+
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, ObjectMeta, PostParams};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::{debug, info};
+
+use crate::error::is_conflict;
+use decide::{Action, Held, decide};
+
+/// Timing of an election. With the defaults a dead leader is replaced within about five seconds.
+#[derive(Clone, Debug)]
+pub struct Timing {
+    /// How long others wait for a renewal before they take over; whole seconds on the wire.
+    pub lease: Duration,
+    /// A leader that could not renew for so long steps down; shorter than `lease`.
+    pub renew_deadline: Duration,
+    /// Pause between attempts.
+    pub retry: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(4),
+            renew_deadline: Duration::from_secs(3),
+            retry: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Whether this process leads. All clones see the same.
+#[derive(Clone, Debug)]
+pub struct Leadership {
+    /// `None`: there is only one process, it always leads.
+    elected: Option<watch::Receiver<bool>>,
+}
+
+impl Leadership {
+    /// For a process without rivals.
+    pub fn always() -> Self {
+        Self { elected: None }
+    }
+
+    pub fn is_leader(&self) -> bool {
+        self.elected.as_ref().is_none_or(|elected| *elected.borrow())
+    }
+
+    /// Returns when this process leads.
+    pub async fn gained(&mut self) {
+        self.becomes(true).await;
+    }
+
+    /// Returns when this process no longer leads.
+    pub async fn lost(&mut self) {
+        self.becomes(false).await;
+    }
+
+    async fn becomes(&mut self, leading: bool) {
+        match &mut self.elected {
+            None if leading => {}
+            None => std::future::pending().await,
+            Some(elected) => {
+                if elected.wait_for(|elected| *elected == leading).await.is_err() && leading {
+                    // The election has ended with this process not leading, and it will not come back.
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    }
+}
+
+/// One candidate for one lease.
+pub struct Election {
+    leases: Api<Lease>,
+    name: String,
+    identity: String,
+    timing: Timing,
+    leading: watch::Sender<bool>,
+}
+
+impl Election {
+    /// `name` is `<component>.<reconciler>.<NN>-of-<MM>`; `identity` starts with `<pod name>_`.
+    pub fn new(client: kube::Client, namespace: &str, name: &str, identity: &str, timing: Timing) -> Self {
+        Self {
+            leases: Api::namespaced(client, namespace),
+            name: name.to_lowercase(),
+            identity: identity.to_owned(),
+            timing,
+            leading: watch::Sender::new(false),
+        }
+    }
+
+    pub fn leadership(&self) -> Leadership {
+        Leadership {
+            elected: Some(self.leading.subscribe()),
+        }
+    }
+
+    /// Takes part until `stop` ends, then gives the lease back so that a successor need not wait.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        tokio::pin!(stop);
+        let mut seen: Option<Held> = None;
+        let mut renewed = Instant::now();
+        loop {
+            match tokio::time::timeout(self.timing.renew_deadline, self.attempt(&mut seen)).await {
+                Ok(Ok(true)) => {
+                    renewed = Instant::now();
+                    self.set(true);
+                }
+                Ok(Ok(false)) => self.set(false),
+                Ok(Err(error)) => debug!(%error, lease = %self.name, "Lease could not be renewed"),
+                Err(_) => debug!(lease = %self.name, "Lease request took too long"),
+            }
+            if renewed.elapsed() >= self.timing.renew_deadline {
+                self.set(false);
+            }
+            tokio::select! {
+                () = &mut stop => break,
+                () = tokio::time::sleep(self.timing.retry) => {}
+            }
+        }
+        self.set(false);
+        self.release().await;
+    }
+
+    /// Renews or takes the lease; returns whether it is held now.
+    async fn attempt(&self, seen: &mut Option<Held>) -> Result<bool, kube::Error> {
+        let lease = self.leases.get_opt(&self.name).await?;
+        let stored = match decide(
+            &self.identity,
+            lease.as_ref(),
+            seen,
+            Instant::now(),
+            self.timing.lease,
+        ) {
+            Action::Follow => return Ok(false),
+            Action::Create => {
+                let lease = Lease {
+                    metadata: ObjectMeta {
+                        name: Some(self.name.clone()),
+                        ..ObjectMeta::default()
+                    },
+                    spec: Some(self.claim(None)),
+                };
+                self.leases.create(&PostParams::default(), &lease).await
+            }
+            Action::Write => {
+                let mut lease = lease.unwrap_or_default();
+                lease.spec = Some(self.claim(lease.spec.as_ref()));
+                self.leases
+                    .replace(&self.name, &PostParams::default(), &lease)
+                    .await
+            }
+        };
+        match stored {
+            Ok(_) => Ok(true),
+            Err(error) if is_conflict(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn claim(&self, before: Option<&LeaseSpec>) -> LeaseSpec {
+        let now = MicroTime(Timestamp::now());
+        let ours = before.is_some_and(|spec| spec.holder_identity.as_deref() == Some(&self.identity));
+        let transitions = before.and_then(|spec| spec.lease_transitions).unwrap_or(0);
+        LeaseSpec {
+            holder_identity: Some(self.identity.clone()),
+            lease_duration_seconds: Some(
+                i32::try_from(self.timing.lease.as_secs().max(1)).unwrap_or(i32::MAX),
+            ),
+            acquire_time: before
+                .filter(|_| ours)
+                .and_then(|spec| spec.acquire_time.clone())
+                .or(Some(now.clone())),
+            renew_time: Some(now),
+            lease_transitions: Some(if ours || before.is_none() {
+                transitions
+            } else {
+                transitions.saturating_add(1)
+            }),
+            ..LeaseSpec::default()
+        }
+    }
+
+    fn set(&self, leading: bool) {
+        if self.leading.send_replace(leading) != leading {
+            info!(lease = %self.name, identity = %self.identity, leading, "Leadership changed");
+        }
+    }
+
+    async fn release(&self) {
+        let Ok(Some(mut lease)) = self.leases.get_opt(&self.name).await else {
+            return;
+        };
+        let Some(spec) = lease.spec.as_mut() else { return };
+        if spec.holder_identity.as_deref() != Some(&self.identity) {
+            return;
+        }
+        spec.holder_identity = Some(String::new());
+        if let Err(error) = self
+            .leases
+            .replace(&self.name, &PostParams::default(), &lease)
+            .await
+        {
+            debug!(%error, lease = %self.name, "Lease could not be released");
+        }
+    }
+}
