@@ -1,5 +1,10 @@
 //! API types of every custom resource: spec, status, defaulting, validation, and the CRD YAML generated from them.
 
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "each printer column of a derived resource has the same keys, which the lint takes for repetition"
+)]
+
 pub mod annotations;
 pub mod autoscaling;
 pub mod caching;
@@ -9,8 +14,10 @@ pub mod labels;
 pub mod names;
 pub mod networking;
 pub mod ports;
+mod schema;
 pub mod serving;
 pub mod stat;
 mod types;
 
+pub use schema::all;
 pub use types::{Addressable, KReference};
