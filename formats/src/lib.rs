@@ -1,1 +1,4 @@
 //! Text formats of the field that several rooms read: quantities, Go durations, image references, JSONPath.
+
+pub mod duration;
+pub mod image;

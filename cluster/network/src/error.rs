@@ -54,7 +54,9 @@ pub enum NetworkError {
         taken: Cidr,
     },
     /// No private range is free.
-    #[error("no free /16 in 10.0.0.0/8: every candidate overlaps a route of this machine")]
+    #[error(
+        "no free /16 in 10.64.0.0-10.254.0.0, 172.16.0.0/12 or 100.64.0.0/10: every candidate overlaps a route of this machine"
+    )]
     NoFreeRange,
     /// All addresses of the pod range are in use.
     #[error("no free pod address in {0}")]

@@ -2,8 +2,13 @@
 
 mod cidr;
 mod error;
+mod ipam;
+mod netlink;
+mod netns;
 mod network;
+mod range;
+mod resolv;
 
 pub use cidr::{Cidr, CidrError};
 pub use error::NetworkError;
-pub use network::{Config, Network};
+pub use network::{Config, Network, preflight};
