@@ -1,0 +1,220 @@
+//! The creator: a forked child of the shim that calls the container library once and reports through a pipe.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use libcontainer::container::builder::ContainerBuilder;
+use libcontainer::syscall::syscall::SyscallType;
+use nix::sys::signal::SigSet;
+use nix::unistd::{ForkResult, Pid, fork};
+use seccompiler::BpfProgram;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::executor::ContainerExecutor;
+use super::protocol::{SeccompProfile, StartContainer};
+use super::{CONTAINERS_DIR, rootfs};
+use crate::cgroup::Cgroup;
+
+/// The library's own state lives here, below the pod's directory.
+const STATE_DIR: &str = "state";
+
+/// What the creator reports before it ends.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Report {
+    /// The new process.
+    Pid(i32),
+    /// Why there is none.
+    Failed(String),
+}
+
+/// Everything creators share.
+#[derive(Clone)]
+pub(super) struct Workshop {
+    pub(super) pod_dir: PathBuf,
+    pub(super) cgroup: Cgroup,
+    pub(super) filters: Rc<Vec<BpfProgram>>,
+}
+
+/// The three standard streams of a new process.
+pub(super) struct Streams {
+    pub(super) stdin: OwnedFd,
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+}
+
+impl Workshop {
+    pub(super) fn container_dir(&self, id: &str) -> PathBuf {
+        self.pod_dir.join(CONTAINERS_DIR).join(id)
+    }
+
+    fn state_dir(&self) -> PathBuf {
+        self.pod_dir.join(STATE_DIR)
+    }
+
+    fn executor(&self, profile: SeccompProfile) -> ContainerExecutor {
+        let filters = match profile {
+            SeccompProfile::Unconfined => Rc::new(Vec::new()),
+            SeccompProfile::RuntimeDefault => Rc::clone(&self.filters),
+        };
+        ContainerExecutor { filters }
+    }
+
+    /// Creates and starts a container. Runs in the creator.
+    pub(super) fn start(&self, request: StartContainer, streams: Streams) -> Result<i32, String> {
+        let dir = self.container_dir(&request.id);
+        let cgroup = self.cgroup.child(&request.id);
+        let root = at(
+            "prepare the root file system",
+            rootfs::prepare(&request.layers, &dir),
+        )?;
+        at("create the control group", cgroup.create(&request.limits))?;
+        at("join the control group", cgroup.join_trackers(std::process::id()))?;
+        let mut spec = completed(request.spec, &root, &cgroup.oci_path());
+        let visible = at("show the control group", self.visible_groups(&cgroup))?;
+        if let Some(mounts) = spec["mounts"].as_array_mut() {
+            mounts.extend(visible);
+        }
+        at(
+            "write the bundle",
+            std::fs::write(dir.join("config.json"), spec.to_string()),
+        )?;
+        let mut container = ContainerBuilder::new(request.id, SyscallType::default())
+            .with_root_path(self.state_dir())
+            .map_err(|error| chain(&error))?
+            .with_executor(self.executor(request.seccomp))
+            .with_stdin(streams.stdin)
+            .with_stdout(streams.stdout)
+            .with_stderr(streams.stderr)
+            .as_init(&dir)
+            .with_systemd(false)
+            .as_sibling(true)
+            .build()
+            .map_err(|error| chain(&error))?;
+        let pid = container
+            .pid()
+            .map(|pid| pid.as_raw())
+            .ok_or("the container has no process")?;
+        container.start().map_err(|error| chain(&error))?;
+        Ok(pid)
+    }
+
+    /// Read-only views of the container's own groups, so that programs can size themselves. The library's `cgroup`
+    /// mount comes out writable on v1, hence plain bind mounts; their mount points are prepared in a directory,
+    /// because `/sys` is read-only by then.
+    fn visible_groups(&self, cgroup: &Cgroup) -> io::Result<Vec<Value>> {
+        let bind = |source: &Path, target: PathBuf| json!({ "destination": target, "type": "bind", "source": source, "options": ["bind", "ro", "nosuid", "noexec", "nodev"] });
+        let top = PathBuf::from("/sys/fs/cgroup");
+        if let Some(dir) = cgroup.unified_dir() {
+            return Ok(vec![bind(&dir, top)]);
+        }
+        let points = self.pod_dir.join("cgroup-mount-points");
+        let mut mounts = Vec::new();
+        for (controller, dir) in cgroup.controller_dirs() {
+            std::fs::create_dir_all(points.join(controller))?;
+            mounts.push(bind(&dir, top.join(controller)));
+        }
+        if !mounts.is_empty() {
+            mounts.insert(0, bind(&points, top));
+        }
+        Ok(mounts)
+    }
+
+    /// Starts one more process in a running container. Runs in the creator.
+    pub(super) fn exec(
+        &self,
+        id: &str,
+        command: &[String],
+        profile: SeccompProfile,
+        streams: Streams,
+    ) -> Result<i32, String> {
+        let dir = self.container_dir(id);
+        let text = at("read the bundle", std::fs::read(dir.join("config.json")))?;
+        let spec: Value = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+        let mut process = spec["process"].clone();
+        process["args"] = json!(command);
+        let file = dir.join(format!("exec-{}.json", std::process::id()));
+        at("write the process", std::fs::write(&file, process.to_string()))?;
+        let cgroup = self.cgroup.child(id);
+        let joined = at("join the control group", cgroup.join_trackers(std::process::id()));
+        let result = joined.and_then(|()| {
+            ContainerBuilder::new(id.to_owned(), SyscallType::default())
+                .with_root_path(self.state_dir())
+                .map_err(|error| chain(&error))?
+                .with_executor(self.executor(profile))
+                .with_stdin(streams.stdin)
+                .with_stdout(streams.stdout)
+                .with_stderr(streams.stderr)
+                .as_tenant()
+                .with_process(Some(&file))
+                .as_sibling(true)
+                .build()
+                .map(|pid| pid.as_raw())
+                .map_err(|error| chain(&error))
+        });
+        let _ = std::fs::remove_file(&file);
+        result
+    }
+
+    /// Removes what a dead container leaves: mount, control group, library state and its writable layer.
+    pub(super) fn remove(&self, id: &str) {
+        let dir = self.container_dir(id);
+        rootfs::release(&dir);
+        for name in ["rootfs", "upper", "work"] {
+            let _ = std::fs::remove_dir_all(dir.join(name));
+        }
+        let _ = std::fs::remove_dir_all(self.state_dir().join(id));
+        let _ = self.cgroup.child(id).remove();
+    }
+}
+
+/// Forks; the child runs `work`, writes its report and ends without returning.
+///
+/// # Errors
+/// Fails when the kernel refuses another process.
+#[expect(unsafe_code, reason = "fork is unsafe in programs with threads")]
+pub(super) fn spawn(mut report: File, work: impl FnOnce() -> Result<i32, String>) -> io::Result<Pid> {
+    // SAFETY: the shim has exactly one thread, so no lock can be held by another one at this moment.
+    match unsafe { fork() }? {
+        ForkResult::Parent { child } => Ok(child),
+        ForkResult::Child => {
+            let _ = SigSet::empty().thread_set_mask();
+            let outcome = match work() {
+                Ok(pid) => Report::Pid(pid),
+                Err(message) => Report::Failed(message),
+            };
+            let written = serde_json::to_vec(&outcome).map(|line| report.write_all(&line));
+            // SAFETY: `_exit` ends the process at once; nothing of the parent's state is flushed a second time.
+            unsafe { nix::libc::_exit(i32::from(!matches!(written, Ok(Ok(()))))) }
+        }
+    }
+}
+
+/// The agent cannot know where the root will be mounted, nor the group's path.
+fn completed(mut spec: Value, root: &Path, cgroup: &Path) -> Value {
+    spec["root"]["path"] = json!(root);
+    spec["linux"]["cgroupsPath"] = json!(cgroup);
+    spec
+}
+
+fn at<T>(what: &str, result: io::Result<T>) -> Result<T, String> {
+    result.map_err(|error| format!("{what}: {error}"))
+}
+
+/// The whole chain of an error in one line; the library's outer levels say little.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        source = inner.source();
+    }
+    text
+}

@@ -1,0 +1,98 @@
+//! A container's root file system: the image's layers under a writable directory.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, fsconfig_create, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen, move_mount,
+};
+
+use super::copy;
+
+/// Mounts the layers (lowest first) on `dir/rootfs`, with changes kept in `dir`. Without overlayfs, or where it cannot
+/// stack on the file system of `dir`, the layers are copied: slower, but the container runs.
+pub(super) fn prepare(layers: &[PathBuf], dir: &Path) -> io::Result<PathBuf> {
+    let root = dir.join("rootfs");
+    std::fs::create_dir_all(&root)?;
+    let overlay = Overlay {
+        layers,
+        upper: dir.join("upper"),
+        work: dir.join("work"),
+        root: root.clone(),
+    };
+    if layers.is_empty() {
+        return Ok(root);
+    }
+    overlay.mount().or_else(|_| copy::layers(layers, &root))?;
+    Ok(root)
+}
+
+/// Takes the mount away; a copied root has none.
+pub(super) fn release(dir: &Path) {
+    let _ = umount2(&dir.join("rootfs"), MntFlags::MNT_DETACH);
+}
+
+struct Overlay<'a> {
+    layers: &'a [PathBuf],
+    upper: PathBuf,
+    work: PathBuf,
+    root: PathBuf,
+}
+
+impl Overlay<'_> {
+    fn mount(&self) -> io::Result<()> {
+        std::fs::create_dir_all(&self.upper)?;
+        std::fs::create_dir_all(&self.work)?;
+        self.mount_by_parts().or_else(|_| self.mount_by_options())
+    }
+
+    /// The new mount API takes one layer at a time (Linux 6.5), so no page-sized option string limits their number.
+    fn mount_by_parts(&self) -> io::Result<()> {
+        let fs = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        for layer in self.layers.iter().rev() {
+            fsconfig_set_string(&fs, "lowerdir+", layer)?;
+        }
+        fsconfig_set_string(&fs, "upperdir", &self.upper)?;
+        fsconfig_set_string(&fs, "workdir", &self.work)?;
+        // The container's changes die with it: never wait for the disk.
+        let _ = fsconfig_set_flag(&fs, "volatile");
+        fsconfig_create(&fs)?;
+        let mounted = fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
+        move_mount(
+            &mounted,
+            "",
+            rustix::fs::CWD,
+            &self.root,
+            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+        )?;
+        Ok(())
+    }
+
+    fn mount_by_options(&self) -> io::Result<()> {
+        let lower: Vec<String> = self.layers.iter().rev().map(|layer| escaped(layer)).collect();
+        let options = format!(
+            "lowerdir={},upperdir={},workdir={}",
+            lower.join(":"),
+            escaped(&self.upper),
+            escaped(&self.work)
+        );
+        mount(
+            Some("overlay"),
+            &self.root,
+            Some("overlay"),
+            MsFlags::empty(),
+            Some(options.as_str()),
+        )?;
+        Ok(())
+    }
+}
+
+/// Colons and commas separate overlay options.
+fn escaped(path: &Path) -> String {
+    path.to_string_lossy()
+        .replace('\\', "\\\\")
+        .replace(':', "\\:")
+        .replace(',', "\\,")
+}
