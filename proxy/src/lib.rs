@@ -1,1 +1,25 @@
 //! What every HTTP data-plane process shares: forwarding, protocols, timeouts, breaker, probes, draining.
+//!
+//! The queue-proxy, the activator and the gateway are chains made from these parts. Nothing here knows Kubernetes.
+
+pub mod body;
+pub mod breaker;
+pub mod drain;
+pub mod error;
+pub mod forward;
+pub mod forwarded;
+pub mod headers;
+pub mod metrics;
+pub mod network_probe;
+pub mod pool;
+pub mod probe;
+pub mod request_log;
+pub mod server;
+pub mod timeout;
+
+pub use body::Body;
+pub use breaker::{Breaker, QueueFull};
+pub use error::Failure;
+pub use pool::{PoolConfig, Protocol, SendError, Upstream};
+pub use server::{Handler, Server, ServerConfig};
+pub use timeout::Timeouts;
