@@ -1,1 +1,28 @@
 //! The Kubernetes API over one generic registry: storage, verbs, watches, discovery, admission.
+//!
+//! [`ApiServer::open`] opens a data directory; [`ApiServer::client`] is a client without a socket. Built-in kinds and
+//! custom resources take the same way through the registry, as raw JSON, so no field is lost for want of a type.
+
+mod admission;
+mod body;
+mod bootstrap;
+mod config;
+mod filter;
+mod meta;
+mod node;
+mod registry;
+mod represent;
+mod request;
+mod resource;
+mod rest;
+mod server;
+mod status;
+mod store;
+
+pub use admission::{Admission, AdmissionHandler, Rule};
+pub use body::ResponseBody;
+pub use config::{Cidr, Clock, Config};
+pub use node::{LogOptions, LogStream, NodeApi, NodeLink};
+pub use server::ApiServer;
+pub use status::{Cause, StatusError, Subject};
+pub use store::OpenError;

@@ -1,0 +1,54 @@
+//! What every cluster has from the start: the namespaces, and the Service of the API itself.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tracing::warn;
+
+use crate::config::Config;
+use crate::registry::{Call, Caller, Registry};
+use crate::request::Query;
+
+const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
+
+/// Creates what is missing. A failure is logged: the server works without, and tries again at the next start.
+pub(crate) async fn create_basics(registry: &Arc<Registry>, config: &Config) {
+    for name in NAMESPACES {
+        create(registry, "namespaces", "", json!({"metadata": {"name": name}})).await;
+    }
+    let first = std::net::Ipv4Addr::from_bits(config.service_cidr.base.to_bits().wrapping_add(1)).to_string();
+    let service = json!({
+        "metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": first,
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}],
+        },
+    });
+    create(registry, "services", "default", service).await;
+}
+
+async fn create(registry: &Arc<Registry>, plural: &str, namespace: &str, object: Value) {
+    let Some(resource) = registry.table().get("", "v1", plural).cloned() else {
+        return;
+    };
+    let name = crate::meta::name(&object).to_owned();
+    let mut call = Call {
+        resource,
+        namespace: namespace.to_owned(),
+        name,
+        subresource: String::new(),
+        query: Query::default(),
+        caller: Caller {
+            agent: "kube-apiserver".into(),
+            ..Caller::platform()
+        },
+        warnings: Vec::new(),
+    };
+    if registry.get(&call).is_ok() {
+        return;
+    }
+    if let Err(error) = registry.create(&mut call, object).await {
+        warn!(%error, plural, name = %call.name, "Object of every cluster could not be created");
+    }
+}

@@ -1,0 +1,81 @@
+//! Reading and writing `metadata` of plain JSON objects.
+
+use serde_json::{Map, Value};
+
+/// Returns the text at a JSON pointer, or `""`.
+pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+pub(crate) fn name(object: &Value) -> &str {
+    text(object, "/metadata/name")
+}
+
+pub(crate) fn namespace(object: &Value) -> &str {
+    text(object, "/metadata/namespace")
+}
+
+pub(crate) fn uid(object: &Value) -> &str {
+    text(object, "/metadata/uid")
+}
+
+pub(crate) fn is_deleting(object: &Value) -> bool {
+    !text(object, "/metadata/deletionTimestamp").is_empty()
+}
+
+pub(crate) fn finalizers(object: &Value) -> impl Iterator<Item = &str> {
+    object
+        .pointer("/metadata/finalizers")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+}
+
+/// Returns `metadata` for writing; creates it, and replaces what is not an object.
+pub(crate) fn metadata_mut(object: &mut Value) -> &mut Map<String, Value> {
+    child_mut(object, "metadata")
+}
+
+/// Returns a child object for writing; creates it, and replaces what is not an object.
+pub(crate) fn child_mut<'a>(object: &'a mut Value, key: &str) -> &'a mut Map<String, Value> {
+    if !object.is_object() {
+        *object = Value::Object(Map::new());
+    }
+    let child = match object {
+        Value::Object(map) => map.entry(key).or_insert(Value::Null),
+        other => other,
+    };
+    as_map(child)
+}
+
+/// Returns the map of an object, after making it one.
+pub(crate) fn as_map(value: &mut Value) -> &mut Map<String, Value> {
+    if !value.is_object() {
+        *value = Value::Object(Map::new());
+    }
+    match value {
+        Value::Object(map) => map,
+        _ => unreachable!("the line above made it an object"),
+    }
+}
+
+/// Sets or (with `None`) removes a key of a map.
+pub(crate) fn set(map: &mut Map<String, Value>, key: &str, value: Option<Value>) {
+    match value {
+        Some(value) => {
+            map.insert(key.to_owned(), value);
+        }
+        None => {
+            map.remove(key);
+        }
+    }
+}
+
+/// Formats an instant as `metadata` shows it: RFC 3339, UTC, whole seconds.
+pub(crate) fn time(at: jiff::Timestamp) -> String {
+    format!(
+        "{:.0}",
+        jiff::Timestamp::from_second(at.as_second()).unwrap_or(at)
+    )
+}

@@ -1,0 +1,217 @@
+//! The generic registry: every verb once, for built-in kinds and custom resources alike.
+//!
+//! One file per verb. Each reads the stored object, computes the next one and writes it on the condition that nobody
+//! was faster; kinds that need something special have a hook in [`strategy`](self::strategy).
+
+mod allocate;
+mod authority;
+mod create;
+mod delete;
+mod fields;
+mod get;
+mod list;
+mod metadata;
+mod read;
+mod strategy;
+mod update;
+mod validate;
+mod watch;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use serde_json::Value;
+
+pub(crate) use self::authority::Caller;
+pub(crate) use self::watch::WatchStream;
+use crate::admission::Admission;
+use crate::config::{Clock, Config};
+use crate::meta;
+use crate::node::NodeLink;
+use crate::request::Query;
+use crate::resource::{ResourceRef, ResourceTable};
+use crate::status::{Cause, StatusError, Subject};
+use crate::store::{Durability, Object, Store, WriteError};
+
+/// Largest object that is stored (upstream: etcd's request limit).
+const MAX_OBJECT_BYTES: usize = 1_572_864;
+/// Attempts of a read-modify-write before the caller is told about the conflict.
+const ATTEMPTS: usize = 8;
+
+/// One request to the registry.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) resource: ResourceRef,
+    /// Empty for all namespaces, and for resources of the whole cluster.
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    /// Empty for the main resource.
+    pub(crate) subresource: String,
+    pub(crate) query: Query,
+    pub(crate) caller: Caller,
+    /// Sentences for `Warning` headers.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// What a verb answers.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Object {
+        code: u16,
+        raw: Bytes,
+    },
+    List(ListAnswer),
+    /// A `Status` that says success.
+    Status(Value),
+}
+
+/// Objects of one revision.
+#[derive(Debug)]
+pub(crate) struct ListAnswer {
+    pub(crate) revision: u64,
+    pub(crate) continue_token: String,
+    pub(crate) remaining: Option<usize>,
+    pub(crate) items: Vec<Bytes>,
+}
+
+/// All state of the API.
+pub(crate) struct Registry {
+    pub(crate) store: Store,
+    table: ArcSwap<ResourceTable>,
+    pub(crate) clock: Clock,
+    pub(crate) admission: Vec<Admission>,
+    pub(crate) node: NodeLink,
+    allocator: allocate::Allocator,
+}
+
+impl Registry {
+    pub(crate) fn new(store: Store, config: &Config) -> Self {
+        let registry = Self {
+            allocator: allocate::Allocator::new(config, &store),
+            store,
+            table: ArcSwap::from_pointee(ResourceTable::default()),
+            clock: config.clock.clone(),
+            admission: config.admission.clone(),
+            node: config.node.clone(),
+        };
+        registry.reload_definitions();
+        registry
+    }
+
+    /// Returns the resources that are served now.
+    pub(crate) fn table(&self) -> Arc<ResourceTable> {
+        self.table.load_full()
+    }
+
+    /// Makes the table anew from the stored custom resource definitions.
+    fn reload_definitions(&self) {
+        let (_, definitions) = self.store.list("apiextensions.k8s.io/customresourcedefinitions/");
+        let custom = definitions
+            .iter()
+            .flat_map(|(_, definition)| crate::resource::from_definition(&definition.value()));
+        self.table.store(Arc::new(ResourceTable::new(custom)));
+    }
+
+    fn now(&self) -> String {
+        meta::time((self.clock)())
+    }
+
+    /// Finds a stored object.
+    pub(crate) fn find(&self, call: &Call) -> Result<Arc<Object>, StatusError> {
+        self.store
+            .get(&call.key())
+            .ok_or_else(|| StatusError::not_found(call.resource.subject(), &call.name))
+    }
+
+    /// Returns the bytes that a client of this resource's version gets for a stored object.
+    pub(crate) fn served(&self, resource: &ResourceRef, object: &Object) -> Bytes {
+        if resource.stored_as_served() {
+            return object.raw.clone();
+        }
+        let mut value = object.value();
+        resource.present(&mut value);
+        to_bytes(&value)
+    }
+
+    /// Checks that a namespace exists and takes new objects; returns what the write must be guarded by.
+    fn guard_namespace(&self, call: &Call, name: &str) -> Result<Option<(String, u64)>, StatusError> {
+        if !call.resource.namespaced {
+            return Ok(None);
+        }
+        let key = format!("/namespaces//{}", call.namespace);
+        let namespaces = Subject {
+            group: "",
+            resource: "namespaces",
+        };
+        let found = self
+            .store
+            .get(&key)
+            .ok_or_else(|| StatusError::not_found(namespaces, &call.namespace))?;
+        if meta::is_deleting(&found.value()) {
+            let why = format!(
+                "unable to create new content in namespace {} because it is being terminated",
+                call.namespace
+            );
+            let mut error = StatusError::forbidden(call.resource.subject(), name, why);
+            error.causes.push(Cause {
+                reason: "NamespaceTerminating".into(),
+                message: format!("namespace {} is being terminated", call.namespace),
+                field: "metadata.namespace".into(),
+            });
+            return Err(error);
+        }
+        Ok(Some((key, found.revision)))
+    }
+}
+
+impl Call {
+    pub(crate) fn key(&self) -> String {
+        self.resource.key(&self.namespace, &self.name)
+    }
+
+    fn not_found(&self) -> StatusError {
+        StatusError::not_found(self.resource.subject(), &self.name)
+    }
+
+    fn modified(&self) -> StatusError {
+        StatusError::modified(self.resource.subject(), &self.name)
+    }
+
+    /// Heartbeats and events need not survive a crash.
+    fn durability(&self) -> Durability {
+        let resource = &self.resource;
+        let deferred = resource.is("coordination.k8s.io", "leases")
+            || resource.is("", "events")
+            || resource.is("events.k8s.io", "events");
+        if deferred {
+            Durability::Deferred
+        } else {
+            Durability::Immediate
+        }
+    }
+
+    /// Turns a failed write into what the client is told.
+    fn write_error(&self, error: &WriteError) -> StatusError {
+        match error {
+            WriteError::Exists => StatusError::already_exists(self.resource.subject(), &self.name),
+            WriteError::Missing => self.not_found(),
+            WriteError::Changed | WriteError::Guard => self.modified(),
+            WriteError::Storage(why) => StatusError::new(
+                507,
+                "InsufficientStorage",
+                format!("the object could not be stored, and will not appear: {why}"),
+            ),
+            WriteError::Closed => {
+                let mut error = StatusError::new(503, "ServiceUnavailable", "the server is shutting down");
+                error.retry_after = Some(1);
+                error
+            }
+        }
+    }
+}
+
+/// Serializes JSON. Values cannot fail to serialize: their keys are strings.
+pub(crate) fn to_bytes(value: &Value) -> Bytes {
+    serde_json::to_vec(value).unwrap_or_default().into()
+}

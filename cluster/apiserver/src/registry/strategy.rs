@@ -1,0 +1,154 @@
+//! What single kinds need beyond the generic verbs.
+
+use serde_json::{Value, json};
+
+use super::{Call, Registry};
+use crate::meta::{as_map, child_mut, metadata_mut};
+use crate::resource::Resource;
+use crate::status::StatusError;
+
+/// Finalizer under which a definition waits for its instances (upstream name).
+pub(crate) const INSTANCES_FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
+
+impl Resource {
+    /// Returns whether objects count their changes in `metadata.generation`.
+    pub(super) fn has_generation(&self) -> bool {
+        if self.custom().is_some() {
+            return true;
+        }
+        matches!(
+            (self.group.as_str(), self.plural.as_str()),
+            ("", "pods" | "replicationcontrollers")
+                | (
+                    "apps",
+                    "deployments" | "replicasets" | "statefulsets" | "daemonsets"
+                )
+                | ("batch", "jobs" | "cronjobs")
+                | (
+                    "networking.k8s.io",
+                    "ingresses" | "ingressclasses" | "networkpolicies"
+                )
+                | ("policy", "poddisruptionbudgets")
+                | ("discovery.k8s.io", "endpointslices")
+                | ("apiextensions.k8s.io", "customresourcedefinitions")
+                | ("admissionregistration.k8s.io", _)
+                | ("scheduling.k8s.io", "priorityclasses")
+        )
+    }
+}
+
+impl Registry {
+    /// Prepares a new object: status belongs to its subresource, and some kinds start with something set.
+    pub(super) fn strategy_create(&self, call: &Call, object: &mut Value) -> Result<(), StatusError> {
+        let resource = &call.resource;
+        if resource.has_status() {
+            as_map(object).remove("status");
+        }
+        if resource.is("", "namespaces") {
+            child_mut(object, "spec").insert("finalizers".into(), json!(["kubernetes"]));
+            child_mut(object, "status").insert("phase".into(), "Active".into());
+            let name = call.name.clone();
+            as_map(metadata_mut(object).entry("labels").or_insert(Value::Null))
+                .insert("kubernetes.io/metadata.name".into(), name.into());
+        }
+        if resource.is("", "pods") {
+            object["status"] = json!({"phase": "Pending"});
+        }
+        if resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
+            self.prepare_definition(object);
+        }
+        Ok(())
+    }
+
+    /// Keeps a write within what its subresource may change.
+    pub(super) fn strategy_update(
+        &self,
+        call: &Call,
+        new: &mut Value,
+        old: &Value,
+    ) -> Result<(), StatusError> {
+        let resource = &call.resource;
+        match call.subresource.as_str() {
+            "status" => {
+                let status = new.get("status").cloned();
+                let managers = new.pointer("/metadata/managedFields").cloned();
+                let version = new.pointer("/metadata/resourceVersion").cloned();
+                *new = old.clone();
+                crate::meta::set(as_map(new), "status", status);
+                crate::meta::set(metadata_mut(new), "managedFields", managers);
+                crate::meta::set(metadata_mut(new), "resourceVersion", version);
+            }
+            "finalize" => {}
+            _ if resource.has_status() => {
+                let status = old.get("status").cloned();
+                crate::meta::set(as_map(new), "status", status);
+            }
+            _ => {}
+        }
+        if resource.is("", "namespaces") && call.subresource != "finalize" {
+            let finalizers = old.pointer("/spec/finalizers").cloned();
+            crate::meta::set(child_mut(new, "spec"), "finalizers", finalizers);
+        }
+        if resource.is("apiextensions.k8s.io", "customresourcedefinitions") && call.subresource.is_empty() {
+            self.prepare_definition(new);
+        }
+        Ok(())
+    }
+
+    /// Decides at once what upstream leaves to controllers: accepted names, the `Established` condition, stored versions.
+    fn prepare_definition(&self, definition: &mut Value) {
+        let now = self.now();
+        let names = definition["spec"]["names"].clone();
+        let storage = definition["spec"]["versions"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|version| version["storage"] == true)
+            .map(|version| version["name"].clone());
+        let finalizers = as_map(definition);
+        let metadata = as_map(finalizers.entry("metadata").or_insert(Value::Null));
+        if !metadata.contains_key("deletionTimestamp") {
+            let finalizers = metadata.entry("finalizers").or_insert_with(|| json!([]));
+            if let Some(finalizers) = finalizers.as_array_mut()
+                && !finalizers
+                    .iter()
+                    .any(|finalizer| finalizer == INSTANCES_FINALIZER)
+            {
+                finalizers.push(INSTANCES_FINALIZER.into());
+            }
+        }
+        let status = child_mut(definition, "status");
+        status.insert("acceptedNames".into(), names);
+        let stored = status.entry("storedVersions").or_insert_with(|| json!([]));
+        if let (Some(storage), Some(stored)) = (storage, stored.as_array_mut())
+            && !stored.contains(&storage)
+        {
+            stored.push(storage);
+        }
+        if !status.contains_key("conditions") {
+            status.insert("conditions".into(), json!([
+                {"type": "NamesAccepted", "status": "True", "reason": "NoConflicts", "message": "no conflicts found",
+                 "lastTransitionTime": now},
+                {"type": "Established", "status": "True", "reason": "InitialNamesAccepted",
+                 "message": "the initial names have been accepted", "lastTransitionTime": now},
+            ]));
+        }
+    }
+}
+
+/// Marks a definition whose instances are being removed.
+pub(super) fn mark_definition_terminating(definition: &mut Value, now: &str) {
+    let status = child_mut(definition, "status");
+    let conditions = status.entry("conditions").or_insert_with(|| json!([]));
+    if let Some(conditions) = conditions.as_array_mut()
+        && !conditions
+            .iter()
+            .any(|condition| condition["type"] == "Terminating")
+    {
+        conditions.push(json!({
+            "type": "Terminating", "status": "True", "reason": "InstanceDeletionPending",
+            "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+            "lastTransitionTime": now,
+        }));
+    }
+}

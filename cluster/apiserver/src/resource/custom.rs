@@ -1,0 +1,175 @@
+//! Custom resource definitions turned into resources.
+
+use serde_json::Value;
+
+use super::{Origin, Resource, Subresource, api_version};
+
+const VERBS: &[&str] = &[
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
+];
+const SUBRESOURCE_VERBS: &[&str] = &["get", "patch", "update"];
+
+/// What a custom resource has beyond a built-in one.
+#[derive(Debug)]
+pub(crate) struct CustomVersion {
+    /// Name of the definition, `plural.group`.
+    pub(crate) definition: String,
+    /// The definition's `openAPIV3Schema` of this version.
+    pub(crate) openapi: Value,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) scale: Option<ScalePaths>,
+    /// JSON paths (`.spec.color`) that field selectors may name.
+    pub(crate) selectable: Vec<String>,
+    /// Only one version was ever stored and its schema never changed, so stored bytes need no work.
+    pub(super) stored_as_served: bool,
+}
+
+/// One of `additionalPrinterColumns`.
+#[derive(Clone, Debug)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) format: String,
+    pub(crate) description: String,
+    pub(crate) priority: i64,
+    pub(crate) path: String,
+}
+
+/// Where the scale subresource finds its numbers: JSON paths with a leading dot.
+#[derive(Clone, Debug)]
+pub(crate) struct ScalePaths {
+    pub(crate) spec_replicas: String,
+    pub(crate) status_replicas: String,
+    pub(crate) selector: Option<String>,
+}
+
+impl CustomVersion {
+    /// Shows a stored object in this version. Conversion `None` changes the `apiVersion` and nothing else.
+    pub(super) fn present(&self, api_version: &str, value: &mut Value) {
+        if let Some(object) = value.as_object_mut() {
+            object.insert("apiVersion".into(), api_version.into());
+        }
+    }
+}
+
+/// Returns the served resources of a `CustomResourceDefinition` whose names are accepted, newest version first.
+pub(crate) fn from_definition(definition: &Value) -> Vec<Resource> {
+    let spec = &definition["spec"];
+    let names = &spec["names"];
+    let group = text(&spec["group"]);
+    let versions = spec["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let Some(storage) = versions.iter().find(|version| version["storage"] == true) else {
+        return Vec::new();
+    };
+    let storage_api_version = api_version(&group, &text(&storage["name"]));
+    let unchanged = definition["metadata"]["generation"].as_i64().unwrap_or(1) <= 1 && versions.len() == 1;
+    let make = |version: &Value| {
+        let subresources = &version["subresources"];
+        let kind = text(&names["kind"]);
+        let version_name = text(&version["name"]);
+        let scale = subresources
+            .get("scale")
+            .filter(|scale| scale.is_object())
+            .map(|scale| ScalePaths {
+                spec_replicas: text(&scale["specReplicasPath"]),
+                status_replicas: text(&scale["statusReplicasPath"]),
+                selector: scale["labelSelectorPath"].as_str().map(str::to_owned),
+            });
+        let mut served = Vec::new();
+        if subresources.get("status").is_some_and(Value::is_object) {
+            served.push(Subresource {
+                name: "status".into(),
+                group: group.clone(),
+                version: version_name.clone(),
+                kind: kind.clone(),
+                verbs: SUBRESOURCE_VERBS.to_vec(),
+            });
+        }
+        if scale.is_some() {
+            served.push(Subresource {
+                name: "scale".into(),
+                group: "autoscaling".into(),
+                version: "v1".into(),
+                kind: "Scale".into(),
+                verbs: SUBRESOURCE_VERBS.to_vec(),
+            });
+        }
+        Resource {
+            group: group.clone(),
+            version: version_name,
+            list_kind: names["listKind"]
+                .as_str()
+                .map_or_else(|| format!("{kind}List"), str::to_owned),
+            singular: names["singular"]
+                .as_str()
+                .map_or_else(|| kind.to_lowercase(), str::to_owned),
+            kind,
+            plural: text(&names["plural"]),
+            short_names: texts(&names["shortNames"]),
+            categories: texts(&names["categories"]),
+            namespaced: spec["scope"] == "Namespaced",
+            verbs: VERBS.to_vec(),
+            subresources: served,
+            storage_group: group.clone(),
+            storage_api_version: storage_api_version.clone(),
+            origin: Origin::Custom(Box::new(CustomVersion {
+                definition: text(&definition["metadata"]["name"]),
+                openapi: version["schema"]["openAPIV3Schema"].clone(),
+                columns: columns(&version["additionalPrinterColumns"]),
+                scale,
+                selectable: version["selectableFields"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(|field| text(&field["jsonPath"]))
+                    .collect(),
+                stored_as_served: unchanged,
+            })),
+        }
+    };
+    versions
+        .iter()
+        .filter(|version| version["served"] == true)
+        .map(make)
+        .collect()
+}
+
+fn columns(value: &Value) -> Vec<Column> {
+    let read = |column: &Value| Column {
+        name: text(&column["name"]),
+        kind: text(&column["type"]),
+        format: text(&column["format"]),
+        description: text(&column["description"]),
+        priority: column["priority"].as_i64().unwrap_or(0),
+        path: text(&column["jsonPath"]),
+    };
+    match value.as_array() {
+        Some(columns) if !columns.is_empty() => columns.iter().map(read).collect(),
+        // Upstream's default: nothing but the age.
+        _ => vec![Column {
+            name: "Age".into(),
+            kind: "date".into(),
+            format: String::new(),
+            description:
+                "CreationTimestamp is a timestamp representing the server time when this object was created."
+                    .into(),
+            priority: 0,
+            path: ".metadata.creationTimestamp".into(),
+        }],
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().map(text).collect()
+}
