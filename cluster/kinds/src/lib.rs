@@ -7,6 +7,7 @@
 mod defaulting;
 mod json;
 mod kind;
+pub mod openapi;
 pub mod protobuf;
 mod schema;
 mod table;

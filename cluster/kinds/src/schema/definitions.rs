@@ -48,7 +48,7 @@ types! {
         core::v1::Pod, core::v1::PodTemplate, core::v1::ReplicationController, core::v1::ResourceQuota,
         core::v1::Secret, core::v1::ServiceAccount, core::v1::Service, meta::v1::Status,
     }
-    "meta.k8s.io/v1" => { meta::v1::DeleteOptions, meta::v1::ListMeta }
+    "meta.k8s.io/v1" => { meta::v1::DeleteOptions, meta::v1::ListMeta, meta::v1::ObjectMeta }
     "apps/v1" => {
         apps::v1::ControllerRevision, apps::v1::DaemonSet, apps::v1::Deployment, apps::v1::ReplicaSet,
         apps::v1::StatefulSet,
