@@ -13,3 +13,4 @@ mod schema;
 mod table;
 
 pub use kind::{ApiGroup, Kind, Scope, Subresource, builtin, by_kind, by_resource, groups};
+pub use schema::schema_of;

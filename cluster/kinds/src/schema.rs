@@ -4,9 +4,11 @@
 //! form that strict decoding, patches and server-side apply need, and dropped.
 
 mod annotate;
+mod compact;
 mod definitions;
 mod lists;
 #[cfg(test)]
 mod tests;
 
+pub use compact::schema_of;
 pub(crate) use definitions::{Definitions, definition_name, definitions};

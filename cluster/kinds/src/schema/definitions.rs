@@ -20,17 +20,17 @@ pub(super) const REFERENCE_PREFIX: &str = "#/components/schemas/";
 pub(crate) type Definitions = Map<String, Value>;
 
 /// One kind's Rust type, as data.
-struct TypeRow {
-    api_version: &'static str,
-    kind: &'static str,
-    definition: fn() -> String,
+pub(super) struct TypeRow {
+    pub api_version: &'static str,
+    pub kind: &'static str,
+    pub definition: fn() -> String,
     generate: fn(&mut SchemaGenerator),
 }
 
 /// Declares the Rust type behind each kind; the last path segment of the type is the kind.
 macro_rules! types {
     ($($api_version:literal => { $($module:ident::$version:ident::$kind:ident),+ $(,)? })+) => {
-        const TYPES: &[TypeRow] = &[$($(
+        pub(super) const TYPES: &[TypeRow] = &[$($(
             TypeRow {
                 api_version: $api_version,
                 kind: stringify!($kind),
