@@ -23,7 +23,8 @@ pub(crate) struct Reporter {
     stats: Arc<Stats>,
     telemetry: Arc<Telemetry>,
     started: Instant,
-    last: Mutex<Report>,
+    /// The last full period, and when it ended.
+    last: Mutex<(Report, SystemTime)>,
 }
 
 impl Reporter {
@@ -33,7 +34,7 @@ impl Reporter {
             stats,
             telemetry,
             started: Instant::now(),
-            last: Mutex::new(Report::default()),
+            last: Mutex::new((Report::default(), SystemTime::now())),
         })
     }
 
@@ -43,13 +44,13 @@ impl Reporter {
         period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             period.tick().await;
-            *self.last.lock() = self.stats.report(Instant::now());
+            *self.last.lock() = (self.stats.report(Instant::now()), SystemTime::now());
         }
     }
 
     fn stat(&self) -> Stat {
-        let report = *self.last.lock();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (report, ended) = *self.last.lock();
+        let ended = ended.duration_since(UNIX_EPOCH).unwrap_or_default();
         Stat {
             pod_name: self.pod_name.clone(),
             average_concurrent_requests: report.concurrency,
@@ -57,7 +58,7 @@ impl Reporter {
             request_count: report.requests,
             proxied_request_count: report.proxied_requests,
             process_uptime: self.started.elapsed().as_secs_f64(),
-            timestamp: i64::try_from(now.as_millis()).unwrap_or_default(),
+            timestamp: i64::try_from(ended.as_millis()).unwrap_or_default(),
         }
     }
 }
