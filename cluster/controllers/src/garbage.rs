@@ -1,0 +1,316 @@
+//! Garbage collection: deletes what its owners left behind, and carries out foreground and orphaning deletion.
+//!
+//! Metadata watches over every kind feed a graph of owners and dependents (`graph`); each change names the objects to
+//! look at again, and a worker carries out what the graph says about one of them. Nothing is polled.
+
+mod graph;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, PartialObjectMeta, Patch, PatchParams, Preconditions,
+    PropagationPolicy,
+};
+use kube::discovery::{Discovery, Scope, verbs};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client};
+use parking_lot::Mutex;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::backoff::WatchBackoff;
+use crate::informer::Informer;
+use crate::queue::Queue;
+use crate::worker::{self, Next, is_conflict, is_not_found};
+use graph::{Action, Graph, Identity, Node, Owner, Uid};
+
+/// After a change of CRDs, wait for the API to serve the new kind before discovery is asked.
+const REDISCOVER: Duration = Duration::from_millis(300);
+
+struct Context {
+    client: Client,
+    graph: Mutex<Graph>,
+    queue: Arc<Queue<Uid>>,
+    /// Every kind that is watched, by `apiVersion/Kind`; owners name their kind that way.
+    kinds: Mutex<HashMap<String, (ApiResource, Scope)>>,
+}
+
+pub fn spawn(tasks: &mut JoinSet<()>, client: &Client) {
+    let queue = Arc::new(Queue::new());
+    let context = Arc::new(Context {
+        client: client.clone(),
+        graph: Mutex::default(),
+        queue: queue.clone(),
+        kinds: Mutex::default(),
+    });
+    worker::spawn(tasks, "garbagecollector", &queue, &context, reconcile);
+
+    let rediscover = Arc::new(Queue::new());
+    let on_crd = rediscover.clone();
+    let crds: Arc<Informer<CustomResourceDefinition>> = Informer::new();
+    crds.on_change(move |_| on_crd.add_after((), REDISCOVER));
+    crds.run(tasks, client);
+    rediscover.add(());
+    tasks.spawn(async move {
+        let mut watches = BTreeMap::new();
+        loop {
+            rediscover.next().await;
+            match follow_kinds(&context, &mut watches).await {
+                Ok(()) => rediscover.forget(&()),
+                Err(error) => {
+                    tracing::debug!(%error, "Discovery failed and will be retried");
+                    rediscover.retry(());
+                }
+            }
+            rediscover.done(&());
+        }
+    });
+}
+
+/// Starts a watch for each kind that has none, and ends those of kinds that are gone.
+async fn follow_kinds(
+    context: &Arc<Context>,
+    watches: &mut BTreeMap<String, JoinSet<()>>,
+) -> Result<(), kube::Error> {
+    let discovery = Discovery::new(context.client.clone()).run_aggregated().await?;
+    let mut kinds = HashMap::new();
+    for group in discovery.groups() {
+        for (resource, capabilities) in group.recommended_resources() {
+            let followed = [verbs::DELETE, verbs::LIST, verbs::WATCH]
+                .iter()
+                .all(|verb| capabilities.supports_operation(verb))
+                // Events own nothing and are owned by nobody, and there are many of them.
+                && resource.kind != "Event";
+            if followed {
+                kinds.insert(
+                    kind_key(&resource.api_version, &resource.kind),
+                    (resource, capabilities.scope),
+                );
+            }
+        }
+    }
+    watches.retain(|key, _| kinds.contains_key(key));
+    for (key, (resource, _)) in &kinds {
+        if !watches.contains_key(key) {
+            let (context, resource) = (context.clone(), resource.clone());
+            let mut task = JoinSet::new();
+            task.spawn(async move { watch(&context, resource).await });
+            watches.insert(key.clone(), task);
+        }
+    }
+    *context.kinds.lock() = kinds;
+    Ok(())
+}
+
+fn kind_key(api_version: &str, kind: &str) -> String {
+    format!("{api_version}/{kind}")
+}
+
+async fn watch(context: &Context, resource: ApiResource) {
+    let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(context.client.clone(), &resource);
+    let mut events = watcher::watcher(api, watcher::Config::default())
+        .backoff(WatchBackoff::new())
+        .boxed();
+    let kind = kind_key(&resource.api_version, &resource.kind);
+    let mut listed = Vec::new();
+    while let Some(event) = events.next().await {
+        let touched = match event {
+            Ok(Event::Apply(object)) => node(&resource, &object).map(|node| context.graph.lock().put(node)),
+            Ok(Event::Delete(object)) => object
+                .metadata
+                .uid
+                .as_ref()
+                .map(|uid| context.graph.lock().remove(uid)),
+            Ok(Event::Init) => {
+                listed.clear();
+                None
+            }
+            Ok(Event::InitApply(object)) => {
+                listed.extend(object.metadata.uid.clone());
+                node(&resource, &object).map(|node| context.graph.lock().put(node))
+            }
+            Ok(Event::InitDone) => Some(
+                context
+                    .graph
+                    .lock()
+                    .keep_only(&kind, &std::mem::take(&mut listed)),
+            ),
+            Err(error) => {
+                tracing::debug!(%error, %kind, "Watch failed and will be retried");
+                None
+            }
+        };
+        for uid in touched.into_iter().flatten() {
+            context.queue.add(uid);
+        }
+    }
+}
+
+fn node(resource: &ApiResource, object: &PartialObjectMeta<DynamicObject>) -> Option<Node> {
+    let meta = &object.metadata;
+    let has = |name: &str| meta.finalizers.iter().flatten().any(|f| f == name);
+    let owners = meta.owner_references.iter().flatten().map(|owner| Owner {
+        uid: owner.uid.clone(),
+        kind: kind_key(&owner.api_version, &owner.kind),
+        name: owner.name.clone(),
+        blocks: owner.block_owner_deletion == Some(true),
+    });
+    Some(Node {
+        identity: Identity {
+            uid: meta.uid.clone()?,
+            kind: kind_key(&resource.api_version, &resource.kind),
+            namespace: meta.namespace.clone(),
+            name: meta.name.clone()?,
+        },
+        owners: owners.collect(),
+        deleting: meta.deletion_timestamp.is_some(),
+        foreground: has(graph::FOREGROUND),
+        orphan: has(graph::ORPHAN),
+    })
+}
+
+async fn reconcile(context: Arc<Context>, uid: Uid) -> Result<Next, kube::Error> {
+    let unknown = context.graph.lock().unknown_owners(&uid);
+    for (owner, namespace) in unknown {
+        match owner_exists(&context, &owner, namespace.as_deref()).await? {
+            // Its watch has not shown it yet; it will, and then this object is looked at again.
+            Some(true) => return Ok(Next::After(Duration::from_secs(1))),
+            Some(false) => context.graph.lock().confirm_absent(&owner.uid),
+            // A kind that this API does not serve: nobody can say whether such an owner exists, so nothing is deleted.
+            None => return Ok(Next::Wait),
+        }
+    }
+    let Some((identity, action)) = context.graph.lock().next_action(&uid) else {
+        return Ok(Next::Wait);
+    };
+    let Some(api) = api_for(&context, &identity.kind, identity.namespace.as_deref()) else {
+        return Ok(Next::Wait);
+    };
+    carry_out(&context, &api, &identity, action).await?;
+    Ok(Next::Wait)
+}
+
+async fn carry_out(
+    context: &Context,
+    api: &Api<DynamicObject>,
+    identity: &Identity,
+    action: Action,
+) -> Result<(), kube::Error> {
+    match action {
+        Action::Delete { policy } => {
+            let params = DeleteParams {
+                propagation_policy: policy,
+                preconditions: Some(Preconditions {
+                    uid: Some(identity.uid.clone()),
+                    resource_version: None,
+                }),
+                ..DeleteParams::default()
+            };
+            settled(api.delete(&identity.name, &params).await.map(|_| ()))
+        }
+        Action::RemoveOwners(gone) => {
+            let Some(live) = live(api, identity).await? else {
+                return Ok(());
+            };
+            let owners = live.metadata.owner_references.unwrap_or_default();
+            let kept: Vec<_> = owners
+                .into_iter()
+                .filter(|owner| !gone.contains(&owner.uid))
+                .collect();
+            let patch = json!({ "metadata": {
+                "uid": identity.uid, "resourceVersion": live.metadata.resource_version,
+                "ownerReferences": if kept.is_empty() { serde_json::Value::Null } else { json!(kept) },
+            }});
+            changed(api, identity, patch).await
+        }
+        Action::DeleteDependents(dependents) => {
+            // They answer through their own watches; each is examined as its own object.
+            dependents.into_iter().for_each(|uid| context.queue.add(uid));
+            Ok(())
+        }
+        Action::RemoveFinalizer(finalizer) => {
+            let Some(live) = live(api, identity).await? else {
+                return Ok(());
+            };
+            let finalizers = live.metadata.finalizers.unwrap_or_default();
+            let kept: Vec<_> = finalizers.into_iter().filter(|f| f != finalizer).collect();
+            let patch = json!({ "metadata": {
+                "uid": identity.uid, "resourceVersion": live.metadata.resource_version, "finalizers": kept,
+            }});
+            changed(api, identity, patch).await
+        }
+    }
+}
+
+/// The object as it is now, if it is still the same one.
+async fn live(
+    api: &Api<DynamicObject>,
+    identity: &Identity,
+) -> Result<Option<PartialObjectMeta<DynamicObject>>, kube::Error> {
+    let live = api.get_metadata_opt(&identity.name).await?;
+    Ok(live.filter(|object| object.metadata.uid.as_ref() == Some(&identity.uid)))
+}
+
+async fn changed(
+    api: &Api<DynamicObject>,
+    identity: &Identity,
+    patch: serde_json::Value,
+) -> Result<(), kube::Error> {
+    // A conflict is an error here: somebody changed the list between our read and this write, so look again.
+    match api
+        .patch_metadata(&identity.name, &PatchParams::default(), &Patch::Merge(patch))
+        .await
+    {
+        Err(error) if !is_not_found(&error) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn settled(result: Result<(), kube::Error>) -> Result<(), kube::Error> {
+    match result {
+        Err(error) if !is_not_found(&error) && !is_conflict(&error) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn api_for(context: &Context, kind: &str, namespace: Option<&str>) -> Option<Api<DynamicObject>> {
+    let (resource, scope) = context.kinds.lock().get(kind).cloned()?;
+    Some(match (scope, namespace) {
+        (Scope::Namespaced, Some(namespace)) => {
+            Api::namespaced_with(context.client.clone(), namespace, &resource)
+        }
+        (Scope::Namespaced, None) => return None,
+        (Scope::Cluster, _) => Api::all_with(context.client.clone(), &resource),
+    })
+}
+
+/// Whether the owner exists, asked of the API itself; `None` when its kind is not served.
+async fn owner_exists(
+    context: &Context,
+    owner: &Owner,
+    namespace: Option<&str>,
+) -> Result<Option<bool>, kube::Error> {
+    let Some(api) = api_for(context, &owner.kind, namespace) else {
+        return Ok(None);
+    };
+    let live = api.get_metadata_opt(&owner.name).await?;
+    Ok(Some(live.is_some_and(|object| {
+        object.metadata.uid.as_ref() == Some(&owner.uid)
+    })))
+}
+
+/// How a dependent is deleted once its owners are gone.
+fn policy_of(node: &Node) -> Option<PropagationPolicy> {
+    if node.orphan {
+        Some(PropagationPolicy::Orphan)
+    } else if node.foreground {
+        Some(PropagationPolicy::Foreground)
+    } else {
+        Some(PropagationPolicy::Background)
+    }
+}

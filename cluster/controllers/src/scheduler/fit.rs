@@ -1,0 +1,284 @@
+//! Whether a pod fits a node.
+//!
+//! Memory requests and the number of pods add up; CPU requests do not: each pod's is only compared with the whole node.
+//! On one machine CPU is shared by weight, and refusing the three-hundredth idle sidecar because 300 × 25m exceeds two
+//! cores would help nobody (`docs/decisions/0003-scheduling-on-one-node.md`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use formats::quantity::Quantity;
+use k8s_openapi::api::core::v1::{Container, Node, NodeSelectorTerm, Pod, Taint, Toleration};
+use kube::ResourceExt;
+
+/// Where a pod goes.
+#[derive(Debug, PartialEq)]
+pub enum Decision {
+    Bind(String),
+    /// The sentence that the pod's PodScheduled condition shows.
+    Unschedulable(String),
+}
+
+/// Chooses the first node that `pod` fits; `pods` are all pods of the cluster.
+pub fn decide(pod: &Pod, nodes: &[Arc<Node>], pods: &[Arc<Pod>]) -> Decision {
+    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+    for node in nodes {
+        let name = node.name_any();
+        let there = pods.iter().filter(|other| {
+            crate::pod::is_active(other)
+                && other.spec.as_ref().and_then(|s| s.node_name.as_deref()) == Some(name.as_str())
+        });
+        match misfit(pod, node, there) {
+            None => return Decision::Bind(name),
+            Some(reason) => *reasons.entry(reason).or_default() += 1,
+        }
+    }
+    let detail: Vec<String> = reasons
+        .into_iter()
+        .map(|(reason, count)| format!("{count} {reason}"))
+        .collect();
+    let detail = if detail.is_empty() {
+        "no nodes are registered".to_owned()
+    } else {
+        detail.join(", ")
+    };
+    Decision::Unschedulable(format!("0/{} nodes are available: {detail}.", nodes.len()))
+}
+
+/// Why `pod` cannot go on `node`; `None` if it can.
+fn misfit<'a>(pod: &Pod, node: &Node, there: impl Iterator<Item = &'a Arc<Pod>>) -> Option<String> {
+    let spec = pod.spec.as_ref()?;
+    let node_spec = node.spec.as_ref();
+    if node_spec.and_then(|s| s.unschedulable) == Some(true) {
+        return Some("node(s) were unschedulable".to_owned());
+    }
+    let tolerations = spec.tolerations.as_deref().unwrap_or_default();
+    let taints = node_spec.and_then(|s| s.taints.as_deref()).unwrap_or_default();
+    if let Some(taint) = taints.iter().find(|taint| {
+        matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute")
+            && !tolerations.iter().any(|t| tolerates(t, taint))
+    }) {
+        let value = taint.value.as_deref().unwrap_or_default();
+        return Some(format!(
+            "node(s) had untolerated taint {{{}: {value}}}",
+            taint.key
+        ));
+    }
+    let selector = spec.node_selector.iter().flatten();
+    let affinity = spec
+        .affinity
+        .as_ref()
+        .and_then(|a| a.node_affinity.as_ref())
+        .and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref());
+    if !selector
+        .into_iter()
+        .all(|(key, value)| node.labels().get(key) == Some(value))
+        || affinity.is_some_and(|a| !a.node_selector_terms.iter().any(|term| matches_term(term, node)))
+    {
+        return Some("node(s) didn't match Pod's node affinity/selector".to_owned());
+    }
+
+    let allocatable = node.status.as_ref().and_then(|s| s.allocatable.as_ref());
+    let room = |resource: &str| {
+        allocatable
+            .and_then(|a| a.get(resource))
+            .and_then(|q| q.0.parse::<Quantity>().ok())
+            .map(|q| q.milli())
+    };
+    let (mut count, mut memory) = (0_i128, 0_i128);
+    for other in there {
+        count += 1;
+        memory += requests(other, "memory");
+    }
+    let wanted = [
+        ("cpu", "Insufficient cpu", requests(pod, "cpu")),
+        ("memory", "Insufficient memory", memory + requests(pod, "memory")),
+        (
+            "ephemeral-storage",
+            "Insufficient ephemeral-storage",
+            requests(pod, "ephemeral-storage"),
+        ),
+        ("pods", "Too many pods", (count + 1) * 1000),
+    ];
+    wanted
+        .into_iter()
+        .find(|(resource, _, amount)| room(resource).is_some_and(|room| *amount > room))
+        .map(|(_, reason, _)| reason.to_owned())
+}
+
+/// What `pod` asks of `resource`, in thousandths: the sum over containers, or the largest init container if that is more.
+fn requests(pod: &Pod, resource: &str) -> i128 {
+    let Some(spec) = &pod.spec else { return 0 };
+    let of = |container: &Container| {
+        container
+            .resources
+            .as_ref()
+            .and_then(|r| r.requests.as_ref())
+            .and_then(|r| r.get(resource))
+            .and_then(|q| q.0.parse::<Quantity>().ok())
+            .map_or(0, |q| q.milli())
+    };
+    let running: i128 = spec.containers.iter().map(of).sum();
+    let starting = spec.init_containers.iter().flatten().map(of).max().unwrap_or(0);
+    running.max(starting)
+}
+
+fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
+    let effect = toleration.effect.as_deref().unwrap_or_default();
+    let key = toleration.key.as_deref().unwrap_or_default();
+    let exists = toleration.operator.as_deref() == Some("Exists");
+    (effect.is_empty() || effect == taint.effect)
+        && (key == taint.key || (key.is_empty() && exists))
+        && (exists
+            || toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default())
+}
+
+fn matches_term(term: &NodeSelectorTerm, node: &Node) -> bool {
+    let (Some(expressions), fields) = (&term.match_expressions, term.match_fields.as_ref()) else {
+        return term.match_fields.is_some();
+    };
+    fields.is_none_or(|f| {
+        f.iter().all(|field| {
+            field
+                .values
+                .iter()
+                .flatten()
+                .any(|value| *value == node.name_any())
+        })
+    }) && expressions.iter().all(|e| {
+        let value = node.labels().get(&e.key);
+        let listed = |value: &String| e.values.iter().flatten().any(|v| v == value);
+        let compare = |than: fn(&i64, &i64) -> bool| {
+            let left = value.and_then(|v| v.parse::<i64>().ok());
+            let right = e
+                .values
+                .iter()
+                .flatten()
+                .next()
+                .and_then(|v| v.parse::<i64>().ok());
+            left.zip(right).is_some_and(|(left, right)| than(&left, &right))
+        };
+        match e.operator.as_str() {
+            "In" => value.is_some_and(listed),
+            "NotIn" => !value.is_some_and(listed),
+            "Exists" => value.is_some(),
+            "DoesNotExist" => value.is_none(),
+            "Gt" => compare(|a, b| a > b),
+            "Lt" => compare(|a, b| a < b),
+            _ => false,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn node(extra: Value) -> Arc<Node> {
+        let mut value = json!({
+            "metadata": { "name": "n", "labels": { "disk": "ssd" } },
+            "status": { "allocatable": { "cpu": "2", "memory": "4Gi", "pods": "3" } },
+        });
+        if let (Some(value), Some(extra)) = (value.as_object_mut(), extra.as_object()) {
+            value.extend(extra.clone());
+        }
+        Arc::new(serde_json::from_value(value).unwrap())
+    }
+
+    fn pod(requests: Value, extra: Value) -> Arc<Pod> {
+        let mut spec = json!({ "nodeName": "n", "containers": [{ "name": "c", "resources": { "requests": requests } }] });
+        if let (Some(spec), Some(extra)) = (spec.as_object_mut(), extra.as_object()) {
+            spec.extend(extra.clone());
+        }
+        Arc::new(serde_json::from_value(json!({ "metadata": { "name": "p" }, "spec": spec })).unwrap())
+    }
+
+    #[test]
+    fn decisions() {
+        let plain = || node(json!({}));
+        let idle = || pod(json!({ "cpu": "1900m", "memory": "1Gi" }), json!({}));
+        let none = json!({});
+        let cases = [
+            (
+                "empty node",
+                pod(none.clone(), none.clone()),
+                plain(),
+                vec![],
+                None,
+            ),
+            ("cpu is not summed", idle(), plain(), vec![idle(), idle()], None),
+            (
+                "cpu beyond the node",
+                pod(json!({ "cpu": "3" }), none.clone()),
+                plain(),
+                vec![],
+                Some("1 Insufficient cpu"),
+            ),
+            (
+                "memory is summed",
+                pod(json!({ "memory": "3Gi" }), none.clone()),
+                plain(),
+                vec![idle(), idle()],
+                Some("1 Insufficient memory"),
+            ),
+            (
+                "pods are counted",
+                idle(),
+                plain(),
+                vec![
+                    pod(none.clone(), none.clone()),
+                    idle(),
+                    pod(none.clone(), none.clone()),
+                ],
+                Some("1 Too many pods"),
+            ),
+            (
+                "selector",
+                pod(none.clone(), json!({ "nodeSelector": { "disk": "hdd" } })),
+                plain(),
+                vec![],
+                Some("1 node(s) didn't match Pod's node affinity/selector"),
+            ),
+            (
+                "cordoned",
+                idle(),
+                node(json!({ "spec": { "unschedulable": true } })),
+                vec![],
+                Some("1 node(s) were unschedulable"),
+            ),
+            (
+                "taint",
+                idle(),
+                node(json!({ "spec": { "taints": [{ "key": "k", "value": "v", "effect": "NoSchedule" }] } })),
+                vec![],
+                Some("1 node(s) had untolerated taint {k: v}"),
+            ),
+            (
+                "tolerated",
+                pod(
+                    none.clone(),
+                    json!({ "tolerations": [{ "key": "k", "operator": "Exists" }] }),
+                ),
+                node(json!({ "spec": { "taints": [{ "key": "k", "value": "v", "effect": "NoSchedule" }] } })),
+                vec![],
+                None,
+            ),
+        ];
+        for (name, pod, node, there, expected) in cases {
+            let decision = decide(&pod, &[node], &there);
+            match expected {
+                None => assert_eq!(decision, Decision::Bind("n".into()), "{name}"),
+                Some(reason) => assert_eq!(
+                    decision,
+                    Decision::Unschedulable(format!("0/1 nodes are available: {reason}.")),
+                    "{name}"
+                ),
+            }
+        }
+        assert_eq!(
+            decide(&idle(), &[], &[]),
+            Decision::Unschedulable("0/0 nodes are available: no nodes are registered.".into())
+        );
+    }
+}
