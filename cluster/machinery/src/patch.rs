@@ -3,9 +3,12 @@
 
 mod json;
 mod merge;
+mod strategic;
+mod strategic_list;
 
 pub use json::json;
 pub use merge::merge;
+pub use strategic::strategic;
 
 /// Why a patch cannot be applied.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

@@ -21,7 +21,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub(crate) use node::{Node, NodeId};
+use node::Node;
+pub(crate) use node::{NodeId, PatchStrategy};
 pub use structural::structural_errors;
 
 use crate::FieldError;
@@ -150,7 +151,7 @@ impl Schema {
         node.property(name).or(node.additional)
     }
 
-    fn is_custom(&self) -> bool {
+    pub(crate) fn is_custom(&self) -> bool {
         self.arena.custom
     }
 }
