@@ -9,6 +9,8 @@ pub mod annotations;
 pub mod autoscaling;
 pub mod caching;
 pub mod conditions;
+pub mod config;
+pub mod dns;
 pub mod headers;
 pub mod labels;
 pub mod names;

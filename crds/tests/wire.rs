@@ -3,6 +3,7 @@
 use crds::{autoscaling, networking, serving};
 use serde_json::{Value, json};
 
+#[expect(clippy::unwrap_used, reason = "a helper of tests")]
 fn round_trip<T: serde::de::DeserializeOwned + serde::Serialize>(wire: Value) {
     let typed: T = serde_json::from_value(wire.clone()).unwrap();
     assert_eq!(serde_json::to_value(typed).unwrap(), wire);

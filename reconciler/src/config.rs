@@ -27,6 +27,15 @@ pub trait Snapshot: Default + PartialEq + Send + Sync + 'static {
     fn parse(data: &BTreeMap<String, String>) -> Result<Self, Self::Error>;
 }
 
+impl<T: crds::config::Snapshot> Snapshot for T {
+    const NAME: &'static str = T::NAME;
+    type Error = crds::config::ConfigError;
+
+    fn parse(data: &BTreeMap<String, String>) -> Result<Self, Self::Error> {
+        crds::config::Snapshot::parse(data)
+    }
+}
+
 /// All snapshots of a process. Cheap to clone.
 #[derive(Clone)]
 pub struct ConfigStore {
