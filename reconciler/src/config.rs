@@ -5,9 +5,9 @@
 
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Display;
 use std::sync::{Arc, LazyLock};
 
+pub use crds::config::Snapshot;
 use k8s_openapi::api::core::v1::ConfigMap;
 use parking_lot::RwLock;
 use prometheus::{IntGaugeVec, Opts};
@@ -15,26 +15,6 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::cache::{Cache, Caches, Selection};
-
-/// The parsed contents of one ConfigMap.
-pub trait Snapshot: Default + PartialEq + Send + Sync + 'static {
-    /// Name of the ConfigMap, for example `config-autoscaler`.
-    const NAME: &'static str;
-    type Error: Display;
-
-    /// # Errors
-    /// Says which key is wrong and what is allowed.
-    fn parse(data: &BTreeMap<String, String>) -> Result<Self, Self::Error>;
-}
-
-impl<T: crds::config::Snapshot> Snapshot for T {
-    const NAME: &'static str = T::NAME;
-    type Error = crds::config::ConfigError;
-
-    fn parse(data: &BTreeMap<String, String>) -> Result<Self, Self::Error> {
-        crds::config::Snapshot::parse(data)
-    }
-}
 
 /// All snapshots of a process. Cheap to clone.
 #[derive(Clone)]
@@ -107,6 +87,14 @@ impl ConfigStore {
         let snapshot = Arc::new(parse::<T>(map.as_deref()).unwrap_or_default());
         self.store(snapshot.clone());
         snapshot
+    }
+
+    /// The contents of a ConfigMap as they are, without documentation (keys that begin with an underscore).
+    pub fn data(&self, name: &str) -> BTreeMap<String, String> {
+        let map = self.inner.maps.list().into_iter().find(|map| map.metadata.name.as_deref() == Some(name));
+        let mut data = map.and_then(|map| map.data.clone()).unwrap_or_default();
+        data.retain(|key, _| !key.starts_with('_'));
+        data
     }
 
     /// Replaces a snapshot, for tests.
@@ -197,15 +185,19 @@ mod tests {
         }
     }
 
-    fn map(version: u64, limit: &str) -> ConfigMap {
+    fn window(store: &ConfigStore) -> u64 {
+        store.get::<crds::config::Autoscaler>().stable_window.as_secs()
+    }
+
+    fn map(version: u64, window: &str) -> ConfigMap {
         ConfigMap {
             metadata: ObjectMeta {
                 namespace: Some("knative-serving".into()),
-                name: Some("config-limit".into()),
+                name: Some("config-autoscaler".into()),
                 resource_version: Some(version.to_string()),
                 ..ObjectMeta::default()
             },
-            data: Some([("limit".to_owned(), limit.to_owned())].into()),
+            data: Some([("stable-window".to_owned(), window.to_owned())].into()),
             ..ConfigMap::default()
         }
     }
@@ -214,18 +206,18 @@ mod tests {
     fn last_good_snapshot_stays_and_changes_are_told() {
         let store = ConfigStore::defaults();
         let changes = store.changes();
-        assert_eq!(*store.get::<Limit>(), Limit(0));
-        store.refresh("config-limit", Some(&map(1, "5")));
-        assert_eq!(*store.get::<Limit>(), Limit(5));
-        store.refresh("config-limit", Some(&map(2, "many")));
+        assert_eq!(window(&store), 60);
+        store.refresh("config-autoscaler", Some(&map(1, "5m")));
+        assert_eq!(window(&store), 300);
+        store.refresh("config-autoscaler", Some(&map(2, "many")));
         assert_eq!(
             *store.get::<Limit>(),
             Limit(5),
             "an edit that does not parse is ignored"
         );
-        store.refresh("config-other", Some(&map(3, "7")));
+        store.refresh("config-network", Some(&map(3, "7m")));
         assert_eq!(*changes.borrow(), 1);
-        store.refresh("config-limit", None);
+        store.refresh("config-autoscaler", None);
         assert_eq!(
             *store.get::<Limit>(),
             Limit(0),
@@ -236,7 +228,7 @@ mod tests {
     #[test]
     fn first_reader_sees_what_is_already_there() {
         let store = ConfigStore::defaults();
-        store.inner.maps.record(map(1, "9"));
-        assert_eq!(*store.get::<Limit>(), Limit(9));
+        store.inner.maps.record(map(1, "9m"));
+        assert_eq!(window(&store), 540);
     }
 }

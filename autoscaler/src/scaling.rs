@@ -1,0 +1,4 @@
+//! How many pods a revision should have.
+
+pub mod decide;
+pub mod settings;
