@@ -25,7 +25,7 @@ pub struct Image {
     /// Unpacked layer directories, lowest first; for overlayfs `lowerdir=` reverse them. Read-only for everyone else.
     pub layers: Vec<PathBuf>,
     /// Keeps the collector away.
-    pub(crate) lease: Arc<Lease>,
+    pub(crate) _lease: Arc<Lease>,
 }
 
 /// Holds an image's content against collection until dropped.

@@ -3,10 +3,16 @@
 //! One content-addressed store serves both: what is pushed to the embedded registry can be run at once, and what was
 //! pulled is unpacked once per layer for any number of containers.
 
+mod blob;
 mod build;
 mod digest;
+mod durable;
 mod error;
 mod image;
+mod layer;
+mod manifest;
+mod names;
+mod remote;
 mod store;
 
 pub use build::{FileSource, LayerBuild, LayerFile};
