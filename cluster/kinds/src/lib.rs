@@ -5,9 +5,11 @@
 //! newer than our types.
 
 mod defaulting;
+mod fields;
 mod json;
 mod kind;
 pub mod openapi;
+pub mod printing;
 pub mod protobuf;
 mod schema;
 mod table;
