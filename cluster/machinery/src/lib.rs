@@ -4,6 +4,7 @@
 //! on its write path, tests call it with tables. Input is assumed hostile: recursion is bounded by [`MAX_DEPTH`],
 //! work is bounded by the size of the input, nothing panics.
 
+pub mod apply;
 pub mod field_error;
 pub mod json;
 pub mod patch;

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use node::Node;
-pub(crate) use node::{NodeId, PatchStrategy};
+pub(crate) use node::{JsonType, ListType, NodeId, PatchStrategy};
 pub use structural::structural_errors;
 
 use crate::FieldError;
