@@ -13,6 +13,8 @@ pub mod printing;
 pub mod protobuf;
 mod schema;
 mod table;
+mod validation;
 
 pub use kind::{ApiGroup, Kind, Scope, Subresource, builtin, by_kind, by_resource, groups};
 pub use schema::schema_of;
+pub use validation::{NameRule, validate_metadata};
