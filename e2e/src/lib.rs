@@ -1,1 +1,13 @@
-//! End-to-end tests with the real binaries.
+//! What the end-to-end tests stand on: the real programs, started as a user would start them.
+//!
+//! A test that needs what the machine lacks is reported as ignored, by name and with the reason in front of it.
+
+pub mod platform;
+pub mod run;
+pub mod tools;
+pub mod wait;
+
+pub use platform::{Options, Platform};
+pub use run::{Output, run};
+pub use tools::{Need, suite};
+pub use wait::eventually;
