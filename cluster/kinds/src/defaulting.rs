@@ -10,6 +10,7 @@ mod image;
 mod network;
 mod normalise;
 mod pod;
+mod quantity;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ fn default_object(kind: &Kind, object: &mut Object) {
         ("", _, "Namespace") => core::namespace(object),
         ("", _, "Node") => core::node(object),
         ("", _, "LimitRange") => core::limit_range(object),
+        ("", _, "ResourceQuota") => core::resource_quota(object),
         ("", _, "PersistentVolume") => storage::volume(object),
         ("", _, "PersistentVolumeClaim") => storage::claim(object),
         ("apps", _, "Deployment") => workload::deployment(object),
@@ -61,6 +63,7 @@ fn default_object(kind: &Kind, object: &mut Object) {
         ("apiextensions.k8s.io", _, _) => cluster::custom_resource_definition(object),
         ("apiregistration.k8s.io", _, _) => cluster::api_service(object),
         ("admissionregistration.k8s.io", _, kind) => cluster::webhooks(object, kind),
+        ("node.k8s.io", _, _) => cluster::runtime_class(object),
         ("scheduling.k8s.io", _, _) => cluster::priority_class(object),
         ("storage.k8s.io", _, "StorageClass") => storage::class(object),
         _ => {}

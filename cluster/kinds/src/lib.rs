@@ -9,6 +9,7 @@ mod fields;
 mod json;
 mod kind;
 pub mod openapi;
+mod preparing;
 pub mod printing;
 pub mod protobuf;
 mod schema;
@@ -16,5 +17,6 @@ mod table;
 mod validation;
 
 pub use kind::{ApiGroup, Kind, Scope, Subresource, builtin, by_kind, by_resource, groups};
+pub use preparing::qos_class;
 pub use schema::schema_of;
 pub use validation::{NameRule, validate_metadata};

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::json::{Object, is_empty, object_mut, object_or_new, set_absent};
+use super::quantity::canonical_field;
+use crate::json::{Object, descend, is_empty, items_mut, object_mut, object_or_new, set_absent};
 
 pub(super) fn v1(object: &mut Object) {
     if let Some(spec) = object_mut(object, "spec") {
@@ -30,6 +31,14 @@ pub(super) fn v2(object: &mut Object) {
                 "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}},
             }]),
         );
+    }
+    for metric in items_mut(spec, "metrics") {
+        for source in ["resource", "containerResource", "pods", "object", "external"] {
+            if let Some(target) = descend(metric, &[source, "target"]) {
+                canonical_field(target, "value");
+                canonical_field(target, "averageValue");
+            }
+        }
     }
     if let Some(behavior) = object_mut(spec, "behavior") {
         if let Some(up) = object_or_new(behavior, "scaleUp") {

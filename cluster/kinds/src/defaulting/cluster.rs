@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::quantity::canonical_map;
 use crate::json::{Object, descend, is_empty, items_mut, object_mut, object_or_new, set_absent, set_zero};
 
 const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
@@ -80,4 +81,10 @@ pub(super) fn webhooks(object: &mut Object, kind: &str) {
 
 pub(super) fn priority_class(object: &mut Object) {
     set_absent(object, "preemptionPolicy", "PreemptLowerPriority");
+}
+
+pub(super) fn runtime_class(object: &mut Object) {
+    if let Some(overhead) = object_mut(object, "overhead") {
+        canonical_map(overhead, "podFixed");
+    }
 }

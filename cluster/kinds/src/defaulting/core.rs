@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::quantity::canonical_map;
 use crate::json::{Object, is_empty, items_mut, object_mut, object_or_new, set_absent, set_zero};
 
 pub(super) fn secret(object: &mut Object) {
@@ -24,6 +25,10 @@ pub(super) fn namespace(object: &mut Object) {
 
 pub(super) fn node(object: &mut Object) {
     object_or_new(object, "spec");
+    if let Some(status) = object_or_new(object, "status") {
+        canonical_map(status, "capacity");
+        canonical_map(status, "allocatable");
+    }
     if let Some(status) = object_or_new(object, "status")
         && let Some(capacity) = status.get("capacity").cloned()
     {
@@ -37,6 +42,9 @@ pub(super) fn limit_range(object: &mut Object) {
         return;
     };
     for item in items_mut(spec, "limits") {
+        for field in ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"] {
+            canonical_map(item, field);
+        }
         if item.get("type").and_then(Value::as_str) != Some("Container") {
             continue;
         }
@@ -59,5 +67,11 @@ pub(super) fn limit_range(object: &mut Object) {
                 }
             }
         }
+    }
+}
+
+pub(super) fn resource_quota(object: &mut Object) {
+    if let Some(spec) = object_mut(object, "spec") {
+        canonical_map(spec, "hard");
     }
 }

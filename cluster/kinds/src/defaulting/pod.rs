@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::image;
+use super::quantity::{canonical_field, canonical_map, canonical_resources};
 use crate::json::{Object, descend, items_mut, object_mut, object_or_new, set_absent, set_zero};
 
 /// Lists of containers in a pod spec.
@@ -36,6 +37,8 @@ pub(super) fn pod_spec(spec: &mut Object) {
     set_absent(spec, "securityContext", json!({}));
     set_zero(spec, "schedulerName", "default-scheduler");
     service_account(spec);
+    canonical_map(spec, "overhead");
+    canonical_resources(spec);
     let host_network = spec.get("hostNetwork") == Some(&Value::Bool(true));
     for list in CONTAINER_LISTS {
         for item in items_mut(spec, list) {
@@ -67,6 +70,7 @@ fn service_account(spec: &mut Object) {
 
 fn container(container: &mut Object) {
     set_absent(container, "resources", json!({}));
+    canonical_resources(container);
     set_zero(container, "terminationMessagePath", "/dev/termination-log");
     set_zero(container, "terminationMessagePolicy", "File");
     let reference = container.get("image").and_then(Value::as_str).unwrap_or_default();
@@ -78,6 +82,9 @@ fn container(container: &mut Object) {
     for variable in items_mut(container, "env") {
         if let Some(reference) = descend(variable, &["valueFrom", "fieldRef"]) {
             set_zero(reference, "apiVersion", "v1");
+        }
+        if let Some(reference) = descend(variable, &["valueFrom", "resourceFieldRef"]) {
+            resource_reference(reference);
         }
         if let Some(reference) = descend(variable, &["valueFrom", "fileKeyRef"]) {
             set_absent(reference, "optional", false);
@@ -93,6 +100,12 @@ fn container(container: &mut Object) {
             http_get(get);
         }
     }
+}
+
+/// A divisor of zero, shown when none is set, means one.
+fn resource_reference(reference: &mut Object) {
+    set_zero(reference, "divisor", "0");
+    canonical_field(reference, "divisor");
 }
 
 fn probe(probe: &mut Object) {
@@ -168,6 +181,7 @@ pub(super) fn volume_source(name: &str, source: &mut Object) {
                 }
             }
         }
+        "emptyDir" => canonical_field(source, "sizeLimit"),
         "hostPath" => set_absent(source, "type", ""),
         "ephemeral" => {
             if let Some(spec) = descend(source, &["volumeClaimTemplate", "spec"]) {
@@ -204,6 +218,9 @@ pub(super) fn volume_source(name: &str, source: &mut Object) {
 
 fn downward_items(source: &mut Object) {
     for item in items_mut(source, "items") {
+        if let Some(reference) = object_mut(item, "resourceFieldRef") {
+            resource_reference(reference);
+        }
         if let Some(reference) = object_mut(item, "fieldRef") {
             set_zero(reference, "apiVersion", "v1");
         }

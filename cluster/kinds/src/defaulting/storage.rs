@@ -1,5 +1,6 @@
 //! Persistent volumes, claims and storage classes.
 
+use super::quantity::{canonical_map, canonical_resources};
 use crate::json::{Object, object_mut, object_or_new, set_absent, set_zero};
 
 pub(super) fn volume(object: &mut Object) {
@@ -10,6 +11,7 @@ pub(super) fn volume(object: &mut Object) {
         return;
     };
     set_zero(spec, "persistentVolumeReclaimPolicy", "Retain");
+    canonical_map(spec, "capacity");
     set_absent(spec, "volumeMode", "Filesystem");
     for (name, source) in spec.iter_mut() {
         if let Some(source) = source.as_object_mut() {
@@ -30,6 +32,7 @@ pub(super) fn claim(object: &mut Object) {
 pub(super) fn claim_spec(spec: &mut Object) {
     set_absent(spec, "volumeMode", "Filesystem");
     object_or_new(spec, "resources");
+    canonical_resources(spec);
 }
 
 pub(super) fn class(object: &mut Object) {

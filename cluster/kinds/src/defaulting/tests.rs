@@ -88,6 +88,33 @@ fn pods_request_what_they_limit_and_templates_do_not() {
 }
 
 #[test]
+fn quantities_are_canonical_wherever_they_stand() {
+    let pod = defaulted(json!({"apiVersion": "v1", "kind": "Pod", "spec": {
+        "containers": [{
+            "name": "a", "resources": {"limits": {"cpu": 0.5, "memory": "1024Mi"}},
+            "env": [{"name": "M", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}}],
+        }],
+        "volumes": [{"name": "v", "emptyDir": {"sizeLimit": "2048Ki"}}],
+    }}));
+    let container = &pod["spec"]["containers"][0];
+    assert_eq!(
+        container["resources"]["requests"],
+        json!({"cpu": "500m", "memory": "1Gi"})
+    );
+    assert_eq!(
+        container["env"][0]["valueFrom"]["resourceFieldRef"]["divisor"],
+        "0"
+    );
+    assert_eq!(pod["spec"]["volumes"][0]["emptyDir"]["sizeLimit"], "2Mi");
+    let claim = defaulted(
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "spec": {
+            "resources": {"requests": {"storage": "1024Gi"}},
+        }}),
+    );
+    assert_eq!(claim["spec"]["resources"]["requests"]["storage"], "1Ti");
+}
+
+#[test]
 fn probes_and_volumes_are_completed() {
     let pod = defaulted(json!({"apiVersion": "v1", "kind": "Pod", "spec": {
         "containers": [{"name": "a", "readinessProbe": {"httpGet": {"port": 8080}}}],

@@ -4,6 +4,18 @@ use serde_json::{Map, Value, json};
 
 use super::lists::{ATOMIC_TYPES, KEY_DEFAULTS, LISTS, List, MAPS, PATCHES, Patch};
 
+/// Definitions that embed a reference whose name upstream does not require, for the sake of old objects.
+const NAMELESS: [&str; 8] = [
+    ".ConfigMapEnvSource",
+    ".ConfigMapKeySelector",
+    ".ConfigMapProjection",
+    ".ConfigMapVolumeSource",
+    ".LocalObjectReference",
+    ".SecretEnvSource",
+    ".SecretKeySelector",
+    ".SecretProjection",
+];
+
 /// Completes one definition in place.
 pub(super) fn annotate(name: &str, schema: &mut Value) {
     let name = name.strip_prefix("io.k8s.").unwrap_or(name);
@@ -15,7 +27,8 @@ pub(super) fn annotate(name: &str, schema: &mut Value) {
     }
     // The typed API crate makes `metadata` a plain field, hence required; upstream never requires it.
     if let Some(Value::Array(required)) = schema.get_mut("required") {
-        required.retain(|field| field != "metadata");
+        let optional_name = NAMELESS.iter().any(|suffix| name.ends_with(suffix));
+        required.retain(|field| field != "metadata" && !(optional_name && field == "name"));
         if required.is_empty() {
             schema.remove("required");
         }

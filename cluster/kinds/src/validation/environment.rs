@@ -113,7 +113,7 @@ fn field_reference(errors: &mut Errors, reference: &Value, path: &Path) {
     let keyed = ["metadata.labels['", "metadata.annotations['"]
         .iter()
         .any(|prefix| field.starts_with(prefix));
-    if !FIELDS.contains(&field) && !(keyed && field.ends_with("']")) {
+    if !(FIELDS.contains(&field) || keyed && field.ends_with("']")) {
         errors.push(FieldError::invalid(
             path.child("fieldPath"),
             &json!(field),
