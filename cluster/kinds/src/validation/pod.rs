@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::container::{Pod, containers, user_and_group};
 use super::metadata::{annotations, labels};
 use super::path::Path;
-use super::rule::{Errors, one_of, optional_name, required, required_one_of};
+use super::rule::{Errors, one_of, optional_name, required_one_of};
 use super::{names, resources, volume};
 use crate::json::{at, flag, integer, is_empty, items, text};
 
@@ -99,14 +99,6 @@ fn pod_spec(errors: &mut Errors, spec: &Value, path: &Path) {
     resources::quantities(errors, spec, &["overhead"], &path.child("overhead"), false);
     if let Some(context) = spec.get("securityContext") {
         user_and_group(errors, context, &path.child("securityContext"));
-    }
-    for (index, secret) in items(spec, &["imagePullSecrets"]).iter().enumerate() {
-        required(
-            errors,
-            secret,
-            &path.child("imagePullSecrets").index(index),
-            "name",
-        );
     }
     tolerations(errors, spec, &path.child("tolerations"));
     spread(errors, spec, &path.child("topologySpreadConstraints"));
