@@ -56,6 +56,12 @@ impl Next {
     }
 }
 
+impl From<()> for Next {
+    fn from((): ()) -> Self {
+        Self::OnChange
+    }
+}
+
 /// One controller before it runs: say what wakes it, then [`Controller::run`].
 pub struct Controller<R> {
     name: &'static str,

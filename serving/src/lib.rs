@@ -1,1 +1,18 @@
 //! Reconcilers and admission of Service, Configuration, Revision and Route.
+//!
+//! [`run`] keeps the objects of `serving.knative.dev` and their children as their specs say, until its future is
+//! dropped. It talks to nothing but the Kubernetes API and, for digests, to image registries.
+
+mod configuration;
+mod digest;
+mod report;
+mod revision;
+mod revision_name;
+mod run;
+mod service;
+mod shared;
+#[cfg(test)]
+mod test_support;
+
+pub use run::{Config, Election, run, run_with};
+pub use shared::Clock;

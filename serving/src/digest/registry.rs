@@ -1,0 +1,286 @@
+//! The one question asked of a registry: which digest does this tag have?
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use formats::image::ImageReference;
+use http::header::{ACCEPT, AUTHORIZATION, USER_AGENT, WWW_AUTHENTICATE};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Incoming;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use parking_lot::Mutex;
+use serde::Deserialize;
+use thiserror::Error;
+use tokio::time::Instant;
+use url::Url;
+
+use super::challenge::{Challenge, parse};
+use super::keychain::Credentials;
+
+/// Kinds of manifest that have a digest worth pinning; for several platforms it is that of the index.
+const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json, \
+    application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
+const AGENT: &str = concat!("knative/", env!("CARGO_PKG_VERSION"), " (serving)");
+/// A token is a few kilobytes; more is no token.
+const TOKEN_MAX: usize = 1 << 20;
+/// Requests per second over all registries, and how many may come at once (upstream's).
+const RATE: (f64, f64) = (10.0, 100.0);
+
+#[derive(Debug, Error)]
+pub(super) enum RegistryError {
+    #[error("{method} {url}")]
+    Request {
+        method: Method,
+        url: String,
+        #[source]
+        source: hyper_util::client::legacy::Error,
+    },
+    #[error("{method} {url}: unexpected status code {status}")]
+    Status {
+        method: Method,
+        url: String,
+        status: StatusCode,
+    },
+    #[error("the registry asks for authentication that is not supported: {0}")]
+    Challenge(String),
+    #[error("the token service of the registry must be reached by https: {0}")]
+    InsecureRealm(String),
+    #[error("the answer of the token service at {0} cannot be used")]
+    Token(String),
+    #[error("the registry told no digest for {0}")]
+    NoDigest(String),
+    #[error("not a URL: {0}")]
+    Url(String),
+}
+
+/// A client of all registries.
+pub(super) struct Registry {
+    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    tokens: Mutex<(f64, Instant)>,
+}
+
+impl Registry {
+    pub(super) fn new() -> Self {
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_connect_timeout(Some(Duration::from_secs(5)));
+        let https = match hyper_rustls::HttpsConnectorBuilder::new().with_native_roots() {
+            Ok(builder) => builder.https_or_http().enable_http1().wrap_connector(http),
+            Err(error) => {
+                tracing::warn!(%error, "No root certificates found, registries can be reached by http only");
+                let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+                let config = rustls::ClientConfig::builder_with_provider(provider)
+                    .with_safe_default_protocol_versions();
+                #[expect(clippy::expect_used, reason = "ring supports the default protocol versions")]
+                let config = config
+                    .expect("ring supports the default protocol versions")
+                    .with_root_certificates(rustls::RootCertStore::empty())
+                    .with_no_client_auth();
+                HttpsConnector::from((http, config))
+            }
+        };
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .build(https);
+        Self {
+            client,
+            tokens: Mutex::new((RATE.1, Instant::now())),
+        }
+    }
+
+    /// The digest of the manifest that `image` names, `sha256:<hex>`.
+    pub(super) async fn digest(
+        &self,
+        image: &ImageReference,
+        credentials: Option<&Credentials>,
+    ) -> Result<String, RegistryError> {
+        let base = base_url(image.registry());
+        let url = format!(
+            "{base}/v2/{}/manifests/{}",
+            image.repository(),
+            image.identifier()
+        );
+        let mut response = self.ask(Method::HEAD, &url, None).await?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            let authorization = self.authorize(&base, image, &response, credentials).await?;
+            response = self.ask(Method::HEAD, &url, authorization.as_deref()).await?;
+        }
+        if !response.status().is_success() {
+            return Err(RegistryError::Status {
+                method: Method::HEAD,
+                url,
+                status: response.status(),
+            });
+        }
+        let digest = response
+            .headers()
+            .get("docker-content-digest")
+            .and_then(|value| value.to_str().ok());
+        digest
+            .map(str::to_owned)
+            .ok_or_else(|| RegistryError::NoDigest(image.to_string()))
+    }
+
+    /// The header to come back with.
+    async fn authorize(
+        &self,
+        base: &str,
+        image: &ImageReference,
+        refusal: &Response<Incoming>,
+        credentials: Option<&Credentials>,
+    ) -> Result<Option<String>, RegistryError> {
+        let header = refusal
+            .headers()
+            .get(WWW_AUTHENTICATE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        match parse(header) {
+            None => Err(RegistryError::Challenge(header.to_owned())),
+            Some(Challenge::Basic) => Ok(credentials.map(basic)),
+            Some(Challenge::Bearer {
+                realm,
+                service,
+                scope,
+            }) => {
+                let mut url = Url::parse(&realm).map_err(|_| RegistryError::Url(realm.clone()))?;
+                // Only a registry on this very machine may hand out tokens in clear text.
+                if url.scheme() != "https" && !base.starts_with("http://") {
+                    return Err(RegistryError::InsecureRealm(realm));
+                }
+                let scope = scope.unwrap_or_else(|| format!("repository:{}:pull", image.repository()));
+                url.query_pairs_mut().append_pair("scope", &scope);
+                if let Some(service) = service {
+                    url.query_pairs_mut().append_pair("service", &service);
+                }
+                let authorization = credentials.map(basic);
+                let response = self
+                    .ask(Method::GET, url.as_str(), authorization.as_deref())
+                    .await?;
+                if !response.status().is_success() {
+                    return Err(RegistryError::Status {
+                        method: Method::GET,
+                        url: realm,
+                        status: response.status(),
+                    });
+                }
+                let body = Limited::new(response.into_body(), TOKEN_MAX).collect().await;
+                let body = body.map_err(|_| RegistryError::Token(realm.clone()))?.to_bytes();
+                let token: Token =
+                    serde_json::from_slice(&body).map_err(|_| RegistryError::Token(realm.clone()))?;
+                let token = token
+                    .token
+                    .or(token.access_token)
+                    .ok_or(RegistryError::Token(realm))?;
+                Ok(Some(format!("Bearer {token}")))
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        url: &str,
+        authorization: Option<&str>,
+    ) -> Result<Response<Incoming>, RegistryError> {
+        self.wait_for_turn().await;
+        let mut request = Request::builder()
+            .method(method.clone())
+            .uri(url)
+            .header(USER_AGENT, AGENT)
+            .header(
+                ACCEPT,
+                if method == Method::HEAD {
+                    MANIFESTS
+                } else {
+                    "application/json"
+                },
+            );
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        let request = request
+            .body(Empty::new())
+            .map_err(|_| RegistryError::Url(url.to_owned()))?;
+        let response = self.client.request(request).await;
+        response.map_err(|source| RegistryError::Request {
+            method,
+            url: url.to_owned(),
+            source,
+        })
+    }
+
+    /// A token bucket: one deploy of many services must not look like an attack to a registry.
+    async fn wait_for_turn(&self) {
+        let wait = {
+            let mut tokens = self.tokens.lock();
+            let now = Instant::now();
+            tokens.0 = (tokens.0 + (now - tokens.1).as_secs_f64() * RATE.0).min(RATE.1) - 1.0;
+            tokens.1 = now;
+            if tokens.0 >= 0.0 { 0.0 } else { -tokens.0 / RATE.0 }
+        };
+        if wait > 0.0 {
+            tokio::time::sleep(Duration::from_secs_f64(wait)).await;
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Token {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+fn basic(credentials: &Credentials) -> String {
+    format!(
+        "Basic {}",
+        STANDARD.encode(format!("{}:{}", credentials.username, credentials.password))
+    )
+}
+
+/// Registries on this machine speak http, all others https.
+fn base_url(registry: &str) -> String {
+    let registry = match registry {
+        formats::image::DEFAULT_REGISTRY => "registry-1.docker.io",
+        registry => registry,
+    };
+    let host = match registry.rsplit_once(':') {
+        Some((host, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => registry,
+    };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let is_local = bare == "localhost"
+        || bare.ends_with(".localhost")
+        || bare
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback());
+    format!("{}://{registry}", if is_local { "http" } else { "https" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_registries_of_this_machine_are_asked_in_clear_text() {
+        for (registry, expected) in [
+            ("index.docker.io", "https://registry-1.docker.io"),
+            ("localhost:5000", "http://localhost:5000"),
+            ("127.0.0.1:5000", "http://127.0.0.1:5000"),
+            ("[::1]:5000", "http://[::1]:5000"),
+            ("registry.localhost", "http://registry.localhost"),
+            ("localhost.evil.org", "https://localhost.evil.org"),
+            ("10.0.0.1:5000", "https://10.0.0.1:5000"),
+            ("ghcr.io", "https://ghcr.io"),
+        ] {
+            assert_eq!(base_url(registry), expected);
+        }
+    }
+}

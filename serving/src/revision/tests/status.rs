@@ -1,0 +1,339 @@
+use crds::autoscaling::{PodAutoscaler, PodAutoscalerStatus};
+use k8s_openapi::api::apps::v1::{DeploymentCondition, DeploymentSpec, DeploymentStatus};
+use k8s_openapi::api::core::v1::{
+    ContainerState, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, PodCondition, PodStatus,
+};
+
+use crate::revision::diagnosis::{Cause, Diagnosis, diagnose};
+use crate::revision::status::{CONTAINER_HEALTHY, RESOURCES_AVAILABLE, take_autoscaler, take_deployment};
+use crate::revision::*;
+use crate::test_support::{at, ready};
+use ConditionStatus::{False, True, Unknown};
+
+fn deployment(replicas: i32, ready: i32, conditions: &[(&str, &str, &str)]) -> Deployment {
+    let conditions = conditions
+        .iter()
+        .map(|(type_, status, reason)| DeploymentCondition {
+            type_: Some((*type_).to_owned()),
+            status: Some((*status).to_owned()),
+            reason: Some((*reason).to_owned()),
+            message: Some("told".to_owned()),
+            ..DeploymentCondition::default()
+        });
+    Deployment {
+        spec: DeploymentSpec {
+            replicas: Some(replicas),
+            ..DeploymentSpec::default()
+        },
+        status: Some(DeploymentStatus {
+            ready_replicas: Some(ready),
+            available_replicas: Some(ready),
+            conditions: Some(conditions.collect()),
+            ..DeploymentStatus::default()
+        }),
+        ..Deployment::default()
+    }
+}
+
+fn condition(status: &RevisionStatus, type_: &str) -> (ConditionStatus, String) {
+    let found = status.condition(type_).unwrap();
+    (found.status, found.reason.clone().unwrap_or_default())
+}
+
+fn begun() -> RevisionStatus {
+    let mut status = RevisionStatus::default();
+    CONDITIONS.begin(&mut status, Some(1), at(0));
+    status
+}
+
+#[test]
+fn deployment_conditions_become_resources_available() {
+    let table: &[(&str, &[(&str, &str, &str)], ConditionStatus, &str)] = &[
+        ("silent", &[], Unknown, "Deploying"),
+        ("progressing", &[("Progressing", "True", "x")], True, ""),
+        (
+            "late",
+            &[("Progressing", "False", "ProgressDeadlineExceeded")],
+            False,
+            "ProgressDeadlineExceeded",
+        ),
+        (
+            "quota",
+            &[
+                ("Progressing", "True", "x"),
+                ("ReplicaFailure", "True", "FailedCreate"),
+            ],
+            False,
+            "FailedCreate",
+        ),
+        (
+            "healed",
+            &[("Progressing", "True", "x"), ("ReplicaFailure", "False", "x")],
+            True,
+            "",
+        ),
+    ];
+    for (case, conditions, expected, reason) in table {
+        let mut status = begun();
+        take_deployment(&mut status, &deployment(1, 0, conditions), None, at(1));
+        assert_eq!(
+            condition(&status, RESOURCES_AVAILABLE),
+            (*expected, (*reason).to_owned()),
+            "{case}"
+        );
+    }
+    let mut status = begun();
+    take_deployment(&mut status, &deployment(1, 1, &[]), None, at(1));
+    assert_eq!(condition(&status, CONTAINER_HEALTHY).0, True);
+}
+
+fn pod(containers: Vec<ContainerStatus>, scheduled: &str) -> Arc<Pod> {
+    Arc::new(Pod {
+        status: Some(PodStatus {
+            conditions: Some(vec![PodCondition {
+                type_: "PodScheduled".to_owned(),
+                status: scheduled.to_owned(),
+                reason: Some("Unschedulable".to_owned()),
+                message: Some("no node".to_owned()),
+                ..PodCondition::default()
+            }]),
+            container_statuses: Some(containers),
+            ..PodStatus::default()
+        }),
+        ..Pod::default()
+    })
+}
+
+fn exited(name: &str, exit_code: i32, message: Option<&str>) -> ContainerStatus {
+    ContainerStatus {
+        name: name.to_owned(),
+        last_state: Some(ContainerState {
+            terminated: Some(ContainerStateTerminated {
+                exit_code,
+                message: message.map(str::to_owned),
+                ..ContainerStateTerminated::default()
+            }),
+            ..ContainerState::default()
+        }),
+        ..ContainerStatus::default()
+    }
+}
+
+fn pulling(name: &str) -> ContainerStatus {
+    ContainerStatus {
+        name: name.to_owned(),
+        state: Some(ContainerState {
+            waiting: Some(ContainerStateWaiting {
+                reason: Some("ImagePullBackOff".to_owned()),
+                message: Some("no such image".to_owned()),
+            }),
+            ..ContainerState::default()
+        }),
+        ..ContainerStatus::default()
+    }
+}
+
+#[test]
+fn pods_show_why_nothing_is_available() {
+    let cause = |reason: &str, message: &str| {
+        Some(Cause {
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+        })
+    };
+    let late: &[(&str, &str, &str)] = &[("Progressing", "False", "ProgressDeadlineExceeded")];
+    let none = Diagnosis::default();
+    let table = [
+        (
+            "fine",
+            pod(vec![], "True"),
+            deployment(1, 0, &[]),
+            Some(none.clone()),
+        ),
+        (
+            "available",
+            pod(vec![exited("app", 1, None)], "True"),
+            deployment(1, 1, &[]),
+            None,
+        ),
+        (
+            "scaled to zero",
+            pod(vec![exited("app", 1, None)], "True"),
+            deployment(0, 0, &[]),
+            None,
+        ),
+        (
+            "unschedulable",
+            pod(vec![], "False"),
+            deployment(1, 0, &[]),
+            Some(Diagnosis {
+                resources: cause("Unschedulable", "no node"),
+                container: None,
+            }),
+        ),
+        (
+            "crashed",
+            pod(
+                vec![exited("queue-proxy", 9, None), exited("app", 3, Some("boom"))],
+                "True",
+            ),
+            deployment(1, 0, &[]),
+            Some(Diagnosis {
+                resources: None,
+                container: cause("ExitCode3", "Container failed with: boom"),
+            }),
+        ),
+        (
+            "ended",
+            pod(vec![exited("app", 0, None)], "True"),
+            deployment(1, 0, &[]),
+            Some(Diagnosis {
+                resources: None,
+                container: cause(
+                    "ExitCode0",
+                    "Container failed with: container exited with no error",
+                ),
+            }),
+        ),
+        (
+            "pulling",
+            pod(vec![pulling("app")], "True"),
+            deployment(1, 0, &[]),
+            Some(none),
+        ),
+        (
+            "pulling for too long",
+            pod(vec![pulling("app")], "True"),
+            deployment(1, 0, late),
+            Some(Diagnosis {
+                resources: cause("ImagePullBackOff", "no such image"),
+                container: None,
+            }),
+        ),
+    ];
+    for (case, pod, deployment, expected) in table {
+        assert_eq!(diagnose(&deployment, &[pod], false), expected, "{case}");
+    }
+    let unplaced = diagnose(&deployment(1, 0, &[]), &[pod(vec![], "False")], true);
+    assert_eq!(
+        unplaced,
+        Some(Diagnosis::default()),
+        "a cluster that adds nodes on demand"
+    );
+}
+
+#[test]
+fn diagnosis_overrides_the_deployment() {
+    let mut status = begun();
+    let cause = Cause {
+        reason: "ExitCode1".to_owned(),
+        message: "Container failed with: boom".to_owned(),
+    };
+    let diagnosis = Diagnosis {
+        resources: None,
+        container: Some(cause),
+    };
+    take_deployment(
+        &mut status,
+        &deployment(1, 0, &[("Progressing", "True", "x")]),
+        Some(&diagnosis),
+        at(1),
+    );
+    assert_eq!(condition(&status, READY), (False, "ExitCode1".to_owned()));
+}
+
+fn autoscaler(
+    initialized: bool,
+    named: bool,
+    condition: Option<crds::conditions::Condition>,
+) -> PodAutoscaler {
+    let target =
+        crds::conditions::Condition::new("ScaleTargetInitialized", if initialized { True } else { Unknown });
+    PodAutoscaler {
+        status: Some(PodAutoscalerStatus {
+            conditions: condition.into_iter().chain([target]).collect(),
+            service_name: named.then(|| "svc-00001".to_owned()),
+            desired_scale: Some(-1),
+            actual_scale: Some(2),
+            ..PodAutoscalerStatus::default()
+        }),
+        ..PodAutoscaler::default()
+    }
+}
+
+#[test]
+fn autoscaler_decides_about_ready_and_active() {
+    let (no_traffic, queued) = (ready(False, "NoTraffic", "m"), ready(Unknown, "Queued", "m"));
+    let table = [
+        (
+            "silent",
+            autoscaler(false, false, None),
+            (Unknown, "Deploying"),
+            (Unknown, "Deploying"),
+        ),
+        (
+            "starting",
+            autoscaler(false, true, Some(queued)),
+            (Unknown, "Deploying"),
+            (Unknown, "Queued"),
+        ),
+        (
+            "up",
+            autoscaler(true, true, Some(ready(True, "", ""))),
+            (True, ""),
+            (True, ""),
+        ),
+        (
+            "at zero",
+            autoscaler(true, true, Some(no_traffic.clone())),
+            (True, ""),
+            (False, "NoTraffic"),
+        ),
+        (
+            "never came up",
+            autoscaler(false, true, Some(no_traffic)),
+            (False, "ProgressDeadlineExceeded"),
+            (False, "NoTraffic"),
+        ),
+        (
+            "lost its service",
+            autoscaler(true, false, Some(ready(True, "", ""))),
+            (Unknown, "Deploying"),
+            (True, ""),
+        ),
+    ];
+    for (case, autoscaler, expected_ready, expected_active) in table {
+        let mut status = begun();
+        take_deployment(
+            &mut status,
+            &deployment(1, 1, &[("Progressing", "True", "x")]),
+            None,
+            at(1),
+        );
+        take_autoscaler(&mut status, &autoscaler, at(2));
+        let owned = |(status, reason): (ConditionStatus, &str)| (status, reason.to_owned());
+        assert_eq!(condition(&status, READY), owned(expected_ready), "{case}");
+        assert_eq!(condition(&status, "Active"), owned(expected_active), "{case}");
+        assert_eq!(
+            (status.actual_replicas, status.desired_replicas),
+            (Some(2), None),
+            "{case}"
+        );
+    }
+}
+
+#[test]
+fn failed_resources_are_not_overwritten_by_the_autoscaler() {
+    let mut status = begun();
+    let failing = deployment(1, 0, &[("ReplicaFailure", "True", "FailedCreate")]);
+    take_deployment(&mut status, &failing, None, at(1));
+    take_autoscaler(
+        &mut status,
+        &autoscaler(true, true, Some(ready(True, "", ""))),
+        at(2),
+    );
+    assert_eq!(
+        condition(&status, RESOURCES_AVAILABLE),
+        (False, "FailedCreate".to_owned())
+    );
+}

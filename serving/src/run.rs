@@ -1,0 +1,134 @@
+//! Puts the controllers together.
+
+use std::sync::Arc;
+
+use k8s_openapi::jiff::Timestamp;
+use reconciler::{Caches, ConfigStore, Controller, Key, Leadership, Queue, Reconcile, leases};
+use tokio::task::JoinSet;
+
+use crate::digest::Resolver;
+use crate::shared::{Clock, Shared};
+use crate::{configuration, revision, service};
+
+/// How the controllers run.
+#[derive(Clone)]
+pub struct Config {
+    /// Where the ConfigMaps and leases are.
+    pub system_namespace: String,
+    /// DNS suffix of the cluster, for example `cluster.local`.
+    pub cluster_domain: String,
+    /// `None` if there is only one process.
+    pub election: Option<Election>,
+    pub clock: Clock,
+}
+
+/// Who this process is among its replicas.
+#[derive(Clone, Debug)]
+pub struct Election {
+    /// Starts with the pod's name and an underscore.
+    pub identity: String,
+    pub timing: leases::Timing,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            system_namespace: crds::names::SYSTEM_NAMESPACE.to_owned(),
+            cluster_domain: "cluster.local".to_owned(),
+            election: None,
+            clock: Arc::new(Timestamp::now),
+        }
+    }
+}
+
+/// Reconciles until the future is dropped.
+pub async fn run(client: kube::Client, config: Config) {
+    run_with(Caches::new(client), config).await;
+}
+
+/// Like [`run`], with caches that the process shares among its controllers.
+pub async fn run_with(caches: Caches, config: Config) {
+    let store = ConfigStore::start(&caches, &config.system_namespace);
+    let shared = Shared::new(&caches, store.clone(), &config);
+    let mut tasks = Tasks {
+        shared: shared.clone(),
+        config,
+        running: JoinSet::new(),
+    };
+
+    let revisions = Queue::new("revision");
+    let resolver = Resolver::new(shared.client.clone(), revisions.clone());
+    let services = service::controller(&shared);
+    let configurations = configuration::controller(&shared);
+    let revision_controller = revision::controller(&shared, revisions.clone(), resolver);
+
+    // Everything that reads has subscribed by now; writing begins when the caches are complete.
+    caches.synced().await;
+    tracing::info!(
+        services = shared.services.len(),
+        revisions = shared.revisions.len(),
+        "Serving controllers start"
+    );
+    tasks.start("service", services);
+    tasks.start("configuration", configurations);
+    tasks.start("revision", revision_controller);
+    tasks.on_config_change(
+        &store,
+        vec![(revisions, Box::new(move || shared.revisions.keys()))],
+    );
+    tasks.run().await;
+}
+
+type Keys = Box<dyn Fn() -> Vec<Key> + Send + Sync>;
+
+struct Tasks {
+    shared: Shared,
+    config: Config,
+    running: JoinSet<()>,
+}
+
+impl Tasks {
+    fn start<R: Reconcile>(&mut self, name: &str, controller: Controller<R>) {
+        let leadership = match &self.config.election {
+            None => Leadership::always(),
+            Some(election) => {
+                let lease = format!("controller.{name}.00-of-01");
+                let namespace = &self.config.system_namespace;
+                let timing = election.timing.clone();
+                let candidate = leases::Election::new(
+                    self.shared.client.clone(),
+                    namespace,
+                    &lease,
+                    &election.identity,
+                    timing,
+                );
+                let leadership = candidate.leadership();
+                self.running.spawn(candidate.run(std::future::pending()));
+                leadership
+            }
+        };
+        self.running.spawn(controller.run(leadership));
+    }
+
+    /// Looks at everything again that depends on the configuration.
+    fn on_config_change(&mut self, store: &ConfigStore, dependents: Vec<(Queue, Keys)>) {
+        let mut changes = store.changes();
+        self.running.spawn(async move {
+            while changes.changed().await.is_ok() {
+                for (queue, keys) in &dependents {
+                    for key in keys() {
+                        queue.add(key);
+                    }
+                }
+            }
+        });
+    }
+
+    async fn run(mut self) {
+        while let Some(ended) = self.running.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "A controller ended");
+            }
+        }
+    }
+}
