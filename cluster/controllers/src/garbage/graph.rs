@@ -70,7 +70,7 @@ impl Graph {
     /// Takes in an addition or change; returns the objects to look at.
     pub fn put(&mut self, node: Node) -> Vec<Uid> {
         let uid = node.identity.uid.clone();
-        let mut look = vec![uid.clone()];
+        let mut look = Vec::new();
         let before = self.nodes.get(&uid);
         // Dependents of an object that starts to wait for them, or owners of one that no longer blocks them.
         if node.deleting && before.is_none_or(|before| !before.deleting) {
@@ -87,9 +87,12 @@ impl Graph {
                 .insert(uid.clone());
         }
         self.absent.remove(&uid);
-        let interesting = !node.owners.is_empty() || node.deleting || node.foreground || node.orphan;
+        // Most objects have no owners and are not going anywhere.
+        if !node.owners.is_empty() || node.deleting {
+            look.push(uid.clone());
+        }
         self.nodes.insert(uid, node);
-        if interesting { look } else { Vec::new() }
+        look
     }
 
     /// Takes in a removal; returns the objects to look at.
@@ -340,7 +343,7 @@ mod tests {
             action(&graph, "child"),
             Some(Action::RemoveOwners(vec!["owner".into()]))
         );
-        graph.put(node("child", &[]));
+        assert_eq!(graph.put(node("child", &[])), ["owner"], "freed: the owner may go on");
         assert_eq!(action(&graph, "owner"), Some(Action::RemoveFinalizer(ORPHAN)));
         assert_eq!(action(&graph, "child"), None);
     }
