@@ -63,6 +63,7 @@ fn default_object(kind: &Kind, object: &mut Object) {
         ("apiextensions.k8s.io", _, _) => cluster::custom_resource_definition(object),
         ("apiregistration.k8s.io", _, _) => cluster::api_service(object),
         ("admissionregistration.k8s.io", _, kind) => cluster::webhooks(object, kind),
+        ("flowcontrol.apiserver.k8s.io", _, kind) => cluster::flow_control(object, kind),
         ("node.k8s.io", _, _) => cluster::runtime_class(object),
         ("scheduling.k8s.io", _, _) => cluster::priority_class(object),
         ("storage.k8s.io", _, "StorageClass") => storage::class(object),

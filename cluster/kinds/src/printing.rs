@@ -7,6 +7,7 @@ mod autoscaling;
 mod cluster;
 mod columns;
 mod event;
+mod flow;
 mod network;
 mod node;
 mod pod;
@@ -68,6 +69,8 @@ impl Kind {
             ("apiregistration.k8s.io", _) => cluster::api_service(object, now),
             ("admissionregistration.k8s.io", _) => cluster::webhooks(object, now),
             ("scheduling.k8s.io", _) => cluster::priority_class(object, now),
+            ("flowcontrol.apiserver.k8s.io", "FlowSchema") => flow::schema(object, now),
+            ("flowcontrol.apiserver.k8s.io", _) => flow::priority_level(object, now),
             ("node.k8s.io", _) => cluster::runtime_class(object, now),
             ("storage.k8s.io", _) => storage::class(object, now),
             _ => vec![

@@ -88,3 +88,35 @@ pub(super) fn runtime_class(object: &mut Object) {
         canonical_map(overhead, "podFixed");
     }
 }
+
+/// Flow schemas and priority levels (`pkg/apis/flowcontrol/v1/defaults.go`).
+pub(super) fn flow_control(object: &mut Object, kind: &str) {
+    let Some(spec) = object_mut(object, "spec") else {
+        return;
+    };
+    if kind == "FlowSchema" {
+        set_zero(spec, "matchingPrecedence", 1000);
+        return;
+    }
+    match spec.get("type").and_then(Value::as_str) {
+        Some("Exempt") => {
+            if let Some(exempt) = object_or_new(spec, "exempt") {
+                set_absent(exempt, "nominalConcurrencyShares", 0);
+                set_absent(exempt, "lendablePercent", 0);
+            }
+        }
+        Some("Limited") => {
+            let Some(limited) = object_mut(spec, "limited") else {
+                return;
+            };
+            set_absent(limited, "nominalConcurrencyShares", 30);
+            set_absent(limited, "lendablePercent", 0);
+            if let Some(queuing) = descend(limited, &["limitResponse", "queuing"]) {
+                set_zero(queuing, "queues", 64);
+                set_zero(queuing, "handSize", 8);
+                set_zero(queuing, "queueLengthLimit", 50);
+            }
+        }
+        _ => {}
+    }
+}

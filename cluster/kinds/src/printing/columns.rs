@@ -317,6 +317,31 @@ const TABLE: &[(&str, &str, &[Column])] = &[
             text("PreemptionPolicy"),
         ],
     ),
+    (
+        "flowcontrol.apiserver.k8s.io",
+        "FlowSchema",
+        &[
+            NAME,
+            text("PriorityLevel"),
+            text("MatchingPrecedence"),
+            text("DistinguisherMethod"),
+            AGE,
+            text("MissingPL"),
+        ],
+    ),
+    (
+        "flowcontrol.apiserver.k8s.io",
+        "PriorityLevelConfiguration",
+        &[
+            NAME,
+            text("Type"),
+            text("NominalConcurrencyShares"),
+            text("Queues"),
+            text("HandSize"),
+            text("QueueLengthLimit"),
+            AGE,
+        ],
+    ),
     ("node.k8s.io", "RuntimeClass", &[NAME, text("Handler"), AGE]),
     (
         "storage.k8s.io",

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::{
     admissionregistration, apps, authentication, authorization, autoscaling, batch, coordination, core,
-    discovery, events, networking, node, policy, rbac, scheduling, storage,
+    discovery, events, flowcontrol, networking, node, policy, rbac, scheduling, storage,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions;
 use k8s_openapi::apimachinery::pkg::apis::meta;
@@ -72,6 +72,7 @@ types! {
     }
     "coordination.k8s.io/v1" => { coordination::v1::Lease }
     "discovery.k8s.io/v1" => { discovery::v1::EndpointSlice }
+    "flowcontrol.apiserver.k8s.io/v1" => { flowcontrol::v1::FlowSchema, flowcontrol::v1::PriorityLevelConfiguration }
     "events.k8s.io/v1" => { events::v1::Event }
     "networking.k8s.io/v1" => {
         networking::v1::IngressClass, networking::v1::Ingress, networking::v1::NetworkPolicy,

@@ -164,6 +164,22 @@ pub(super) const LISTS: &[(&str, &str, List)] = &[
     ),
     ("api.core.v1.VolumeMount", "bindMountOptions", List::Set),
     ("api.discovery.v1.Endpoint", "addresses", List::Set),
+    ("api.flowcontrol.v1.FlowSchemaStatus", "conditions", TYPE),
+    (
+        "api.flowcontrol.v1.NonResourcePolicyRule",
+        "nonResourceURLs",
+        List::Set,
+    ),
+    ("api.flowcontrol.v1.NonResourcePolicyRule", "verbs", List::Set),
+    (
+        "api.flowcontrol.v1.PriorityLevelConfigurationStatus",
+        "conditions",
+        TYPE,
+    ),
+    ("api.flowcontrol.v1.ResourcePolicyRule", "apiGroups", List::Set),
+    ("api.flowcontrol.v1.ResourcePolicyRule", "namespaces", List::Set),
+    ("api.flowcontrol.v1.ResourcePolicyRule", "resources", List::Set),
+    ("api.flowcontrol.v1.ResourcePolicyRule", "verbs", List::Set),
     ("api.policy.v1.PodDisruptionBudgetStatus", "conditions", TYPE),
     (
         "apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionStatus",

@@ -11,6 +11,7 @@ const AUTHORIZATION: &str = "authorization.k8s.io";
 const COORDINATION: &str = "coordination.k8s.io";
 const DISCOVERY: &str = "discovery.k8s.io";
 const EVENTS: &str = "events.k8s.io";
+const FLOWCONTROL: &str = "flowcontrol.apiserver.k8s.io";
 const NETWORKING: &str = "networking.k8s.io";
 const NODE: &str = "node.k8s.io";
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -107,6 +108,21 @@ pub(super) const GROUPS: &[&[Kind]] = &[
     &[namespaced(EVENTS, "v1", "Event", "events", "event")
         .short(&["ev"])
         .stored_as("", "v1")],
+    &[
+        cluster(FLOWCONTROL, "v1", "FlowSchema", "flowschemas", "flowschema").subresources(&[status(
+            FLOWCONTROL,
+            "v1",
+            "FlowSchema",
+        )]),
+        cluster(
+            FLOWCONTROL,
+            "v1",
+            "PriorityLevelConfiguration",
+            "prioritylevelconfigurations",
+            "prioritylevelconfiguration",
+        )
+        .subresources(&[status(FLOWCONTROL, "v1", "PriorityLevelConfiguration")]),
+    ],
     &[
         cluster(NETWORKING, "v1", "IngressClass", "ingressclasses", "ingressclass"),
         namespaced(NETWORKING, "v1", "Ingress", "ingresses", "ingress")
