@@ -202,9 +202,10 @@ async fn fetch_content(
         present,
     });
     fetch_blob(store, remote, &manifest.config, MAX_DOCUMENT, &Reporter(None)).await?;
-    let mut downloads = futures::stream::iter(&manifest.layers)
-        .map(|layer| fetch_blob(store, remote, layer, MAX_LAYER, reporter))
-        .buffer_unordered(PARALLEL_LAYERS);
+    // Collected first: a stream's closure over a borrowed layer would keep this future from being `Send`.
+    let downloads: Vec<_> =
+        manifest.layers.iter().map(|layer| fetch_blob(store, remote, layer, MAX_LAYER, reporter)).collect();
+    let mut downloads = futures::stream::iter(downloads).buffer_unordered(PARALLEL_LAYERS);
     while downloads.try_next().await?.is_some() {}
     Ok(())
 }
