@@ -19,6 +19,7 @@ mod observability;
 
 pub use autoscaler::{Autoscaler, SCALE_WINDOW_MAX, SCALE_WINDOW_MIN, TARGET_MIN};
 pub use data::ConfigError;
+pub(crate) use data::show;
 pub use defaults::{ContainerResources, Defaults};
 pub use deployment::{AffinityType, Deployment, RuntimeClass};
 pub use domain::{Domain, DomainConfig, DomainType};

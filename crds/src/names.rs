@@ -6,6 +6,8 @@ use md5::{Digest as _, Md5};
 
 /// Namespace of the platform's own parts.
 pub const SYSTEM_NAMESPACE: &str = "knative-serving";
+/// Domain of the cluster unless its owner chose another.
+pub const CLUSTER_DOMAIN: &str = "cluster.local";
 /// Ingress class of Spindrift's own gateway.
 pub const SPINDRIFT_INGRESS_CLASS: &str = "spindrift.ingress.networking.knative.dev";
 /// Service in front of the gateway, for everybody.

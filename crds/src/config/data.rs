@@ -137,7 +137,7 @@ pub(super) fn ensure_seconds(key: &str, duration: Duration) -> Result<(), Config
 }
 
 /// A duration in Go's notation.
-pub(super) fn show(duration: Duration) -> String {
+pub(crate) fn show(duration: Duration) -> String {
     jiff::SignedDuration::try_from(duration)
         .map_or_else(|_| format!("{duration:?}"), formats::duration::format)
 }

@@ -1,0 +1,32 @@
+//! The ConfigMaps that steer an install.
+
+use serde_json::Value;
+
+use crate::config::{Configs, Data, EXAMPLE_KEY, example_checksum};
+use crate::resource::{field, metadata, pairs, text};
+
+/// Checks a ConfigMap of the system namespace; one that is none of ours is always valid.
+///
+/// # Errors
+/// Says what is wrong, in the words that a user sees.
+pub fn config_map(object: &Value) -> Result<(), String> {
+    let data: Data = pairs(object, "data")
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+    let checksum = text(
+        field(metadata(object), "annotations"),
+        crate::annotations::EXAMPLE_CHECKSUM,
+    );
+    if let Some(example) = data.get(EXAMPLE_KEY)
+        && !checksum.is_empty()
+        && checksum != example_checksum(example)
+    {
+        return Err(format!(
+            "the update modifies a key in {EXAMPLE_KEY:?} which is probably not what you want. Instead, copy the \
+             respective setting to the top-level of the ConfigMap, directly below \"data\""
+        ));
+    }
+    Configs::default()
+        .update(text(metadata(object), "name"), &data)
+        .map_err(|error| error.to_string())
+}
