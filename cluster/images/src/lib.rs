@@ -12,6 +12,7 @@ mod image;
 mod layer;
 mod manifest;
 mod names;
+pub mod registry;
 mod remote;
 mod store;
 

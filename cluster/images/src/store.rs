@@ -24,6 +24,7 @@ use formats::image::ImageReference;
 use parking_lot::{Mutex, RwLock};
 
 use self::layers::Layers;
+pub(crate) use self::publish::Publication;
 use crate::blob::Blobs;
 use crate::build::LayerBuild;
 use crate::digest::Digest;

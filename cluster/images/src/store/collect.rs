@@ -92,7 +92,7 @@ fn forgettable(inner: &Inner, used: &HashSet<Digest>) -> Result<Vec<Forgettable>
                 }),
         );
     }
-    candidates.sort_by(|a, b| b.used.cmp(&a.used));
+    candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.used));
     Ok(candidates)
 }
 
