@@ -2,4 +2,5 @@
 
 pub mod duration;
 pub mod image;
+pub mod jsonpath;
 pub mod quantity;

@@ -176,6 +176,7 @@ impl FieldSet {
     }
 
     /// Each path as text: `.spec.containers[name="x"].image`.
+    #[cfg(test)]
     pub(crate) fn texts(&self) -> Vec<String> {
         let mut texts = Vec::new();
         self.for_each(&mut |path| texts.push(path.iter().map(ToString::to_string).collect()));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::format::Format;
-use super::node::{Bound, JsonType, ListType, Node, NodeId, PatchStrategy, Pattern, Rules};
+use super::node::{Bound, JsonType, ListType, Node, NodeId, PatchStrategy, Pattern, Properties, Rules};
 use super::{Arena, Schema, SchemaError, object_meta};
 use crate::MAX_DEPTH;
 use crate::field_error::{child, index};
@@ -105,10 +105,10 @@ impl<'a> Builder<'a> {
             Value::Bool(true) => &anything,
             _ => return Err(malformed(path, "is not an object")),
         };
-        if let Some(base) = self.base(map, path)? {
-            if !map.keys().any(|key| is_annotation(key)) {
-                return Ok(base);
-            }
+        if let Some(base) = self.base(map, path)?
+            && !map.keys().any(|key| is_annotation(key))
+        {
+            return Ok(base);
         }
         let id = self.reserve()?;
         self.fill(id, map, path, depth)?;
@@ -246,7 +246,7 @@ impl<'a> Builder<'a> {
         map: &Map<String, Value>,
         path: &str,
         depth: usize,
-    ) -> Result<Arc<[(Box<str>, NodeId)]>, SchemaError> {
+    ) -> Result<Properties, SchemaError> {
         let properties = match map.get("properties") {
             None | Some(Value::Null) => return Ok(Arc::default()),
             Some(Value::Object(properties)) => properties,

@@ -54,6 +54,9 @@ impl JsonType {
     }
 }
 
+/// Known fields of an object and their nodes.
+pub(crate) type Properties = Arc<[(Box<str>, NodeId)]>;
+
 /// How server-side apply merges a list (`x-kubernetes-list-type`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ListType {
@@ -87,7 +90,7 @@ pub(crate) struct Node {
     /// `x-kubernetes-map-type: atomic`.
     pub(crate) atomic_map: bool,
     /// Sorted by name.
-    pub(crate) properties: Arc<[(Box<str>, NodeId)]>,
+    pub(crate) properties: Properties,
     /// Schema of the entries that are no property.
     pub(crate) additional: Option<NodeId>,
     pub(crate) items: Option<NodeId>,
