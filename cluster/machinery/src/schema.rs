@@ -9,6 +9,7 @@
 mod build;
 mod default;
 mod format;
+mod go_regex;
 mod node;
 mod object_meta;
 mod prune;

@@ -205,5 +205,7 @@ impl Pattern {
 }
 
 fn compile(text: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(text).size_limit(MAX_PATTERN_SIZE).build()
+    RegexBuilder::new(&super::go_regex::translate(text))
+        .size_limit(MAX_PATTERN_SIZE)
+        .build()
 }
