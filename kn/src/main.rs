@@ -1,3 +1,7 @@
 //! The command line: a client only.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kn::run(std::env::args_os())
+}

@@ -1,0 +1,88 @@
+//! The command tree.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::{completion, platform, revision, route, service, version};
+
+/// Manage serverless services.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kn",
+    version,
+    disable_version_flag = true,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = "Examples:\n  kn service create web --image localhost:5000/hello\n  kn service update web --traffic web-00001=90 --traffic @latest=10\n  kn service describe web"
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Global {
+    /// kubectl configuration file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Name of the kubeconfig context to use
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Name of the kubeconfig cluster to use
+    #[arg(long, global = true, value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// Username to impersonate
+    #[arg(long = "as", global = true, value_name = "USER")]
+    pub impersonate: Option<String>,
+    /// Group to impersonate; may be repeated
+    #[arg(long = "as-group", global = true, value_name = "GROUP")]
+    pub impersonate_groups: Vec<String>,
+}
+
+/// The namespace of a command.
+#[derive(Args, Clone, Debug, Default)]
+pub struct NamespaceArgs {
+    /// Namespace to work in
+    #[arg(short, long, value_name = "NAMESPACE", env = "KN_NAMESPACE")]
+    pub namespace: Option<String>,
+}
+
+/// The namespaces of a list.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ListScope {
+    #[command(flatten)]
+    pub namespace: NamespaceArgs,
+    /// List over all namespaces; wins over --namespace
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
+    /// Leave out the column headers
+    #[arg(long)]
+    pub no_headers: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Manage Knative services
+    #[command(subcommand, visible_alias = "ksvc", alias = "services")]
+    Service(service::Command),
+    /// Manage service revisions
+    #[command(subcommand, alias = "revisions")]
+    Revision(revision::Command),
+    /// List and describe service routes
+    #[command(subcommand, alias = "routes")]
+    Route(route::Command),
+    /// Start the platform on this machine (further arguments go to `spindrift up`)
+    Up(platform::Passed),
+    /// Stop the platform on this machine
+    Down(platform::Passed),
+    /// Say whether the platform runs on this machine, and where
+    Status(platform::Passed),
+    /// Print a completion script for a shell
+    Completion(completion::Completion),
+    /// Show the version
+    Version(version::Version),
+}

@@ -1,0 +1,76 @@
+//! What every `delete` does: several names, the others even if one is missing, waiting on request.
+
+use std::time::Duration;
+
+use clap::Args;
+use kube::api::DeleteParams;
+
+use crate::context::{Context, Kind};
+use crate::error::{CliError, Exit};
+use crate::output::Output;
+use crate::wait;
+
+/// Flags of waiting for a deletion.
+#[derive(Args, Clone, Debug)]
+pub struct DeleteWait {
+    /// Wait until it is gone
+    #[arg(long, overrides_with = "no_wait")]
+    pub wait: bool,
+    /// Do not wait until it is gone (the default)
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Seconds to wait at the most
+    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
+    pub wait_timeout: u64,
+}
+
+/// Deletes `names`; `noun` begins the lines that tell so.
+///
+/// # Errors
+/// All failures joined, one line each, after every name has been tried.
+pub async fn all(
+    context: &Context,
+    kind: Kind,
+    noun: &str,
+    namespace: &str,
+    names: &[String],
+    waiting: &DeleteWait,
+    output: &mut Output,
+) -> Result<Exit, CliError> {
+    let api = context.api(kind, namespace).await?;
+    let params = if waiting.wait {
+        DeleteParams::foreground()
+    } else {
+        DeleteParams::background()
+    };
+    let mut failures: Vec<CliError> = Vec::new();
+    for name in names {
+        let deleted = async {
+            api.delete(name, &params).await.map_err(CliError::from)?;
+            if waiting.wait {
+                let timeout = Duration::from_secs(waiting.wait_timeout);
+                wait::gone(&api, &noun.to_lowercase(), name, timeout).await?;
+            }
+            Ok(())
+        };
+        match deleted.await {
+            Ok(()) => output.line(format!(
+                "{noun} '{name}' successfully deleted in namespace '{namespace}'."
+            ))?,
+            Err(error) => failures.push(error),
+        }
+    }
+    let Some(first) = failures.first() else {
+        return Ok(Exit::Success);
+    };
+    let message = failures
+        .iter()
+        .map(|error| error.message.as_str())
+        .collect::<Vec<_>>()
+        .join("\n");
+    Err(CliError {
+        exit: first.exit,
+        message,
+        hint: first.hint.clone(),
+    })
+}

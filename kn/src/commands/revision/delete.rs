@@ -1,0 +1,98 @@
+//! `kn revision delete`
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::cli::{ListScope, NamespaceArgs};
+use crate::commands::delete::{self, DeleteWait};
+use crate::commands::list::{fetch, text};
+use crate::context::{Context, Kind};
+use crate::error::{CliError, Exit};
+use crate::output::Output;
+
+/// Deletes revisions.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  kn revision delete web-00001\n  kn revision delete --prune web\n  kn revision delete --prune-all"
+)]
+pub struct Delete {
+    /// Names of the revisions
+    names: Vec<String>,
+    /// Delete the revisions of this service that nothing refers to
+    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["names", "prune_all"])]
+    prune: Option<String>,
+    /// Delete all revisions that nothing refers to
+    #[arg(long, conflicts_with = "names")]
+    prune_all: bool,
+    #[command(flatten)]
+    namespace: NamespaceArgs,
+    #[command(flatten)]
+    waiting: DeleteWait,
+}
+
+impl Delete {
+    pub async fn run(&self, context: &Context, output: &mut Output) -> Result<Exit, CliError> {
+        let namespace = context.namespace(&self.namespace).await?;
+        let pruning = self.prune.is_some() || self.prune_all;
+        if self.names.is_empty() && !pruning {
+            return Err(CliError::usage(
+                "'kn revision delete' requires one or more revision names, --prune or --prune-all",
+            ));
+        }
+        let names = if pruning {
+            let labels = self
+                .prune
+                .as_ref()
+                .map(|service| format!("serving.knative.dev/service={service}"));
+            let scope = ListScope {
+                namespace: self.namespace.clone(),
+                ..ListScope::default()
+            };
+            let revisions = fetch(context, Kind::Revision, &scope, None, labels.as_deref()).await?;
+            unreferenced(&revisions)
+        } else {
+            self.names.clone()
+        };
+        if names.is_empty() {
+            output.line("No unreferenced revisions found.")?;
+            return Ok(Exit::Success);
+        }
+        delete::all(
+            context,
+            Kind::Revision,
+            "Revision",
+            &namespace,
+            &names,
+            &self.waiting,
+            output,
+        )
+        .await
+    }
+}
+
+fn unreferenced(revisions: &[Value]) -> Vec<String> {
+    revisions
+        .iter()
+        .filter(|revision| text(revision, "/metadata/labels/serving.knative.dev~1routingState") != "active")
+        .map(|revision| text(revision, "/metadata/name"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn active_revisions_are_kept() {
+        let revision = |name: &str, state: &str| json!({ "metadata": { "name": name, "labels": { "serving.knative.dev/routingState": state } } });
+        assert_eq!(
+            unreferenced(&[
+                revision("a", "active"),
+                revision("b", "reserve"),
+                json!({ "metadata": { "name": "c" } })
+            ]),
+            ["b", "c"]
+        );
+    }
+}

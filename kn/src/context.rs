@@ -1,0 +1,183 @@
+//! Which cluster and namespace a command works on.
+
+use std::path::{Path, PathBuf};
+
+use kube::api::{ApiResource, DynamicObject};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::GroupVersionKind;
+use kube::{Api, Client, Config};
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+use crate::cli::{Global, NamespaceArgs};
+use crate::error::{CliError, Exit};
+
+/// The environment of one command; connects when it is first needed.
+pub struct Context {
+    global: Global,
+    connected: OnceCell<(Client, String)>,
+}
+
+/// The kinds that commands read and write, as raw JSON so that fields newer than this program survive an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Service,
+    Configuration,
+    Revision,
+    Route,
+}
+
+impl Kind {
+    /// How the kind is reached.
+    pub fn resource(self) -> ApiResource {
+        let (kind, plural) = match self {
+            Self::Service => ("Service", "services"),
+            Self::Configuration => ("Configuration", "configurations"),
+            Self::Revision => ("Revision", "revisions"),
+            Self::Route => ("Route", "routes"),
+        };
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("serving.knative.dev", "v1", kind), plural)
+    }
+}
+
+impl Context {
+    pub fn new(global: Global) -> Self {
+        Self {
+            global,
+            connected: OnceCell::new(),
+        }
+    }
+
+    async fn connect(&self) -> Result<&(Client, String), CliError> {
+        self.connected
+            .get_or_try_init(|| async {
+                let config = configuration(&self.global).await?;
+                let namespace = config.default_namespace.clone();
+                let client = Client::try_from(config).map_err(CliError::from)?;
+                Ok((client, namespace))
+            })
+            .await
+    }
+
+    /// The client.
+    pub async fn client(&self) -> Result<Client, CliError> {
+        Ok(self.connect().await?.0.clone())
+    }
+
+    /// The namespace that a flag names, or that of the kubeconfig's context.
+    pub async fn namespace(&self, flag: &NamespaceArgs) -> Result<String, CliError> {
+        match &flag.namespace {
+            Some(namespace) => Ok(namespace.clone()),
+            None => Ok(self.connect().await?.1.clone()),
+        }
+    }
+
+    /// The objects of `kind` in `namespace`.
+    pub async fn api(&self, kind: Kind, namespace: &str) -> Result<Api<DynamicObject>, CliError> {
+        Ok(Api::namespaced_with(
+            self.client().await?,
+            namespace,
+            &kind.resource(),
+        ))
+    }
+
+    /// One object as JSON, with apiVersion and kind.
+    pub async fn get(&self, kind: Kind, namespace: &str, name: &str) -> Result<Value, CliError> {
+        let object = self.api(kind, namespace).await?.get(name).await?;
+        serde_json::to_value(object).map_err(|error| CliError::new(Exit::Failure, error.to_string()))
+    }
+
+    /// The objects of `kind` in all namespaces.
+    pub async fn api_all(&self, kind: Kind) -> Result<Api<DynamicObject>, CliError> {
+        Ok(Api::all_with(self.client().await?, &kind.resource()))
+    }
+}
+
+/// Flag, then `KUBECONFIG`, then `~/.kube/config`, then a pod's own account, then a local `spindrift up`.
+async fn configuration(global: &Global) -> Result<Config, CliError> {
+    let options = KubeConfigOptions {
+        context: global.context.clone(),
+        cluster: global.cluster.clone(),
+        user: None,
+    };
+    let unreadable = |error: kube::config::KubeconfigError| {
+        CliError::new(
+            Exit::Failure,
+            format!("cannot use the kubeconfig: {}", crate::error::innermost(&error)),
+        )
+    };
+    let kubeconfig = match &global.kubeconfig {
+        Some(path) => Some(read(path)?),
+        None => match Kubeconfig::read() {
+            Ok(kubeconfig) => Some(kubeconfig),
+            Err(kube::config::KubeconfigError::ReadConfig(error, _))
+                if error.kind() == std::io::ErrorKind::NotFound =>
+            {
+                None
+            }
+            Err(kube::config::KubeconfigError::FindPath) => None,
+            Err(error) => return Err(unreadable(error)),
+        },
+    };
+    let mut config = match kubeconfig {
+        Some(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .map_err(unreadable)?,
+        None => match Config::incluster() {
+            Ok(config) => config,
+            Err(_) => {
+                let local = local_kubeconfig().ok_or_else(|| {
+                    CliError::new(Exit::NoConnection, "no kubeconfig has been given, and there is no cluster to be found")
+                        .with_hint("start one on this machine with `kn up`, or name a kubeconfig by --kubeconfig or KUBECONFIG")
+                })?;
+                Config::from_custom_kubeconfig(read(&local)?, &options)
+                    .await
+                    .map_err(unreadable)?
+            }
+        },
+    };
+    if let Some(user) = &global.impersonate {
+        config.auth_info.impersonate = Some(user.clone());
+    }
+    if !global.impersonate_groups.is_empty() {
+        config.auth_info.impersonate_groups = Some(global.impersonate_groups.clone());
+    }
+    // A watch is quiet for as long as nothing happens.
+    config.read_timeout = None;
+    Ok(config)
+}
+
+fn read(path: &Path) -> Result<Kubeconfig, CliError> {
+    if path.to_string_lossy().contains(':') && !path.exists() {
+        return Err(CliError::usage(format!(
+            "--kubeconfig takes one file, not the list {}: set KUBECONFIG to merge several",
+            path.display()
+        )));
+    }
+    Kubeconfig::read_from(path).map_err(|error| {
+        CliError::new(
+            Exit::Failure,
+            format!(
+                "cannot use {}: {}",
+                path.display(),
+                crate::error::innermost(&error)
+            ),
+        )
+    })
+}
+
+/// What a local instance wrote.
+fn local_kubeconfig() -> Option<PathBuf> {
+    let data = std::env::var_os("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share")));
+    let candidates = [
+        Some(PathBuf::from("/var/lib/spindrift")),
+        data.map(|data| data.join("spindrift")),
+    ];
+    candidates
+        .into_iter()
+        .flatten()
+        .map(|folder| folder.join("kubeconfig"))
+        .find(|path| path.is_file())
+}

@@ -1,0 +1,106 @@
+//! How a command can end.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// Exit codes. They are stable: scripts may rely on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Success = 0,
+    Failure = 1,
+    /// The arguments make no sense.
+    Usage = 2,
+    NotFound = 3,
+    /// It exists already, or somebody else changed it.
+    Conflict = 4,
+    /// It did not happen in the time given.
+    Timeout = 5,
+    /// It became not ready.
+    NotReady = 6,
+    /// The cluster cannot be reached.
+    NoConnection = 7,
+    Forbidden = 8,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command failed: a sentence, the code to end with, and what to try.
+#[derive(Debug, Clone)]
+pub struct CliError {
+    pub exit: Exit,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl CliError {
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// Wrong arguments.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for CliError {}
+
+impl From<kube::Error> for CliError {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => {
+                let exit = match status.code {
+                    403 | 401 => Exit::Forbidden,
+                    404 => Exit::NotFound,
+                    409 => Exit::Conflict,
+                    504 => Exit::Timeout,
+                    _ => Exit::Failure,
+                };
+                if status.code == 404 && status.details.is_none() && !status.message.contains('"') {
+                    // No such path at all: the API group is not served.
+                    return Self::new(
+                        Exit::NotFound,
+                        "no or newer Knative Serving API found on the backend",
+                    )
+                    .with_hint("check that Knative Serving or Spindrift is installed there");
+                }
+                Self::new(exit, status.message)
+            }
+            kube::Error::HyperError(_) | kube::Error::Service(_) => Self::new(
+                Exit::NoConnection,
+                format!("cannot reach the cluster: {}", innermost(&error)),
+            )
+            .with_hint("is it running? `kn status` shows the local one, and --kubeconfig chooses another"),
+            other => Self::new(Exit::Failure, innermost(&other)),
+        }
+    }
+}
+
+/// The text of the deepest cause, which names what happened; the layers above only say that something did.
+pub fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
