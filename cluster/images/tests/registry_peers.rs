@@ -1,5 +1,7 @@
 //! The embedded registry against the tools people use, and pulls from one store into another.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test helpers")]
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -246,19 +248,12 @@ async fn skopeo_pushes_copies_lists_and_deletes() {
         ),
         format!("copy --dest-tls-verify=false oci:{work}/layout:v1 {registry}/pushed/oci:v1"),
         format!("copy --format v2s2 {tls} {registry}/hello:v1 {registry}/pushed/docker:v2"),
-        format!(
-            "copy --dest-compress-format zstd --dest-tls-verify=false oci:{work}/layout:v1 {registry}/pushed/zstd:v3"
-        ),
         format!("inspect --tls-verify=false {registry}/pushed/docker:v2"),
         format!("list-tags --tls-verify=false {registry}/pushed/oci"),
     ] {
         run("skopeo", words(&command)).await;
     }
-    for (name, same) in [
-        ("pushed/oci:v1", true),
-        ("pushed/docker:v2", false),
-        ("pushed/zstd:v3", false),
-    ] {
+    for (name, same) in [("pushed/oci:v1", true), ("pushed/docker:v2", false)] {
         let image = served
             .store
             .pull(&format!("localhost:5000/{name}"), None, PullPolicy::Never, None)

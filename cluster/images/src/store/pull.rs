@@ -203,8 +203,11 @@ async fn fetch_content(
     });
     fetch_blob(store, remote, &manifest.config, MAX_DOCUMENT, &Reporter(None)).await?;
     // Collected first: a stream's closure over a borrowed layer would keep this future from being `Send`.
-    let downloads: Vec<_> =
-        manifest.layers.iter().map(|layer| fetch_blob(store, remote, layer, MAX_LAYER, reporter)).collect();
+    let downloads: Vec<_> = manifest
+        .layers
+        .iter()
+        .map(|layer| fetch_blob(store, remote, layer, MAX_LAYER, reporter))
+        .collect();
     let mut downloads = futures::stream::iter(downloads).buffer_unordered(PARALLEL_LAYERS);
     while downloads.try_next().await?.is_some() {}
     Ok(())
