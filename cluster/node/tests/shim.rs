@@ -220,17 +220,16 @@ async fn the_container_contract_of_files_and_devices_holds() {
 #[ignore = "needs root: namespaces, mounts and control groups"]
 async fn identity_and_rights_are_those_asked_for() {
     let mut pod = Pod::start("identity").await;
+    // Without a shell, which has a view of its own on signals.
     let process = Process {
-        arguments: vec![
-            "sh".into(),
-            "-c".into(),
-            "id; busybox grep -E 'CapEff|NoNew|Seccomp:|SigBlk|SigIgn' /proc/self/status".into(),
-        ],
+        arguments: ["busybox", "cat", "/proc/self/status"]
+            .map(str::to_owned)
+            .to_vec(),
         environment: vec!["PATH=/bin".into()],
         working_directory: "/tmp".into(),
         user: User {
             uid: 1000,
-            gid: 1000,
+            gid: 1001,
             groups: vec![2000],
         },
         rights: Rights {
@@ -241,13 +240,12 @@ async fn identity_and_rights_are_those_asked_for() {
         ..Process::default()
     };
     let (_, log) = pod.finished(pod.request_for("a.0", &process)).await;
-    assert!(
-        log.contains("uid=1000(app) gid=1000(app) groups=2000(extra)")
-            || log.contains("groups=1000(app),2000(extra)"),
-        "{log}"
-    );
     for line in [
+        "Uid:\t1000\t1000\t1000\t1000",
+        "Gid:\t1001\t1001\t1001\t1001",
+        "Groups:\t2000",
         "CapEff:\t0000000000000000",
+        "CapBnd:\t0000000000000000",
         "NoNewPrivs:\t1",
         "Seccomp:\t2",
         "SigBlk:\t0000000000000000",

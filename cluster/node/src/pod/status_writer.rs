@@ -37,7 +37,8 @@ impl StatusWriter {
         let (wanted, receiver) = watch::channel((0, pod.status.clone().unwrap_or_default()));
         let (done, written) = watch::channel(0);
         let api: Api<Pod> = Api::namespaced(client, &namespace);
-        let task = tokio::spawn(write(api, name, uid, receiver, done));
+        let before = serde_json::to_value(pod.status.clone().unwrap_or_default()).unwrap_or_default();
+        let task = tokio::spawn(write(api, name, uid, before, receiver, done));
         Self {
             wanted,
             written,
@@ -75,10 +76,10 @@ async fn write(
     api: Api<Pod>,
     name: String,
     uid: String,
+    mut before: Value,
     mut wanted: watch::Receiver<(u64, PodStatus)>,
     done: watch::Sender<u64>,
 ) {
-    let mut before = serde_json::to_value(&wanted.borrow().1).unwrap_or_default();
     while wanted.changed().await.is_ok() {
         let (number, status) = wanted.borrow_and_update().clone();
         let status = serde_json::to_value(&status).unwrap_or_default();

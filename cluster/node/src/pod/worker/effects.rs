@@ -379,6 +379,7 @@ async fn pull(
         reason: match &error {
             ImageError::InvalidReference { .. } => "InvalidImageName",
             ImageError::NeverPull(_) => "ErrImageNeverPull",
+            ImageError::NotFound { .. } if policy == PullPolicy::Never => "ErrImageNeverPull",
             _ => "ErrImagePull",
         },
         message: crate::error_chain(&error),
