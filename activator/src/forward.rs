@@ -137,6 +137,18 @@ impl Activator {
         request: Request<Body>,
         phases: &mut Phases,
     ) -> Response<Body> {
+        let protocol = revision.settings().protocol;
+        self.forward_outgoing(revision, Outgoing::new(request, protocol), phases)
+            .await
+    }
+
+    /// Like [`Activator::forward`], for a request that was made ready for the revision's protocol already.
+    pub async fn forward_outgoing(
+        &self,
+        revision: &Arc<Revision>,
+        request: Outgoing,
+        phases: &mut Phases,
+    ) -> Response<Body> {
         let settings = revision.settings().clone();
         let mut clock = settings.timeouts.start();
         let counted = self.count(revision);
@@ -161,16 +173,14 @@ impl Activator {
     async fn assign_and_send(
         &self,
         revision: &Arc<Revision>,
-        mut request: Request<Body>,
+        mut outgoing: Outgoing,
         phases: &mut Phases,
     ) -> Result<(Forwarded, Slot), Failure> {
-        let bytes = WAITING_OVERHEAD + head_bytes(request.headers());
-        let headers = request.headers_mut();
+        let headers = outgoing.headers_mut();
+        let bytes = WAITING_OVERHEAD + head_bytes(headers);
         headers.remove(&REVISION);
         headers.remove(&NAMESPACE);
         headers.insert(K_PROXY_REQUEST, HeaderValue::from_static(ACTIVATOR));
-        let protocol = revision.settings().protocol;
-        let mut outgoing = Outgoing::new(request, protocol);
         for attempt in 1.. {
             let slot = revision
                 .throttler()

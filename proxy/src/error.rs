@@ -24,6 +24,9 @@ pub enum Failure {
     /// More connections would be needed than may be open.
     #[error("too many connections to the application")]
     Exhausted,
+    /// Nothing stands behind the Service just now.
+    #[error("no endpoint is ready")]
+    NoEndpoints,
     /// The process is going away.
     #[error("shutting down")]
     ShuttingDown,
@@ -66,7 +69,7 @@ impl Failure {
             newline: true,
         };
         match self {
-            Self::QueueFull | Self::NoCapacityInTime | Self::Exhausted => Row {
+            Self::QueueFull | Self::NoCapacityInTime | Self::Exhausted | Self::NoEndpoints => Row {
                 retry_after: true,
                 ..row(StatusCode::SERVICE_UNAVAILABLE, Side::Us)
             },

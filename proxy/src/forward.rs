@@ -74,6 +74,11 @@ impl Outgoing {
         }
     }
 
+    /// The headers that the next hop will see.
+    pub fn headers_mut(&mut self) -> &mut http::HeaderMap {
+        self.request.headers_mut()
+    }
+
     /// Sends the request to `upstream`.
     ///
     /// # Errors
