@@ -3,11 +3,14 @@
 //! [`run`] keeps the objects of `serving.knative.dev` and their children as their specs say, until its future is
 //! dropped. It talks to nothing but the Kubernetes API and, for digests, to image registries.
 
+mod collector;
 mod configuration;
 mod digest;
+mod labeler;
 mod report;
 mod revision;
 mod revision_name;
+mod route;
 mod run;
 mod service;
 mod shared;

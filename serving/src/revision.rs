@@ -28,6 +28,7 @@ use crate::digest::{Lookup, Resolver};
 use crate::report::report;
 use crate::shared::{Shared, label, name_of, namespace_of, uid_of};
 
+pub(crate) use metadata::protocol;
 use settings::Settings;
 use status::CONDITIONS;
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
-use reconciler::{Caches, ConfigStore, Controller, Key, Leadership, Queue, Reconcile, leases};
+use reconciler::{Caches, ConfigStore, Controller, Key, Leadership, Queue, Reconcile, Selection, leases};
 use tokio::task::JoinSet;
 
 use crate::digest::Resolver;
 use crate::shared::{Clock, Shared};
-use crate::{configuration, revision, service};
+use crate::{collector, configuration, labeler, revision, route, service};
 
 /// How the controllers run.
 #[derive(Clone)]
@@ -62,6 +62,12 @@ pub async fn run_with(caches: Caches, config: Config) {
     let configurations = configuration::controller(&shared);
     let revision_controller = revision::controller(&shared, revisions.clone(), resolver);
 
+    let slices = caches.cache_of(Selection::labelled(crds::labels::ROUTE));
+    let routes = route::controller(&shared, slices);
+    let labeler = labeler::controller(&shared);
+    let collector = collector::controller(&shared);
+    let (route_queue, collector_queue) = (routes.queue(), collector.queue());
+
     // Everything that reads has subscribed by now; writing begins when the caches are complete.
     caches.synced().await;
     tracing::info!(
@@ -72,9 +78,21 @@ pub async fn run_with(caches: Caches, config: Config) {
     tasks.start("service", services);
     tasks.start("configuration", configurations);
     tasks.start("revision", revision_controller);
+    tasks.start("route", routes);
+    tasks.start("labeler", labeler);
+    tasks.start("collector", collector);
+    let (all_revisions, all_routes, all_configurations) = (
+        shared.revisions.clone(),
+        shared.routes.clone(),
+        shared.configurations.clone(),
+    );
     tasks.on_config_change(
         &store,
-        vec![(revisions, Box::new(move || shared.revisions.keys()))],
+        vec![
+            (revisions, Box::new(move || all_revisions.keys())),
+            (route_queue, Box::new(move || all_routes.keys())),
+            (collector_queue, Box::new(move || all_configurations.keys())),
+        ],
     );
     tasks.run().await;
 }

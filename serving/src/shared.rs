@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crds::caching::Image;
-use crds::networking::{Certificate, Ingress};
+use crds::networking::Ingress;
 use crds::serving::{Configuration, Revision, Route, Service};
 use crds::{autoscaling::PodAutoscaler, labels};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -34,7 +34,6 @@ pub(crate) struct Shared {
     pub pod_autoscalers: Cache<PodAutoscaler>,
     pub images: Cache<Image>,
     pub ingresses: Cache<Ingress>,
-    pub certificates: Cache<Certificate>,
     /// Kubernetes Services that stand in for the hosts of Routes.
     pub placeholders: Cache<KubeService>,
 }
@@ -59,7 +58,6 @@ impl Shared {
             pod_autoscalers: caches.cache(),
             images: caches.cache(),
             ingresses: caches.cache(),
-            certificates: caches.cache(),
             client,
         };
         shared.pods.add_label_index(labels::REVISION_UID);
