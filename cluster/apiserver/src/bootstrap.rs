@@ -44,6 +44,8 @@ async fn create(registry: &Arc<Registry>, plural: &str, namespace: &str, object:
             ..Caller::platform()
         },
         warnings: Vec::new(),
+        duplicates: Vec::new(),
+        applying: false,
     };
     if registry.get(&call).is_ok() {
         return;

@@ -1,5 +1,6 @@
 //! Label and field selectors over stored objects.
 
+use cluster_machinery::selector::{FieldSelector, LabelSelector};
 use serde_json::Value;
 
 use crate::resource::{Origin, ResourceRef};
@@ -7,17 +8,12 @@ use crate::status::StatusError;
 use crate::store::Object;
 
 /// The selectors of one request.
-#[derive(Debug, Default)]
-pub(crate) struct Filter {
-    labels: Vec<(String, String)>,
-    fields: Vec<FieldRequirement>,
-}
-
 #[derive(Debug)]
-struct FieldRequirement {
-    path: String,
-    equal: bool,
-    value: String,
+pub(crate) struct Filter {
+    labels: LabelSelector,
+    fields: FieldSelector,
+    /// The name in the path of a watch on a single object.
+    name: Option<String>,
 }
 
 impl Filter {
@@ -26,86 +22,92 @@ impl Filter {
     /// # Errors
     /// 400 for a selector that breaks the grammar, or names a field that cannot be selected by.
     pub(crate) fn parse(resource: &ResourceRef, labels: &str, fields: &str) -> Result<Self, StatusError> {
-        let mut filter = Self::default();
-        for part in labels.split(',').filter(|part| !part.is_empty()) {
-            let (key, value) = part
-                .split_once('=')
-                .ok_or_else(|| StatusError::bad_request(format!("unable to parse requirement: {part}")))?;
-            filter
-                .labels
-                .push((key.trim().into(), value.trim_start_matches('=').trim().into()));
-        }
-        for part in fields.split(',').filter(|part| !part.is_empty()) {
-            let (path, equal, value) = if let Some((path, value)) = part.split_once("!=") {
-                (path, false, value)
-            } else if let Some((path, value)) = part.split_once('=') {
-                (path, true, value.trim_start_matches('='))
-            } else {
+        let labels =
+            LabelSelector::parse(labels).map_err(|error| StatusError::bad_request(error.to_string()))?;
+        let fields =
+            FieldSelector::parse(fields).map_err(|error| StatusError::bad_request(error.to_string()))?;
+        for requirement in fields.requirements() {
+            if !selectable(resource, &requirement.path) {
                 return Err(StatusError::bad_request(format!(
-                    "invalid selector: '{part}'; can't understand it"
+                    "Unable to find \"{}\" that match label selector \"{labels}\", field selector \"{fields}\": field label \
+                     not supported: {}",
+                    resource.plural, requirement.path
                 )));
-            };
-            filter.fields.push(FieldRequirement {
-                path: path.into(),
-                equal,
-                value: value.into(),
-            });
+            }
         }
-        Ok(filter)
+        Ok(Self {
+            labels,
+            fields,
+            name: None,
+        })
     }
 
     pub(crate) fn require_name(&mut self, name: &str) {
-        self.fields.push(FieldRequirement {
-            path: "metadata.name".into(),
-            equal: true,
-            value: name.into(),
-        });
+        self.name = Some(name.to_owned());
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.labels.is_empty() && self.fields.is_empty()
+        self.labels.is_everything() && self.fields.is_everything() && self.name.is_none()
     }
 
     /// Returns the only name that can match, if there is one.
     pub(crate) fn name(&self) -> Option<&str> {
-        self.exact("metadata.name")
+        self.name
+            .as_deref()
+            .or_else(|| self.fields.requires("metadata.name"))
     }
 
     /// Returns the only namespace that can match, if there is one.
     pub(crate) fn namespace(&self) -> Option<&str> {
-        self.exact("metadata.namespace")
-    }
-
-    fn exact(&self, path: &str) -> Option<&str> {
-        self.fields
-            .iter()
-            .find(|field| field.equal && field.path == path)
-            .map(|field| field.value.as_str())
+        self.fields.requires("metadata.namespace")
     }
 
     pub(crate) fn matches_object(&self, resource: &ResourceRef, object: &Object) -> bool {
-        self.is_empty() || self.matches(resource, &object.value())
+        if self.is_empty() {
+            return true;
+        }
+        let mut value = object.value();
+        if !resource.stored_as_served() {
+            resource.present(&mut value);
+        }
+        self.matches(resource, &value)
     }
 
     fn matches(&self, resource: &ResourceRef, object: &Value) -> bool {
-        let labels = &object["metadata"]["labels"];
-        self.labels
-            .iter()
-            .all(|(key, value)| labels[key.as_str()] == *value)
+        self.labels.matches_object(object)
+            && self.fields.matches_with(|path| field(resource, object, path))
             && self
-                .fields
-                .iter()
-                .all(|field| (field_value(resource, object, &field.path) == field.value) == field.equal)
+                .name
+                .as_deref()
+                .is_none_or(|name| name == crate::meta::name(object))
     }
 }
 
-/// Returns the text that a field selector compares; absent fields are empty, as upstream.
-fn field_value(resource: &ResourceRef, object: &Value, path: &str) -> String {
-    let _ = matches!(resource.origin, Origin::Builtin(_));
-    let pointer = format!("/{}", path.replace('.', "/"));
-    match object.pointer(&pointer) {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
+/// Returns whether a field selector may name this path.
+fn selectable(resource: &ResourceRef, path: &str) -> bool {
+    match path {
+        "metadata.name" => true,
+        "metadata.namespace" => resource.namespaced,
+        _ => match &resource.origin {
+            Origin::Builtin(kind) => kind.field_label(&Value::Null, path).is_some(),
+            Origin::Custom(custom) => custom
+                .selectable
+                .iter()
+                .any(|known| known.strip_prefix('.') == Some(path)),
+        },
+    }
+}
+
+/// Returns the text that a field selector compares.
+fn field(resource: &ResourceRef, object: &Value, path: &str) -> Option<String> {
+    match (&resource.origin, path) {
+        (_, "metadata.name") => Some(crate::meta::name(object).to_owned()),
+        (_, "metadata.namespace") => Some(crate::meta::namespace(object).to_owned()),
+        (Origin::Builtin(kind), _) => kind.field_label(object, path),
+        (Origin::Custom(_), _) => match object.pointer(&format!("/{}", path.replace('.', "/")))? {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        },
     }
 }

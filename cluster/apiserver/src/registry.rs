@@ -4,14 +4,20 @@
 //! was faster; kinds that need something special have a hook in [`strategy`](self::strategy).
 
 mod allocate;
+mod apply;
 mod authority;
 mod create;
+pub(crate) mod definition;
 mod delete;
 mod fields;
 mod get;
 mod list;
 mod metadata;
+mod patch;
+mod pods;
 mod read;
+mod review;
+mod scale;
 mod strategy;
 mod update;
 mod validate;
@@ -21,9 +27,11 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use serde_json::Value;
 
 pub(crate) use self::authority::Caller;
+pub(crate) use self::patch::{Patch, SUPPORTED as PATCH_TYPES};
 pub(crate) use self::watch::WatchStream;
 use crate::admission::Admission;
 use crate::config::{Clock, Config};
@@ -52,6 +60,10 @@ pub(crate) struct Call {
     pub(crate) caller: Caller,
     /// Sentences for `Warning` headers.
     pub(crate) warnings: Vec<String>,
+    /// Paths of fields that the body has twice.
+    pub(crate) duplicates: Vec<String>,
+    /// Whether this is a server-side apply, which records field owners itself.
+    pub(crate) applying: bool,
 }
 
 /// What a verb answers.
@@ -64,6 +76,11 @@ pub(crate) enum Answer {
     List(ListAnswer),
     /// A `Status` that says success.
     Status(Value),
+    /// Something that is no stored object: a scale, a review.
+    Other {
+        code: u16,
+        value: Value,
+    },
 }
 
 /// Objects of one revision.
@@ -83,12 +100,14 @@ pub(crate) struct Registry {
     pub(crate) admission: Vec<Admission>,
     pub(crate) node: NodeLink,
     allocator: allocate::Allocator,
+    reloading: Mutex<()>,
 }
 
 impl Registry {
     pub(crate) fn new(store: Store, config: &Config) -> Self {
         let registry = Self {
             allocator: allocate::Allocator::new(config, &store),
+            reloading: Mutex::new(()),
             store,
             table: ArcSwap::from_pointee(ResourceTable::default()),
             clock: config.clock.clone(),
@@ -106,10 +125,22 @@ impl Registry {
 
     /// Makes the table anew from the stored custom resource definitions.
     fn reload_definitions(&self) {
-        let (_, definitions) = self.store.list("apiextensions.k8s.io/customresourcedefinitions/");
-        let custom = definitions
-            .iter()
-            .flat_map(|(_, definition)| crate::resource::from_definition(&definition.value()));
+        // One at a time: two reloads at once could end with the older table.
+        let _turn = self.reloading.lock();
+        let (_, definitions) = self.store.list(definition::PREFIX);
+        let old = self.table.load();
+        let custom = definitions.iter().flat_map(|(key, definition)| {
+            let name = key.rsplit('/').next().unwrap_or_default();
+            let kept = old.of_definition(name, definition.revision);
+            if kept.is_empty() {
+                crate::resource::from_definition(definition.revision, &definition.value())
+                    .into_iter()
+                    .map(Arc::new)
+                    .collect()
+            } else {
+                kept
+            }
+        });
         self.table.store(Arc::new(ResourceTable::new(custom)));
     }
 

@@ -7,9 +7,10 @@ mod table;
 use std::sync::Arc;
 
 use cluster_kinds::Kind;
+use cluster_machinery::Schema;
 use serde_json::Value;
 
-pub(crate) use self::custom::{Column, CustomVersion, from_definition};
+pub(crate) use self::custom::{Column, CustomVersion, ScalePaths, from_definition};
 pub(crate) use self::table::ResourceTable;
 use crate::status::Subject;
 
@@ -88,6 +89,14 @@ impl Resource {
     /// Returns whether this is the built-in resource of that group and plural name.
     pub(crate) fn is(&self, group: &str, plural: &str) -> bool {
         self.group == group && self.plural == plural && matches!(self.origin, Origin::Builtin(_))
+    }
+
+    /// Returns the schema: unknown fields, defaults and rules. A kind without one accepts anything.
+    pub(crate) fn schema(&self) -> Option<Schema> {
+        match &self.origin {
+            Origin::Builtin(kind) => kind.schema(),
+            Origin::Custom(custom) => custom.schema.clone(),
+        }
     }
 
     pub(crate) fn custom(&self) -> Option<&CustomVersion> {

@@ -3,18 +3,33 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use http_body::Body;
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
+use crate::authn::Authenticator;
 use crate::body::{ResponseBody, read_limited};
 use crate::config::Config;
+use crate::kubeconfig::KubeconfigEntry;
+use crate::metrics::ServerMetrics;
+use crate::pki::Pki;
 use crate::registry::{Caller, Registry};
 use crate::rest;
+use crate::status::StatusError;
 use crate::store::{DirectoryLock, OpenError, RedbBackend, Store};
+use crate::tokens::TokenSigner;
+
+/// Requests at once (upstream: 400 reading and 200 changing).
+const MAX_REQUESTS: usize = 600;
+/// Time a request waits for its turn.
+const QUEUE_TIME: Duration = Duration::from_secs(10);
+/// Time for one request (upstream default).
+const REQUEST_TIME: Duration = Duration::from_secs(60);
 
 /// An embedded Kubernetes API server. Clones share one state.
 ///
@@ -27,6 +42,11 @@ pub struct ApiServer {
 pub(crate) struct Inner {
     pub(crate) registry: Arc<Registry>,
     pub(crate) config: Config,
+    pub(crate) pki: Pki,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) metrics: ServerMetrics,
+    /// Requests at once, watches and logs not counted.
+    places: Semaphore,
     /// Released by a shutdown: clients that outlive it must not keep the directory.
     lock: Mutex<Option<DirectoryLock>>,
 }
@@ -42,9 +62,18 @@ impl ApiServer {
         let store = Store::open(Box::new(backend))?;
         let registry = Arc::new(Registry::new(store, &config));
         crate::bootstrap::create_basics(&registry, &config).await;
+        // Ends with the watches; nobody needs to wait for it.
+        tokio::spawn(crate::registry::definition::clean_up(registry.clone()));
+        let pki = Pki::open(&config.data_dir, (config.clock)())?;
+        let tokens = TokenSigner::new(&pki.token_key)?;
+        let authenticator = Authenticator::new(pki.admin_token.clone(), tokens, config.clock.clone());
         Ok(Self {
             inner: Arc::new(Inner {
                 registry,
+                pki,
+                authenticator,
+                metrics: ServerMetrics::new().map_err(OpenError::Metrics)?,
+                places: Semaphore::new(MAX_REQUESTS),
                 config,
                 lock: Mutex::new(Some(lock)),
             }),
@@ -54,6 +83,26 @@ impl ApiServer {
     /// Returns a client that calls this server directly, as the platform itself.
     pub fn client(&self) -> kube::Client {
         kube::Client::new(InProcess { server: self.clone() }, "default")
+    }
+
+    /// Returns the certificate of the server's own authority, PEM.
+    pub fn ca_pem(&self) -> &str {
+        &self.inner.pki.ca_pem
+    }
+
+    /// Returns what a kubeconfig needs for the admin to reach this server at a URL.
+    pub fn kubeconfig_entry(&self, name: &str, url: &str) -> KubeconfigEntry {
+        KubeconfigEntry {
+            name: name.to_owned(),
+            server: url.to_owned(),
+            ca_pem: self.inner.pki.ca_pem.clone(),
+            token: self.inner.pki.admin_token.clone(),
+        }
+    }
+
+    /// Ends watches; everything else goes on.
+    pub(crate) fn end_watches(&self) {
+        self.inner.registry.store.end_watches();
     }
 
     /// Ends watches, writes what is deferred and closes the store. Requests fail from then on.
@@ -72,11 +121,27 @@ impl ApiServer {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: std::fmt::Display,
     {
+        let inner = &self.inner;
+        let _in_flight = inner.metrics.start();
         let (parts, body) = request.into_parts();
-        match read_limited(body).await {
-            Ok(body) => rest::handle(self, &parts, body, caller).await,
-            Err(error) => rest::refuse(&error),
-        }
+        // Streams leave their place when they begin: only the time until the headers is limited.
+        let work = async {
+            let Ok(_place) = tokio::time::timeout(QUEUE_TIME, inner.places.acquire()).await else {
+                return rest::refuse(&StatusError::too_many_requests(
+                    "too many requests at once: try again",
+                    1,
+                ));
+            };
+            match read_limited(body).await {
+                Ok(body) => rest::handle(self, &parts, body, caller).await,
+                Err(error) => rest::refuse(&error),
+            }
+        };
+        let response = tokio::time::timeout(REQUEST_TIME, work)
+            .await
+            .unwrap_or_else(|_| rest::refuse(&StatusError::timeout("the request took longer than a minute")));
+        inner.metrics.answered(&parts.method, response.status());
+        response
     }
 }
 

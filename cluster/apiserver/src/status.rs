@@ -3,6 +3,7 @@
 //! Clients branch on `reason` and `code`, and people read `message`; all three are those of upstream
 //! (`k8s.io/apimachinery/pkg/api/errors`).
 
+use cluster_machinery::FieldError;
 use serde_json::{Value, json};
 
 /// One entry of `details.causes`.
@@ -16,31 +17,12 @@ pub struct Cause {
     pub field: String,
 }
 
-impl Cause {
-    /// A field that must be set.
-    pub(crate) fn required(field: &str, detail: &str) -> Self {
-        Self::field(field, "FieldValueRequired", format!("Required value: {detail}"))
-    }
-
-    /// A field whose value breaks a rule.
-    pub(crate) fn invalid(field: &str, value: &Value, detail: &str) -> Self {
-        Self::field(
-            field,
-            "FieldValueInvalid",
-            format!("Invalid value: {value}: {detail}"),
-        )
-    }
-
-    /// A field that must not be set or changed.
-    pub(crate) fn forbidden(field: &str, detail: &str) -> Self {
-        Self::field(field, "FieldValueForbidden", format!("Forbidden: {detail}"))
-    }
-
-    fn field(field: &str, reason: &str, message: String) -> Self {
+impl From<FieldError> for Cause {
+    fn from(error: FieldError) -> Self {
         Self {
-            reason: reason.to_owned(),
-            message,
-            field: field.to_owned(),
+            reason: error.reason().to_owned(),
+            message: error.message,
+            field: error.path,
         }
     }
 }
@@ -210,7 +192,8 @@ impl StatusError {
     }
 
     /// 422: fields are wrong. `kind` is the kind of the object, not the resource.
-    pub fn invalid(kind: Subject<'_>, name: &str, causes: Vec<Cause>) -> Self {
+    pub fn invalid(kind: Subject<'_>, name: &str, errors: Vec<FieldError>) -> Self {
+        let causes: Vec<Cause> = errors.into_iter().map(Cause::from).collect();
         let texts: Vec<String> = causes
             .iter()
             .map(|cause| format!("{}: {}", cause.field, cause.message))

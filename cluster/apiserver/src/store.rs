@@ -22,7 +22,7 @@ use parking_lot::RwLock;
 use serde_json::Value;
 use tokio::sync::{Semaphore, oneshot};
 
-pub(crate) use self::backend::{Backend, BackendError, Batch};
+use self::backend::Backend;
 pub(crate) use self::disk::RedbBackend;
 pub(crate) use self::lock::DirectoryLock;
 pub(crate) use self::state::PastError;
@@ -120,6 +120,10 @@ pub enum OpenError {
     Format { found: u64, supported: u64 },
     #[error("opening the store {path}: {message}")]
     Backend { path: String, message: String },
+    #[error("keys and certificates")]
+    Pki(#[from] crate::pki::PkiError),
+    #[error("metrics")]
+    Metrics(#[source] prometheus::Error),
     #[error("starting the writer thread")]
     Thread(#[source] std::io::Error),
 }
@@ -223,6 +227,16 @@ impl Store {
             let _ = answer.await;
         }
         self.shared.write().close_watchers();
+    }
+
+    /// Ends all subscriptions; later ones end at once. Reads and writes go on.
+    pub(crate) fn end_watches(&self) {
+        self.shared.write().close_watchers();
+    }
+
+    /// Returns whether watches are still served.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.shared.read().closed()
     }
 
     /// Returns how full the bounded parts are.

@@ -40,9 +40,9 @@ impl Registry {
                 let failed = |why: String| {
                     StatusError::internal(format!("failed calling webhook \"{}\": {why}", admission.name))
                 };
-                let patch: json_patch::Patch =
+                let patch: Value =
                     serde_json::from_slice(&patch).map_err(|error| failed(error.to_string()))?;
-                json_patch::patch(object, &patch).map_err(|error| failed(error.to_string()))?;
+                cluster_machinery::patch::json(object, &patch).map_err(|error| failed(error.to_string()))?;
             }
         }
         Ok(())

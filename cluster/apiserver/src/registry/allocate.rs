@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use cluster_machinery::FieldError;
 use parking_lot::Mutex;
 use rand::Rng;
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use super::{Call, Registry};
 use crate::config::{Cidr, Config};
 use crate::meta::{self, child_mut};
-use crate::status::{Cause, StatusError};
+use crate::status::StatusError;
 use crate::store::Store;
 
 /// Addresses at the start of the range that are only given out when asked for, so that well-known Services find theirs
@@ -198,7 +199,7 @@ fn allocate_address(
     object: &mut Value,
     old: Option<&Value>,
     reservation: &mut Reservation,
-    causes: &mut Vec<Cause>,
+    causes: &mut Vec<FieldError>,
 ) {
     let spec = child_mut(object, "spec");
     if spec.get("type").and_then(Value::as_str) == Some("ExternalName") {
@@ -224,7 +225,7 @@ fn allocate_address(
         })
         .map_or_else(|| previous.clone(), str::to_owned);
     if !previous.is_empty() && wanted != previous {
-        causes.push(Cause::invalid(
+        causes.push(FieldError::invalid(
             "spec.clusterIPs[0]",
             &json!([wanted]),
             "may not change once set",
@@ -240,7 +241,7 @@ fn allocate_address(
                 address.to_string()
             }
             None => {
-                causes.push(Cause::invalid(
+                causes.push(FieldError::invalid(
                     "spec.clusterIP",
                     &json!(""),
                     "failed to allocate an IP address: range is full",
@@ -255,7 +256,7 @@ fn allocate_address(
                     call.key()
                 });
                 if *owner != call.key() || (old.is_none() && reservation.addresses.is_empty()) {
-                    causes.push(Cause::invalid(
+                    causes.push(FieldError::invalid(
                         "spec.clusterIPs",
                         &json!([text]),
                         &format!("failed to allocate IP {text}: provided IP is already allocated"),
@@ -265,7 +266,7 @@ fn allocate_address(
                 text.to_owned()
             }
             Ok(_) => {
-                causes.push(Cause::invalid(
+                causes.push(FieldError::invalid(
                     "spec.clusterIPs",
                     &json!([text]),
                     &format!(
@@ -277,7 +278,7 @@ fn allocate_address(
                 return;
             }
             Err(_) => {
-                causes.push(Cause::invalid(
+                causes.push(FieldError::invalid(
                     "spec.clusterIPs[0]",
                     &json!(text),
                     "must be a valid IPv4 address or None",
@@ -297,7 +298,7 @@ fn allocate_ports(
     object: &mut Value,
     old: Option<&Value>,
     reservation: &mut Reservation,
-    causes: &mut Vec<Cause>,
+    causes: &mut Vec<FieldError>,
 ) {
     let key = call.key();
     let kind = meta::text(object, "/spec/type").to_owned();
@@ -335,7 +336,7 @@ fn allocate_ports(
             None => match allocator.next_port(taken) {
                 Some(number) => number,
                 None => {
-                    causes.push(Cause::invalid(
+                    causes.push(FieldError::invalid(
                         &field,
                         &json!(0),
                         "failed to allocate a nodePort: range is full",
@@ -350,7 +351,7 @@ fn allocate_ports(
                     let detail = format!(
                         "provided port is not in the valid range. The range of valid ports is {low}-{high}"
                     );
-                    causes.push(Cause::invalid(&field, &json!(asked), &detail));
+                    causes.push(FieldError::invalid(&field, &json!(asked), &detail));
                     return;
                 }
             },
@@ -359,7 +360,7 @@ fn allocate_ports(
             taken.ports.insert(number, key.clone());
             reservation.ports.push(number);
         } else if taken.ports.get(&number) != Some(&key) {
-            causes.push(Cause::invalid(
+            causes.push(FieldError::invalid(
                 &field,
                 &json!(number),
                 "provided port is already allocated",

@@ -51,8 +51,8 @@ impl Registry {
             as_map(metadata_mut(object).entry("labels").or_insert(Value::Null))
                 .insert("kubernetes.io/metadata.name".into(), name.into());
         }
-        if resource.is("", "pods") {
-            object["status"] = json!({"phase": "Pending"});
+        if let crate::resource::Origin::Builtin(kind) = &resource.origin {
+            kind.prepare_create(object);
         }
         if resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
             self.prepare_definition(object);
@@ -71,14 +71,22 @@ impl Registry {
         match call.subresource.as_str() {
             "status" => {
                 let status = new.get("status").cloned();
-                let managers = new.pointer("/metadata/managedFields").cloned();
-                let version = new.pointer("/metadata/resourceVersion").cloned();
-                *new = old.clone();
-                crate::meta::set(as_map(new), "status", status);
-                crate::meta::set(metadata_mut(new), "managedFields", managers);
-                crate::meta::set(metadata_mut(new), "resourceVersion", version);
+                keep_only(new, old, |next| crate::meta::set(as_map(next), "status", status));
             }
-            "finalize" => {}
+            "finalize" => {
+                let finalizers = new.pointer("/spec/finalizers").cloned();
+                keep_only(new, old, |next| {
+                    crate::meta::set(child_mut(next, "spec"), "finalizers", finalizers)
+                });
+            }
+            "ephemeralcontainers" => {
+                let containers = new.pointer("/spec/ephemeralContainers").cloned();
+                keep_only(new, old, |next| {
+                    crate::meta::set(child_mut(next, "spec"), "ephemeralContainers", containers)
+                });
+            }
+            // Their own verbs made the one change that they may make.
+            "scale" | "binding" => {}
             _ if resource.has_status() => {
                 let status = old.get("status").cloned();
                 crate::meta::set(as_map(new), "status", status);
@@ -133,6 +141,19 @@ impl Registry {
                  "message": "the initial names have been accepted", "lastTransitionTime": now},
             ]));
         }
+    }
+}
+
+/// Goes back to the old object but for one part, and for what every write carries.
+fn keep_only(new: &mut Value, old: &Value, part: impl FnOnce(&mut Value)) {
+    let sent = std::mem::replace(new, old.clone());
+    part(new);
+    for key in ["managedFields", "resourceVersion"] {
+        let value = sent
+            .get("metadata")
+            .and_then(|metadata| metadata.get(key))
+            .cloned();
+        crate::meta::set(metadata_mut(new), key, value);
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cluster_machinery::FieldError;
 use rand::Rng;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -14,7 +15,7 @@ use crate::filter::Filter;
 use crate::represent::Representation;
 use crate::request::Match;
 use crate::resource::ResourceRef;
-use crate::status::{Cause, StatusError};
+use crate::status::StatusError;
 use crate::store::{Event, EventKind, Object, PastError, Received, Scope, Subscription};
 
 /// Time between bookmarks.
@@ -250,11 +251,7 @@ fn check_options(call: &Call) -> Result<(), StatusError> {
             resource: "ListOptions",
         },
         "",
-        vec![Cause {
-            reason: "FieldValueForbidden".into(),
-            message: format!("Forbidden: {message}"),
-            field: field.into(),
-        }],
+        vec![FieldError::forbidden(field, message)],
     ))
 }
 

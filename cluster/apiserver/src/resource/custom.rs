@@ -1,5 +1,6 @@
 //! Custom resource definitions turned into resources.
 
+use cluster_machinery::Schema;
 use serde_json::Value;
 
 use super::{Origin, Resource, Subresource, api_version};
@@ -21,8 +22,9 @@ const SUBRESOURCE_VERBS: &[&str] = &["get", "patch", "update"];
 pub(crate) struct CustomVersion {
     /// Name of the definition, `plural.group`.
     pub(crate) definition: String,
-    /// The definition's `openAPIV3Schema` of this version.
-    pub(crate) openapi: Value,
+    /// Revision of the definition that this was made from.
+    pub(crate) revision: u64,
+    pub(crate) schema: Option<Schema>,
     pub(crate) columns: Vec<Column>,
     pub(crate) scale: Option<ScalePaths>,
     /// JSON paths (`.spec.color`) that field selectors may name.
@@ -56,11 +58,15 @@ impl CustomVersion {
         if let Some(object) = value.as_object_mut() {
             object.insert("apiVersion".into(), api_version.into());
         }
+        if let Some(schema) = &self.schema {
+            schema.prune(value);
+            schema.default(value);
+        }
     }
 }
 
 /// Returns the served resources of a `CustomResourceDefinition` whose names are accepted, newest version first.
-pub(crate) fn from_definition(definition: &Value) -> Vec<Resource> {
+pub(crate) fn from_definition(revision: u64, definition: &Value) -> Vec<Resource> {
     let spec = &definition["spec"];
     let names = &spec["names"];
     let group = text(&spec["group"]);
@@ -121,7 +127,8 @@ pub(crate) fn from_definition(definition: &Value) -> Vec<Resource> {
             storage_api_version: storage_api_version.clone(),
             origin: Origin::Custom(Box::new(CustomVersion {
                 definition: text(&definition["metadata"]["name"]),
-                openapi: version["schema"]["openAPIV3Schema"].clone(),
+                revision,
+                schema: schema(definition, version),
                 columns: columns(&version["additionalPrinterColumns"]),
                 scale,
                 selectable: version["selectableFields"]
@@ -139,6 +146,17 @@ pub(crate) fn from_definition(definition: &Value) -> Vec<Resource> {
         .filter(|version| version["served"] == true)
         .map(make)
         .collect()
+}
+
+/// Compiles the schema of a version. The definition was checked when it was written, so a failure is worth a log line.
+fn schema(definition: &Value, version: &Value) -> Option<Schema> {
+    let document = version.pointer("/schema/openAPIV3Schema")?;
+    Schema::for_custom_resource(document)
+        .inspect_err(|error| {
+            let name = crate::meta::name(definition);
+            tracing::warn!(%error, name, "Schema of a custom resource cannot be used");
+        })
+        .ok()
 }
 
 fn columns(value: &Value) -> Vec<Column> {

@@ -14,10 +14,10 @@ pub(crate) struct ResourceTable {
 
 impl ResourceTable {
     /// The built-in kinds, then `custom`; a custom resource cannot take the place of a built-in one.
-    pub(crate) fn new(custom: impl IntoIterator<Item = Resource>) -> Self {
+    pub(crate) fn new(custom: impl IntoIterator<Item = ResourceRef>) -> Self {
         let mut table = Self::default();
         for kind in cluster_kinds::builtin() {
-            table.add(Resource::builtin(kind));
+            table.add(Arc::new(Resource::builtin(kind)));
         }
         for resource in custom {
             table.add(resource);
@@ -25,7 +25,7 @@ impl ResourceTable {
         table
     }
 
-    fn add(&mut self, resource: Resource) {
+    fn add(&mut self, resource: ResourceRef) {
         let path = (
             resource.group.clone(),
             resource.version.clone(),
@@ -33,7 +33,7 @@ impl ResourceTable {
         );
         if let std::collections::hash_map::Entry::Vacant(vacant) = self.by_path.entry(path) {
             vacant.insert(self.resources.len());
-            self.resources.push(Arc::new(resource));
+            self.resources.push(resource);
         }
     }
 
@@ -42,6 +42,16 @@ impl ResourceTable {
             .by_path
             .get(&(group.to_owned(), version.to_owned(), plural.to_owned()))?;
         self.resources.get(*index)
+    }
+
+    /// Returns the resources that were made from this revision of a definition.
+    pub(crate) fn of_definition(&self, name: &str, revision: u64) -> Vec<ResourceRef> {
+        let made_from = |resource: &&ResourceRef| {
+            resource
+                .custom()
+                .is_some_and(|custom| custom.definition == name && custom.revision == revision)
+        };
+        self.resources.iter().filter(made_from).cloned().collect()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &ResourceRef> {

@@ -95,6 +95,8 @@ impl Writer {
             self.process(requests);
             if let Some(reply) = close {
                 self.finish();
+                // Whoever is told that the store is closed may open its file.
+                drop(self);
                 // The receiver may have given up waiting; the store is closed all the same.
                 let _ = reply.send(());
                 return;

@@ -1,0 +1,95 @@
+//! What the server counts, in the text format of Prometheus.
+
+use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry as Metrics, TextEncoder};
+
+use crate::store::Usage;
+
+/// Counters and gauges of one server.
+pub(crate) struct ServerMetrics {
+    registry: Metrics,
+    requests: IntCounterVec,
+    store: IntGaugeVec,
+    in_flight: IntGauge,
+}
+
+impl ServerMetrics {
+    /// Registers everything.
+    ///
+    /// # Errors
+    /// Never in practice: the names are constants.
+    pub(crate) fn new() -> Result<Self, prometheus::Error> {
+        let registry = Metrics::new();
+        let requests = IntCounterVec::new(
+            Opts::new(
+                "apiserver_request_total",
+                "Requests by verb, group, resource and status code.",
+            ),
+            &["verb", "code"],
+        )?;
+        let store = IntGaugeVec::new(
+            Opts::new("apiserver_store", "Fill levels of the store."),
+            &["part"],
+        )?;
+        let in_flight = IntGauge::new("apiserver_current_inflight_requests", "Requests in progress.")?;
+        registry.register(Box::new(requests.clone()))?;
+        registry.register(Box::new(store.clone()))?;
+        registry.register(Box::new(in_flight.clone()))?;
+        Ok(Self {
+            registry,
+            requests,
+            store,
+            in_flight,
+        })
+    }
+
+    /// Counts one answered request.
+    pub(crate) fn answered(&self, method: &http::Method, code: http::StatusCode) {
+        let verb = match *method {
+            http::Method::GET => "GET",
+            http::Method::POST => "POST",
+            http::Method::PUT => "PUT",
+            http::Method::PATCH => "PATCH",
+            http::Method::DELETE => "DELETE",
+            _ => "other",
+        };
+        self.requests.with_label_values(&[verb, code.as_str()]).inc();
+    }
+
+    /// Counts a request as in progress until the guard is dropped.
+    pub(crate) fn start(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    /// Writes everything as text.
+    pub(crate) fn render(&self, usage: Usage) -> Vec<u8> {
+        let number = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+        for (part, value) in [
+            ("objects", number(usage.objects)),
+            ("history_events", number(usage.history_events)),
+            ("history_bytes", number(usage.history_bytes)),
+            ("watchers", number(usage.watchers)),
+            (
+                "expired_watchers",
+                i64::try_from(usage.expired_watchers).unwrap_or(i64::MAX),
+            ),
+            ("waiting_writes", number(usage.waiting_writes)),
+        ] {
+            self.store.with_label_values(&[part]).set(value);
+        }
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::warn!(%error, "Metrics could not be written");
+        }
+        text
+    }
+}
+
+/// One request in progress.
+pub(crate) struct InFlight(IntGauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
