@@ -1,4 +1,10 @@
 //! The shim alone: containers, logs, exec, signals, restarts of the agent and leftovers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests are tests"
+)]
 
 mod support;
 

@@ -2,6 +2,7 @@
 
 mod effects;
 mod happening;
+mod pull;
 mod stop;
 
 use std::collections::HashMap;

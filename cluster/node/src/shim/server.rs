@@ -2,19 +2,18 @@
 
 mod connection;
 mod container;
+mod creation;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -22,18 +21,17 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use connection::Connection;
-use container::{Container, Exec, Output};
+use container::{Container, Exec};
+use creation::Creation;
 
-use super::creator::{self, Report, Streams, Workshop};
-use super::protocol::{Answer, Call, Event, ExecProcess, Message, Request, StartContainer, State};
+use super::creator::Workshop;
+use super::protocol::{Answer, Call, Event, Message, Request, State};
 use super::{PID_FILE, SOCKET_FILE, ShimConfig, exit, sandbox, seccomp};
 use crate::cgroup::{Cgroup, Hierarchies};
 use crate::signal;
 
 /// Agents, and whoever else asks; more are refused.
 const MAX_CONNECTIONS: usize = 16;
-/// A creation that takes longer is given up.
-const CREATE_DEADLINE: Duration = Duration::from_secs(60);
 /// How long `Shutdown` waits for killed processes.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -42,21 +40,6 @@ const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
 struct Asker {
     connection: u64,
     request: u64,
-}
-
-/// A creator at work.
-struct Creation {
-    pid: Pid,
-    asker: Asker,
-    report: File,
-    received: Vec<u8>,
-    deadline: Instant,
-    purpose: Purpose,
-}
-
-enum Purpose {
-    Start(Box<Container>),
-    Exec(Box<Exec>),
 }
 
 pub(super) struct Server {
@@ -169,11 +152,7 @@ impl Server {
             sources.push((Source::Connection(key), connection.as_fd(), connection.interest()));
         }
         for (index, creation) in self.creations.iter().enumerate() {
-            sources.push((
-                Source::Creation(index),
-                creation.report.as_fd(),
-                PollFlags::POLLIN,
-            ));
+            sources.push((Source::Creation(index), creation.as_fd(), PollFlags::POLLIN));
         }
         for (id, container) in &self.containers {
             for fd in container.open_outputs() {
@@ -207,7 +186,7 @@ impl Server {
 
     /// Until the nearest deadline of a creation, an exec or the shutdown.
     fn timeout(&self) -> PollTimeout {
-        let creations = self.creations.iter().map(|creation| creation.deadline);
+        let creations = self.creations.iter().map(Creation::deadline);
         let execs = self.execs.iter().filter_map(Exec::deadline);
         let shutdown = self.shutdown.iter().map(|(_, deadline)| *deadline);
         let Some(nearest) = creations.chain(execs).chain(shutdown).min() else {
@@ -323,111 +302,6 @@ impl Server {
         Ok(Answer::Done)
     }
 
-    fn start(&mut self, asker: Asker, request: StartContainer) -> Result<(), String> {
-        let starting =
-            |creation: &Creation| matches!(&creation.purpose, Purpose::Start(c) if c.id == request.id);
-        if self.containers.contains_key(&request.id) || self.creations.iter().any(starting) {
-            return Err(format!("container {} exists", request.id));
-        }
-        let dir = self.workshop.container_dir(&request.id);
-        std::fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
-        let (streams, stdout, stderr) = streams(true).map_err(|error| format!("make pipes: {error}"))?;
-        let limits = (self.config.log_max_bytes, self.config.log_max_files);
-        let container = Container::new(&request, dir, [Some(stdout), stderr], limits);
-        let workshop = self.workshop.clone();
-        self.create(asker, Purpose::Start(Box::new(container)), move || {
-            workshop.start(request, streams)
-        })
-    }
-
-    fn exec(&mut self, asker: Asker, request: ExecProcess) -> Result<(), String> {
-        let container = self
-            .containers
-            .get(&request.container)
-            .filter(|container| container.exit.is_none());
-        let profile = container
-            .ok_or_else(|| format!("container {} is not running", request.container))?
-            .seccomp;
-        let (streams, output, _) = streams(false).map_err(|error| format!("make pipes: {error}"))?;
-        let exec = Exec::new(asker, output, &request);
-        let workshop = self.workshop.clone();
-        self.create(asker, Purpose::Exec(Box::new(exec)), move || {
-            workshop.exec(&request.container, &request.command, profile, streams)
-        })
-    }
-
-    fn create(
-        &mut self,
-        asker: Asker,
-        purpose: Purpose,
-        work: impl FnOnce() -> Result<i32, String>,
-    ) -> Result<(), String> {
-        let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
-            .map_err(|error| format!("make a pipe: {error}"))?;
-        let pid = creator::spawn(File::from(write), work).map_err(|error| format!("fork: {error}"))?;
-        let deadline = Instant::now() + CREATE_DEADLINE;
-        let report = File::from(read);
-        self.creations.push(Creation {
-            pid,
-            asker,
-            report,
-            received: Vec::new(),
-            deadline,
-            purpose,
-        });
-        Ok(())
-    }
-
-    /// Takes over what finished creators made and gives up on those that hang.
-    fn settle_creations(&mut self) {
-        let now = Instant::now();
-        let (done, waiting) = std::mem::take(&mut self.creations)
-            .into_iter()
-            .partition(|c| c.outcome().is_some() || c.deadline <= now);
-        self.creations = waiting;
-        for creation in done {
-            let creation: Creation = creation;
-            let outcome = creation.outcome().unwrap_or_else(|| {
-                signal::kill(creation.pid.as_raw(), signal::KILL);
-                Report::Failed("creating the process took too long".to_owned())
-            });
-            match (outcome, creation.purpose) {
-                (Report::Pid(pid), Purpose::Start(container)) => {
-                    self.started(creation.asker, *container, pid)
-                }
-                (Report::Pid(pid), Purpose::Exec(mut exec)) => {
-                    exec.pid = pid;
-                    if let Some((code, _)) = self.unclaimed.remove(&pid) {
-                        exec.ended(code);
-                    }
-                    self.execs.push(*exec);
-                }
-                (Report::Failed(message), Purpose::Start(container)) => {
-                    self.workshop.cgroup.child(&container.id).kill();
-                    self.workshop.remove(&container.id);
-                    self.reply(creation.asker, Err(message));
-                }
-                (Report::Failed(message), Purpose::Exec(_)) => self.reply(creation.asker, Err(message)),
-            }
-        }
-        if self.creations.is_empty() {
-            self.unclaimed.clear();
-        }
-    }
-
-    fn started(&mut self, asker: Asker, mut container: Container, pid: i32) {
-        container.pid = pid;
-        container.started_at = Timestamp::now();
-        container.record();
-        let started_at = container.started_at;
-        let id = container.id.clone();
-        self.containers.insert(id.clone(), container);
-        self.reply(asker, Ok(Answer::Started { pid, started_at }));
-        if let Some((code, signal)) = self.unclaimed.remove(&pid) {
-            self.exited(&id, code, signal);
-        }
-    }
-
     /// Reaps every process that has ended: containers, execs, creators, and orphans of all of them.
     fn reap(&mut self) {
         while let Ok(Some(_)) = self.signals.read_signal() {}
@@ -529,46 +403,4 @@ impl Server {
             connection.send(message);
         }
     }
-}
-
-impl Creation {
-    fn receive(&mut self) {
-        let mut buffer = [0; 4096];
-        match self.report.read(&mut buffer) {
-            // End of file: the creator has ended, with or without a report.
-            Ok(0) => self.received.push(0),
-            Ok(length) => self.received.extend(buffer.iter().take(length)),
-            Err(_) => {}
-        }
-    }
-
-    /// The report, once the pipe is closed; a creator that died without one has failed.
-    fn outcome(&self) -> Option<Report> {
-        let (0, report) = self.received.split_last().map(|(last, rest)| (*last, rest))? else {
-            return None;
-        };
-        let died = || Report::Failed("the creating process died".to_owned());
-        Some(serde_json::from_slice(report).unwrap_or_else(|_| died()))
-    }
-}
-
-/// Standard streams of a new process and the ends that stay here; without `separate` both outputs are one pipe.
-fn streams(separate: bool) -> io::Result<(Streams, Output, Option<Output>)> {
-    let stdin = OwnedFd::from(File::open("/dev/null")?);
-    let (out_read, out_write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
-    let (err_read, err_write) = match separate {
-        true => nix::unistd::pipe2(OFlag::O_CLOEXEC).map(|(read, write)| (Some(read), write))?,
-        false => (None, out_write.try_clone()?),
-    };
-    let stdout = Output::new(out_read)?;
-    let stderr = err_read.map(Output::new).transpose()?;
-    Ok((
-        Streams {
-            stdin,
-            stdout: out_write,
-            stderr: err_write,
-        },
-        stdout,
-        stderr,
-    ))
 }

@@ -1,4 +1,5 @@
 //! What every test with a real shim needs: the program to re-execute and a root file system of busybox.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 #![allow(dead_code, reason = "every test file uses its own part")]
 
 use std::path::{Path, PathBuf};

@@ -2,6 +2,7 @@
 
 use cluster_images::Image;
 use jiff::Timestamp;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{Shim, Worker};
 use crate::event::Severity;
@@ -11,12 +12,12 @@ use crate::pod::{run_id, start, termination};
 use crate::probe::ProbeReport;
 use crate::shim::CONTAINERS_DIR;
 use crate::shim::Exit;
-use crate::shim_client::ShimClient;
+use crate::shim_client::{ShimClient, ShimEvent};
 use crate::volume::Mounted;
 
 /// One thing that came of an effect, or of itself.
 pub(super) enum Happening {
-    Shim(Result<(ShimClient, i32), String>),
+    Shim(Result<(ShimClient, UnboundedReceiver<ShimEvent>, i32), String>),
     Network(Result<String, String>),
     Volumes(Result<Mounted, String>),
     /// A refresh is over; the next one is due after this pause.
@@ -42,8 +43,10 @@ impl Worker {
     pub(super) fn happened(&mut self, happening: Happening) {
         let now = Timestamp::now();
         match happening {
-            Happening::Shim(Ok((client, pid))) => {
+            Happening::Shim(Ok((client, events, pid))) => {
                 self.shim = Some(Shim { client, pid });
+                // Not before it is known: the word of its end would be taken for that of an earlier one.
+                self.listen(events);
                 self.facts.shim = Step::Done;
             }
             Happening::Shim(Err(message)) => {
