@@ -1,5 +1,6 @@
 //! Pod network, cluster IPs and DNS.
 
+mod catalog;
 mod cidr;
 mod error;
 mod ipam;
@@ -8,7 +9,9 @@ mod netns;
 mod network;
 mod range;
 mod resolv;
+pub mod services;
 
+pub use catalog::Catalog;
 pub use cidr::{Cidr, CidrError};
 pub use error::NetworkError;
 pub use network::{Config, Network, preflight};
