@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::annotations;
 use crate::resource::{Context, Resource, field, get, is_unset, list, metadata, text};
-use crate::validation::diff;
+use crate::validation::{diff, is_owned};
 
 mod revision;
 
@@ -25,7 +25,9 @@ pub fn apply(resource: Resource, object: &mut Value, context: &Context<'_>) {
         }
         Resource::Configuration => {
             template(object, context);
-            user_info(object, context);
+            if !is_owned(object) {
+                user_info(object, context);
+            }
         }
         Resource::Revision => {
             // The spec of a revision never changes, so new defaults must not change it either.
@@ -38,7 +40,9 @@ pub fn apply(resource: Resource, object: &mut Value, context: &Context<'_>) {
         }
         Resource::Route => {
             traffic(object, false);
-            user_info(object, context);
+            if !is_owned(object) {
+                user_info(object, context);
+            }
         }
         Resource::DomainMapping => {
             domain_mapping(object);
@@ -111,7 +115,8 @@ fn traffic(object: &mut Value, in_service: bool) {
     }
 }
 
-/// Notes who made the object and who last changed its spec. A Service's children carry the marks of the Service.
+/// Notes who made the object and who last changed its spec. A Service's children carry the marks of the Service, so
+/// they get none of their own.
 fn user_info(object: &mut Value, context: &Context<'_>) {
     if context.user.is_empty() {
         return;

@@ -21,6 +21,7 @@ mod volume;
 
 pub use config_map::config_map;
 pub use field_error::{FieldError, FieldErrors, Level};
+pub(crate) use metadata::is_owned;
 
 /// Checks an object; what is wrong with it, and what is only worth telling.
 pub fn validate(resource: Resource, object: &Value, context: &Context<'_>) -> FieldErrors {

@@ -3,6 +3,7 @@
 //! [`run`] keeps the objects of `serving.knative.dev` and their children as their specs say, until its future is
 //! dropped. It talks to nothing but the Kubernetes API and, for digests, to image registries.
 
+pub mod admission;
 mod collector;
 mod configuration;
 mod digest;

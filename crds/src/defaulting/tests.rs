@@ -269,6 +269,20 @@ fn updates_leave_what_must_not_change() {
 }
 
 #[test]
+fn children_of_a_service_get_no_marks_of_their_own() {
+    let owned = json!({"metadata": {"ownerReferences": [{"kind": "Service", "name": "s"}]}, "spec": {}});
+    for resource in [Resource::Configuration, Resource::Route] {
+        let configs = Configs::default();
+        assert_eq!(create(resource, &owned, &configs)["metadata"], owned["metadata"]);
+        let free = create(resource, &json!({"spec": {}}), &configs);
+        assert_eq!(
+            free["metadata"]["annotations"]["serving.knative.dev/creator"],
+            "jane"
+        );
+    }
+}
+
+#[test]
 fn internal_kinds_get_their_defaults() {
     let configs = Configs::default();
     let ingress = json!({"spec": {"rules": [{"http": {"paths": [{"splits": [{}]}, {"splits": [{}, {}]}]}}]}});

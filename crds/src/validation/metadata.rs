@@ -145,7 +145,7 @@ pub(super) fn creator_and_modifier(new: &Value, context: &Context<'_>) -> FieldE
 }
 
 /// Has the object owners? Those of a Service's children guard the marks of the Service.
-pub(super) fn is_owned(object: &Value) -> bool {
+pub(crate) fn is_owned(object: &Value) -> bool {
     !list(metadata(object), "ownerReferences").is_empty()
 }
 
