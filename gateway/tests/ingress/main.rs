@@ -1,0 +1,15 @@
+//! The gateway against a real API server in process, with pods on loopback.
+
+mod cluster;
+mod routing;
+mod waking;
+
+use std::time::Duration;
+
+/// Longest wait for anything in these tests.
+const SOON: Duration = Duration::from_secs(15);
+
+/// Fails instead of hanging.
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(SOON, future).await.expect("in time")
+}
