@@ -22,7 +22,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
 use self::state::SliceKey;
-pub(crate) use self::state::{Endpoint, Protocol, ServiceKey, ServiceKind, SlicePort, State};
+pub(crate) use self::state::{Endpoint, Protocol, Service, ServiceKey, ServiceKind, State};
 
 /// First wait before a broken watch is opened again: the API server is in this process.
 const FIRST_RETRY: Duration = Duration::from_millis(10);
@@ -34,7 +34,7 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Catalog {
     inner: Arc<Inner>,
-    _watches: Arc<[AbortOnDropHandle<()>; 2]>,
+    _watches: Arc<Vec<AbortOnDropHandle<()>>>,
 }
 
 struct Inner {
@@ -64,7 +64,7 @@ impl Catalog {
         let inner = Arc::new(Inner::new());
         let services = follow(client.clone(), Arc::clone(&inner), apply_services);
         let slices = follow(client, Arc::clone(&inner), apply_slices);
-        let watches = [services, slices].map(AbortOnDropHandle::new);
+        let watches = vec![AbortOnDropHandle::new(services), AbortOnDropHandle::new(slices)];
         Self {
             inner,
             _watches: Arc::new(watches),
@@ -77,10 +77,9 @@ impl Catalog {
         let inner = Inner::new();
         *inner.state.write() = state;
         inner.synced.send_replace(ALL_KINDS);
-        let idle = || AbortOnDropHandle::new(tokio::spawn(async {}));
         Self {
             inner: Arc::new(inner),
-            _watches: Arc::new([idle(), idle()]),
+            _watches: Arc::default(),
         }
     }
 

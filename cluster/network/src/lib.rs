@@ -2,6 +2,7 @@
 
 mod catalog;
 mod cidr;
+pub mod dns;
 mod error;
 mod ipam;
 mod netlink;

@@ -116,6 +116,13 @@ impl State {
         self.namespaces.contains_key(namespace)
     }
 
+    pub(crate) fn headless(&self) -> impl Iterator<Item = &ServiceKey> {
+        self.services
+            .iter()
+            .filter(|(_, service)| service.kind == ServiceKind::Headless)
+            .map(|(key, _)| key)
+    }
+
     pub(crate) fn put_service(&mut self, key: ServiceKey, service: Service) -> HashSet<ServiceKey> {
         if self.services.get(&key) == Some(&service) {
             return HashSet::new();
