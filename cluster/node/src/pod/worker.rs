@@ -105,23 +105,29 @@ pub(crate) async fn run(context: Arc<Context>, mut updates: watch::Receiver<Upda
         if worker.done {
             return;
         }
-        tokio::select! {
-            happening = queue.recv() => if let Some(happening) = happening {
-                worker.happened(happening);
-                // What happened together is answered by one decision and one status.
-                while let Ok(happening) = queue.try_recv() {
-                    worker.happened(happening);
+        loop {
+            tokio::select! {
+                happening = queue.recv() => {
+                    if let Some(happening) = happening {
+                        worker.happened(happening);
+                    }
+                    // What happened together is answered by one decision and one status.
+                    while let Ok(happening) = queue.try_recv() {
+                        worker.happened(happening);
+                    }
                 }
-            },
-            changed = updates.changed() => match changed {
-                Ok(()) => {
-                    let update = updates.borrow_and_update().clone();
-                    worker.take(update);
-                }
-                Err(_) => return,
-            },
-            () = sleep(wake) => {}
-            Some(_) = worker.tasks.join_next() => {}
+                changed = updates.changed() => match changed {
+                    Ok(()) => {
+                        let update = updates.borrow_and_update().clone();
+                        worker.take(update);
+                    }
+                    Err(_) => return,
+                },
+                () = sleep(wake) => {}
+                // The end of a task tells nothing; its happening does.
+                Some(_) = worker.tasks.join_next() => continue,
+            }
+            break;
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The creator: a forked child of the shim that calls the container library once and reports through a pipe.
 
+use std::cell::OnceCell;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::executor::ContainerExecutor;
 use super::protocol::{SeccompProfile, StartContainer};
-use super::{CONTAINERS_DIR, rootfs};
+use super::{CONTAINERS_DIR, rootfs, seccomp};
 use crate::cgroup::Cgroup;
 
 /// The library's own state lives here, below the pod's directory.
@@ -37,7 +38,8 @@ pub(super) enum Report {
 pub(super) struct Workshop {
     pub(super) pod_dir: PathBuf,
     pub(super) cgroup: Cgroup,
-    pub(super) filters: Rc<Vec<BpfProgram>>,
+    /// Compiled when the first container asks for it, before its creator is forked; then shared by all.
+    pub(super) filters: Rc<OnceCell<Rc<Vec<BpfProgram>>>>,
 }
 
 /// The three standard streams of a new process.
@@ -56,12 +58,28 @@ impl Workshop {
         self.pod_dir.join(STATE_DIR)
     }
 
-    fn executor(&self, profile: SeccompProfile) -> ContainerExecutor {
+    /// Compiles what creators will need; to be called before they are forked.
+    pub(super) fn prepare(&self, profile: SeccompProfile) -> Result<(), String> {
+        if profile == SeccompProfile::RuntimeDefault && self.filters.get().is_none() {
+            let filters = seccomp::runtime_default()
+                .map_err(|error| format!("compile the system call filter: {error}"))?;
+            // It was empty a line ago, and this process has one thread.
+            let _ = self.filters.set(Rc::new(filters));
+        }
+        Ok(())
+    }
+
+    /// Fails rather than run a container without the filter that it asked for.
+    fn executor(&self, profile: SeccompProfile) -> Result<ContainerExecutor, String> {
         let filters = match profile {
-            SeccompProfile::Unconfined => Rc::new(Vec::new()),
-            SeccompProfile::RuntimeDefault => Rc::clone(&self.filters),
+            SeccompProfile::Unconfined => Rc::default(),
+            SeccompProfile::RuntimeDefault => self
+                .filters
+                .get()
+                .cloned()
+                .ok_or("the system call filter was not prepared")?,
         };
-        ContainerExecutor { filters }
+        Ok(ContainerExecutor { filters })
     }
 
     /// Creates and starts a container. Runs in the creator.
@@ -83,10 +101,11 @@ impl Workshop {
             "write the bundle",
             std::fs::write(dir.join("config.json"), spec.to_string()),
         )?;
+        let executor = self.executor(request.seccomp)?;
         let mut container = ContainerBuilder::new(request.id, SyscallType::default())
             .with_root_path(self.state_dir())
             .map_err(|error| chain(&error))?
-            .with_executor(self.executor(request.seccomp))
+            .with_executor(executor)
             .with_stdin(streams.stdin)
             .with_stdout(streams.stdout)
             .with_stderr(streams.stderr)
@@ -139,13 +158,14 @@ impl Workshop {
         process["args"] = json!(command);
         let file = dir.join(format!("exec-{}.json", std::process::id()));
         at("write the process", std::fs::write(&file, process.to_string()))?;
+        let executor = self.executor(profile)?;
         let cgroup = self.cgroup.child(id);
         let joined = at("join the control group", cgroup.join_trackers(std::process::id()));
         let result = joined.and_then(|()| {
             ContainerBuilder::new(id.to_owned(), SyscallType::default())
                 .with_root_path(self.state_dir())
                 .map_err(|error| chain(&error))?
-                .with_executor(self.executor(profile))
+                .with_executor(executor)
                 .with_stdin(streams.stdin)
                 .with_stdout(streams.stdout)
                 .with_stderr(streams.stderr)

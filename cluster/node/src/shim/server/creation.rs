@@ -39,6 +39,7 @@ impl Server {
         if self.containers.contains_key(&request.id) || self.creations.iter().any(starting) {
             return Err(format!("container {} exists", request.id));
         }
+        self.workshop.prepare(request.seccomp)?;
         let dir = self.workshop.container_dir(&request.id);
         std::fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
         let (streams, stdout, stderr) = streams(true).map_err(|error| format!("make pipes: {error}"))?;
