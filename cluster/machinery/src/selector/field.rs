@@ -141,9 +141,10 @@ fn requirement(part: &str) -> Result<FieldRequirement, SelectorError> {
     };
     let (path, rest) = part.split_at(at);
     let path = path.trim();
-    if path.is_empty() {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/[]".contains(&byte);
+    if path.is_empty() || !path.bytes().all(known) {
         return Err(SelectorError::Invalid(format!(
-            "invalid selector: '{part}'; it names no field"
+            "invalid selector: '{part}'; {path:?} is no path of a field"
         )));
     }
     let value = unescape(rest.get(symbol.len()..).unwrap_or_default())?;
@@ -216,7 +217,7 @@ mod tests {
 
     #[test]
     fn refuses_what_it_cannot_understand() {
-        for text in ["metadata.name", "=a", "a=b=c", "a=\\x", "a=\\"] {
+        for text in ["metadata.name", "=a", "! =a", "a b=c", "a=b=c", "a=\\x", "a=\\"] {
             assert!(FieldSelector::parse(text).is_err(), "{text:?}");
         }
         assert!(FieldSelector::parse(&"a=b,".repeat(1000)).is_err());
