@@ -37,7 +37,10 @@ where
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
-                backoff.reset();
+                // Every attempt begins with `Init`; only data shows that the server is back.
+                if !matches!(event, Event::Init) {
+                    backoff.reset();
+                }
                 take_in(&cache, &mut listing, event);
             }
             Err(error) => {
