@@ -126,22 +126,16 @@ impl Pki {
         // A host name that is no DNS name cannot be in a certificate; it is not worth failing for.
         names.retain(|name| CertificateParams::new(vec![name.clone()]).is_ok());
         let mut params = CertificateParams::new(names).map_err(crypto("names of the serving certificate"))?;
-        params.distinguished_name = distinguished_name("kube-apiserver", &[]);
+        params.distinguished_name = distinguished_name("kube-apiserver", None);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.sign(params, now)
     }
 
-    /// Makes a client certificate: the common name is the user, the organisations are the groups.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "for users that bring certificates; the admin has a token"
-        )
-    )]
-    pub(crate) fn client(&self, user: &str, groups: &[&str], now: jiff::Timestamp) -> Result<Leaf, PkiError> {
+    /// Makes a client certificate: the common name is the user, the organisation is a group.
+    #[cfg(test)]
+    pub(crate) fn client(&self, user: &str, group: &str, now: jiff::Timestamp) -> Result<Leaf, PkiError> {
         let mut params = CertificateParams::default();
-        params.distinguished_name = distinguished_name(user, groups);
+        params.distinguished_name = distinguished_name(user, Some(group));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.sign(params, now)
     }
@@ -163,7 +157,7 @@ impl Pki {
 
 fn ca_params(now: jiff::Timestamp) -> Result<CertificateParams, PkiError> {
     let mut params = CertificateParams::default();
-    params.distinguished_name = distinguished_name("spindrift-ca", &[]);
+    params.distinguished_name = distinguished_name("spindrift-ca", None);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![
         KeyUsagePurpose::KeyCertSign,
@@ -192,11 +186,11 @@ fn validity(params: &mut CertificateParams, now: jiff::Timestamp, days: i64) -> 
     Ok(())
 }
 
-fn distinguished_name(common_name: &str, organizations: &[&str]) -> DistinguishedName {
+fn distinguished_name(common_name: &str, organization: Option<&str>) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     name.push(DnType::CommonName, common_name);
-    for organization in organizations {
-        name.push(DnType::OrganizationName, *organization);
+    if let Some(organization) = organization {
+        name.push(DnType::OrganizationName, organization);
     }
     name
 }
@@ -265,6 +259,23 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn a_client_certificate_names_the_user_and_a_group() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = jiff::Timestamp::now();
+        let pki = Pki::open(dir.path(), now).unwrap();
+        let leaf = pki.client("jane", "devs", now).unwrap();
+        let peer = crate::authn::peer_of(&leaf.chain[0]).unwrap();
+        assert_eq!(
+            (peer.common_name.as_str(), peer.organizations),
+            ("jane", vec!["devs".to_owned()])
+        );
+        // The certificate chains to the authority that the server trusts.
+        let (_, certificate) = x509_parser::parse_x509_certificate(&leaf.chain[0]).unwrap();
+        let (_, authority) = x509_parser::parse_x509_certificate(&pki.ca_der).unwrap();
+        assert_eq!(certificate.issuer(), authority.subject());
+    }
 
     #[test]
     fn secrets_are_kept_and_private() {

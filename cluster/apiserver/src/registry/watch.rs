@@ -37,6 +37,8 @@ pub(crate) struct WatchStream {
     bookmarks: bool,
     next_bookmark: Instant,
     deadline: Instant,
+    /// Whether a table's header was sent.
+    headed: bool,
     ended: bool,
 }
 
@@ -110,7 +112,9 @@ impl Registry {
             .query
             .timeout
             .unwrap_or_else(|| MIN_TIMEOUT.mul_f64(rand::rng().random_range(1.0..2.0)));
+        let headed = !ready.is_empty();
         WatchStream {
+            headed,
             registry: self.clone(),
             resource: call.resource.clone(),
             filter,
@@ -207,9 +211,10 @@ impl WatchStream {
         } else {
             self.registry.served(&self.resource, &event.object)
         };
+        let first = !std::mem::replace(&mut self.headed, true);
         let object = self
             .representation
-            .watched(&self.registry, &self.resource, &raw, false);
+            .watched(&self.registry, &self.resource, &raw, first);
         self.ready.push_back(line(kind, &object));
     }
 }

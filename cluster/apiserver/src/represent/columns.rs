@@ -54,10 +54,10 @@ fn definition(name: &str, kind: &str, format: &str, description: &str, priority:
 /// Evaluates one printer column (`k8s.io/apiextensions-apiserver/pkg/registry/customresource/tableconvertor`): values of
 /// the wrong type are left out.
 fn cell(column: &Column, object: &Value, now: jiff::Timestamp) -> Value {
-    let found: Vec<&Value> = object
-        .pointer(&column.path.replace('.', "/"))
-        .into_iter()
-        .collect();
+    let Some(path) = &column.path else {
+        return Value::Null;
+    };
+    let found = path.find(object);
     let Some(first) = found.first() else {
         return Value::Null;
     };
@@ -75,7 +75,7 @@ fn cell(column: &Column, object: &Value, now: jiff::Timestamp) -> Value {
         _ => match first {
             Value::Null => Value::Null,
             Value::String(text) if found.len() == 1 => text.clone().into(),
-            other => other.to_string().into(),
+            _ => path.render(object).map(Value::from).unwrap_or_default(),
         },
     }
 }

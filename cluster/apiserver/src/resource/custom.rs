@@ -1,6 +1,7 @@
 //! Custom resource definitions turned into resources.
 
 use cluster_machinery::Schema;
+use formats::jsonpath::JsonPath;
 use serde_json::Value;
 
 use super::{Origin, Resource, Subresource, api_version};
@@ -41,7 +42,8 @@ pub(crate) struct Column {
     pub(crate) format: String,
     pub(crate) description: String,
     pub(crate) priority: i64,
-    pub(crate) path: String,
+    /// Compiled `jsonPath`; `None` for one that cannot be read, whose cells stay empty.
+    pub(crate) path: Option<JsonPath>,
 }
 
 /// Where the scale subresource finds its numbers: JSON paths with a leading dot.
@@ -166,7 +168,7 @@ fn columns(value: &Value) -> Vec<Column> {
         format: text(&column["format"]),
         description: text(&column["description"]),
         priority: column["priority"].as_i64().unwrap_or(0),
-        path: text(&column["jsonPath"]),
+        path: JsonPath::parse_relaxed(&text(&column["jsonPath"])).ok(),
     };
     match value.as_array() {
         Some(columns) if !columns.is_empty() => columns.iter().map(read).collect(),
@@ -179,7 +181,7 @@ fn columns(value: &Value) -> Vec<Column> {
                 "CreationTimestamp is a timestamp representing the server time when this object was created."
                     .into(),
             priority: 0,
-            path: ".metadata.creationTimestamp".into(),
+            path: JsonPath::parse_relaxed(".metadata.creationTimestamp").ok(),
         }],
     }
 }

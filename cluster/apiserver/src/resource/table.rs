@@ -58,13 +58,6 @@ impl ResourceTable {
         self.resources.iter()
     }
 
-    /// Finds the version in which a kind is preferred.
-    pub(crate) fn by_kind(&self, group: &str, kind: &str) -> Option<&ResourceRef> {
-        self.resources
-            .iter()
-            .find(|resource| resource.group == group && resource.kind == kind)
-    }
-
     /// Returns the groups in the order of their first resource, each with its versions, the preferred one first.
     pub(crate) fn groups(&self) -> Vec<(&str, Vec<&str>)> {
         let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
@@ -124,10 +117,9 @@ mod tests {
     }
 
     #[test]
-    fn built_in_kinds_are_found_by_path_and_kind() {
+    fn built_in_kinds_are_found_by_path() {
         let table = ResourceTable::new([]);
         assert_eq!(table.get("apps", "v1", "deployments").unwrap().kind, "Deployment");
-        assert_eq!(table.by_kind("", "Pod").unwrap().plural, "pods");
         assert!(table.get("apps", "v2", "deployments").is_none());
     }
 }

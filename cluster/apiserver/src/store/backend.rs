@@ -20,19 +20,6 @@ pub(crate) enum BackendError {
 
 /// A durable, ordered map of bytes.
 pub(crate) trait Backend: Send {
-    /// Returns the value of one key.
-    ///
-    /// # Errors
-    /// When the disk cannot be read.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "part of the contract that every engine is tested against"
-        )
-    )]
-    fn get(&mut self, key: &str) -> Result<Option<Vec<u8>>, BackendError>;
-
     /// Calls `visit` for every entry in key order and returns the revision ceiling.
     ///
     /// # Errors

@@ -107,13 +107,6 @@ impl RedbBackend {
 }
 
 impl Backend for RedbBackend {
-    fn get(&mut self, key: &str) -> Result<Option<Vec<u8>>, BackendError> {
-        let read = self.handle()?.begin_read().map_err(engine)?;
-        let objects = read.open_table(OBJECTS).map_err(engine)?;
-        let value = objects.get(key).map_err(engine)?;
-        Ok(value.map(|value| value.value().to_vec()))
-    }
-
     fn range(&mut self, visit: &mut dyn FnMut(&str, &[u8])) -> Result<u64, BackendError> {
         let read = self.handle()?.begin_read().map_err(engine)?;
         let objects = read.open_table(OBJECTS).map_err(engine)?;
