@@ -787,3 +787,52 @@ async fn a_pod_whose_shim_was_killed_comes_back() {
     world.until_gone("p").await;
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root: namespaces, mounts, links and control groups"]
+async fn strict_and_lax_security_contexts_both_serve() {
+    let world = World::new("security").await;
+    // What a careful sidecar asks for, on a port that would need a right elsewhere.
+    let mut strict = sh(
+        "c",
+        "touch /x 2>/dev/null || echo read-only; grep -E 'CapEff|NoNew|Seccomp:' /proc/self/status; exec httpd -f -p 80 -h /bin",
+    );
+    strict["readinessProbe"] = json!({"tcpSocket": {"port": 80}});
+    strict["securityContext"] = json!({
+        "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "runAsNonRoot": true, "runAsUser": 65532,
+        "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"}});
+    world.create("strict", json!({"containers": [strict]})).await;
+    world.until_ready("strict").await;
+    let log = world.log("strict", "c", LogOptions::default()).await;
+    assert_eq!(
+        log,
+        "read-only\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n"
+    );
+
+    let mut lax = sh(
+        "c",
+        "hostname > /proc/sys/kernel/hostname && echo may; ls /proc | grep -c '^[0-9]'; sleep 1000",
+    );
+    lax["securityContext"] = json!({"privileged": true});
+    world.create("lax", json!({"hostNetwork": true, "hostPID": true, "terminationGracePeriodSeconds": 0, "containers": [lax]})).await;
+    let pod = world.until_ready("lax").await;
+    assert_eq!(
+        pod["status"]["podIP"],
+        json!(world.network.gateway_ip().to_string())
+    );
+    let deadline = Instant::now() + PATIENCE;
+    while world.log("lax", "c", LogOptions::default()).await.lines().count() < 2 {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let log = world.log("lax", "c", LogOptions::default()).await;
+    let mut lines = log.lines();
+    assert_eq!(lines.next(), Some("may"));
+    assert!(
+        lines.next().unwrap().parse::<usize>().unwrap() > 10,
+        "it sees the machine's processes: {log}"
+    );
+    world.delete("lax", DeleteParams::default()).await;
+    world.until_gone("lax").await;
+    world.stop().await;
+}
