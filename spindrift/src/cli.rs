@@ -1,0 +1,223 @@
+//! The command line of the server binary.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Runs containers the serverless way: on this machine alone, or one part of it in a Kubernetes cluster.
+#[derive(Debug, Parser)]
+#[command(
+    name = "spindrift",
+    version,
+    arg_required_else_help = true,
+    propagate_version = true
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub log: LogArgs,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct LogArgs {
+    /// What to log, such as `info` or `warn,gateway=debug`
+    #[arg(
+        long,
+        global = true,
+        env = "SPINDRIFT_LOG",
+        default_value = "warn",
+        value_name = "FILTER"
+    )]
+    pub log: String,
+    /// Log one JSON object per line
+    #[arg(long, global = true)]
+    pub log_json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the whole platform on this machine
+    #[command(
+        after_help = "Examples:\n  spindrift up --demo            start, and show a service waking from zero\n  spindrift up --detach          start in the background\n  spindrift up --http-port 80    serve on the usual port"
+    )]
+    Up(UpArgs),
+    /// Stop the platform that `up` started, and clean up after one that was killed
+    Down(DataArgs),
+    /// Say whether the platform runs, and where
+    Status(StatusArgs),
+    /// Run only the embedded Kubernetes, without the platform
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Work on the images of this machine
+    #[command(subcommand)]
+    Image(ImageCommand),
+    /// Run the serving controllers against a cluster
+    Controller(ComponentArgs),
+    /// Run the autoscaler against a cluster
+    Autoscaler(AutoscalerArgs),
+    /// Run the activator against a cluster
+    Activator(ActivatorArgs),
+    /// Run the gateway against a cluster
+    Gateway(GatewayArgs),
+    /// Print a completion script for a shell
+    Completion {
+        /// The shell to complete in
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where an instance keeps what it stores.
+#[derive(Args, Debug, Clone)]
+pub struct DataArgs {
+    /// Folder of everything that is stored
+    #[arg(long, env = "SPINDRIFT_DATA_DIR", default_value_os_t = default_data_dir(), value_name = "DIR")]
+    pub data_dir: PathBuf,
+}
+
+/// `/var/lib/spindrift` for root, the XDG data folder for others.
+fn default_data_dir() -> PathBuf {
+    if nix::unistd::geteuid().is_root() {
+        return PathBuf::from("/var/lib/spindrift");
+    }
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
+    let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).or_else(home);
+    data.unwrap_or_else(|| PathBuf::from(".")).join("spindrift")
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct UpArgs {
+    #[command(flatten)]
+    pub cluster: ClusterUpArgs,
+    /// Port of the gateway, where services are reached [default: 8080, or the next free one]
+    #[arg(long, value_name = "PORT")]
+    pub http_port: Option<u16>,
+    /// Deploy the sample service, and show how a request wakes it from zero
+    #[arg(long)]
+    pub demo: bool,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct ClusterUpArgs {
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Port of the Kubernetes API [default: 6443, or the next free one]
+    #[arg(long, value_name = "PORT")]
+    pub api_port: Option<u16>,
+    /// Port of the image registry [default: 5000, or the next free one]
+    #[arg(long, value_name = "PORT")]
+    pub registry_port: Option<u16>,
+    /// Address to serve on; 0.0.0.0 lets other machines in
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    pub listen: IpAddr,
+    /// File to write the credentials to; what else it holds is kept [default: kubeconfig in the data folder]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Go on in the background once everything is up
+    #[arg(long)]
+    pub detach: bool,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Print as JSON or YAML
+    #[arg(short, long, value_enum)]
+    pub output: Option<OutputFormat>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum OutputFormat {
+    Json,
+    Yaml,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Run the embedded Kubernetes on this machine
+    Up(ClusterUpArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ImageCommand {
+    /// Put the images of an archive (docker or OCI layout, tar) into the registry of this machine
+    Load {
+        #[command(flatten)]
+        data: DataArgs,
+        /// The archive
+        archive: PathBuf,
+    },
+    /// List the images of this machine
+    #[command(visible_alias = "ls")]
+    List {
+        #[command(flatten)]
+        data: DataArgs,
+        /// Print as JSON or YAML
+        #[arg(short, long, value_enum)]
+        output: Option<OutputFormat>,
+    },
+    /// Remove a name from the images of this machine; what nothing else uses is deleted later
+    #[command(visible_alias = "rm")]
+    Remove {
+        #[command(flatten)]
+        data: DataArgs,
+        /// The image, such as localhost:5000/web:v1
+        #[arg(required = true)]
+        images: Vec<String>,
+    },
+}
+
+/// How a component finds its cluster and its peers.
+#[derive(Args, Debug, Clone)]
+pub struct ComponentArgs {
+    /// Credentials of the cluster [default: KUBECONFIG, ~/.kube/config, or the pod's own account]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Namespace of the install
+    #[arg(long, env = "SYSTEM_NAMESPACE", default_value = crds::names::SYSTEM_NAMESPACE)]
+    pub system_namespace: String,
+    /// DNS suffix of the cluster
+    #[arg(long, default_value = "cluster.local")]
+    pub cluster_domain: String,
+    /// Where health and metrics are served
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS:PORT")]
+    pub health_address: std::net::SocketAddr,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct AutoscalerArgs {
+    #[command(flatten)]
+    pub component: ComponentArgs,
+    /// Where activators push their stats
+    #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
+    pub stats_address: std::net::SocketAddr,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct ActivatorArgs {
+    #[command(flatten)]
+    pub component: ComponentArgs,
+    /// Address to serve on; the ports are 8012 and 8013
+    #[arg(long, default_value = "0.0.0.0", value_name = "ADDRESS")]
+    pub listen: IpAddr,
+    /// Where to push stats [default: the Service `autoscaler`]
+    #[arg(long, value_name = "URL")]
+    pub autoscaler: Option<String>,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct GatewayArgs {
+    #[command(flatten)]
+    pub component: ComponentArgs,
+    /// Where requests from outside arrive; may be given several times
+    #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
+    pub external: Vec<std::net::SocketAddr>,
+    /// Where requests from inside the cluster arrive
+    #[arg(long, default_value = "0.0.0.0:8081", value_name = "ADDRESS:PORT")]
+    pub internal: Vec<std::net::SocketAddr>,
+    /// Where to push stats [default: the Service `autoscaler`]
+    #[arg(long, value_name = "URL")]
+    pub autoscaler: Option<String>,
+}

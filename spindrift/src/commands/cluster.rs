@@ -1,0 +1,136 @@
+//! `spindrift cluster up`, and what it shares with `spindrift up`: starting the embedded Kubernetes.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use cluster::{Admission, Cluster};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{detach, say};
+use crate::cli::ClusterUpArgs;
+use crate::ports;
+use crate::run_file::Run;
+
+const API_PORT: u16 = 6443;
+const REGISTRY_PORT: u16 = 5000;
+
+pub async fn run(args: ClusterUpArgs) -> anyhow::Result<ExitCode> {
+    if args.detach {
+        let run = detach::run(&args.data.data_dir).await?;
+        summary(&run);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let started = start(&args, Vec::new()).await?;
+    let run = Run {
+        ready: true,
+        ..started.run
+    };
+    run.write(&args.data.data_dir)?;
+    summary(&run);
+    interrupted().await?;
+    say::progress("Stopping ...");
+    started.cluster.stop().await;
+    Run::remove(&args.data.data_dir);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn summary(run: &Run) {
+    say::line(format!(
+        "Kubernetes is up at {} (registry {})",
+        run.api_url, run.registry
+    ));
+    say::line(format!(
+        "\n  export KUBECONFIG={}\n  kubectl get nodes",
+        run.kubeconfig.display()
+    ));
+}
+
+/// A cluster that has just been started.
+pub struct Started {
+    pub cluster: Cluster,
+    /// What later commands need to know, not ready yet.
+    pub run: Run,
+    /// `host:port` under which images name the embedded registry.
+    pub registry: String,
+}
+
+/// Checks the machine, chooses ports, starts the cluster and writes the kubeconfig.
+pub async fn start(args: &ClusterUpArgs, admission: Vec<Admission>) -> anyhow::Result<Started> {
+    let data_dir = &args.data.data_dir;
+    if let Some(run) = Run::read(data_dir)?.filter(Run::alive) {
+        anyhow::bail!(
+            "it runs already (process {}); `spindrift down` stops it, and --data-dir starts another one beside it",
+            run.pid
+        );
+    }
+    cluster::preflight().await?;
+    std::fs::create_dir_all(data_dir).with_context(|| {
+        format!(
+            "cannot create {}: choose another folder with --data-dir",
+            data_dir.display()
+        )
+    })?;
+    let data_dir = &data_dir.canonicalize()?;
+    let api = ports::bind(args.listen, args.api_port, API_PORT, "--api-port")?;
+    let registry = ports::bind(args.listen, args.registry_port, REGISTRY_PORT, "--registry-port")?;
+    let registry_port = registry.local_addr()?.port();
+    let registry_name = format!("localhost:{registry_port}");
+    let (pid, started) = Run::of_this_process()?;
+    let cluster = Cluster::start(cluster::Config {
+        name: instance_name(data_dir),
+        data_dir: data_dir.clone(),
+        api,
+        registry,
+        registry_names: vec![registry_name.clone(), format!("127.0.0.1:{registry_port}")],
+        admission,
+        shim: std::env::current_exe().context("cannot tell where this program lies")?,
+    })
+    .await?;
+    let kubeconfig = args
+        .kubeconfig
+        .clone()
+        .unwrap_or_else(|| data_dir.join("kubeconfig"));
+    // In a file of our own the context is ours; in the user's, theirs stays the current one.
+    cluster::write_kubeconfig(
+        &kubeconfig,
+        &cluster.kubeconfig("spindrift"),
+        args.kubeconfig.is_none(),
+    )?;
+    let run = Run {
+        pid,
+        started,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ready: false,
+        api_url: cluster.api_url(),
+        gateway_url: None,
+        registry: registry_name.clone(),
+        kubeconfig,
+    };
+    run.write(data_dir)?;
+    Ok(Started {
+        cluster,
+        run,
+        registry: registry_name,
+    })
+}
+
+/// A short name that is the same for the same folder.
+pub fn instance_name(data_dir: &Path) -> String {
+    let path = data_dir.canonicalize().unwrap_or_else(|_| data_dir.to_path_buf());
+    let mut hash: u32 = 0x811c_9dc5;
+    for byte in path.as_os_str().as_encoded_bytes() {
+        hash = (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    }
+    format!("sd{hash:08x}")
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+pub async fn interrupted() -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

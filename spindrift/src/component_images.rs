@@ -1,0 +1,101 @@
+//! Images of the platform's own programs, built from the binaries that lie beside this one.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use cluster_images::{FileSource, ImageStore, LayerBuild, LayerFile};
+
+/// A program that becomes an image.
+struct Program {
+    binary: &'static str,
+    /// Repository within the embedded registry.
+    repository: &'static str,
+    required: bool,
+}
+
+const PROGRAMS: [Program; 4] = [
+    Program {
+        binary: "queue-proxy",
+        repository: "spindrift/queue-proxy",
+        required: true,
+    },
+    Program {
+        binary: "hello",
+        repository: "hello",
+        required: false,
+    },
+    Program {
+        binary: "ab",
+        repository: "ab",
+        required: false,
+    },
+    Program {
+        binary: "echo",
+        repository: "echo",
+        required: false,
+    },
+];
+
+/// User and group that the programs run as: nobody, as no file of the image belongs to them.
+const USER: &str = "65532:65532";
+
+/// Builds the images into `store`; equal binaries give equal digests, so a restart changes nothing. Returns the
+/// reference of the sidecar, by digest.
+///
+/// # Errors
+/// If the sidecar's binary is not beside this one.
+pub async fn build(store: &ImageStore, registry: &str) -> anyhow::Result<String> {
+    let folder = beside()?;
+    let mut sidecar = None;
+    for program in PROGRAMS {
+        let path = folder.join(program.binary);
+        if !path.is_file() {
+            anyhow::ensure!(
+                !program.required,
+                "{} is missing beside {}: build the whole workspace with `cargo build --release`",
+                program.binary,
+                folder.display()
+            );
+            continue;
+        }
+        let digest = store
+            .build(layer(&program, path, registry))
+            .await
+            .with_context(|| format!("cannot make the image of {}", program.binary))?;
+        if program.required {
+            sidecar = Some(format!("{registry}/{}@{digest}", program.repository));
+        }
+    }
+    sidecar.context("no sidecar image was made")
+}
+
+fn layer(program: &Program, path: PathBuf, registry: &str) -> LayerBuild {
+    let inside = format!("/{}", program.binary);
+    LayerBuild {
+        name: format!("{registry}/{}:latest", program.repository),
+        files: vec![
+            LayerFile {
+                path: inside.clone(),
+                source: FileSource::Host(path),
+                mode: 0o755,
+            },
+            // The container contract promises a /tmp that everybody may write to.
+            LayerFile {
+                path: "/tmp".to_owned(),
+                source: FileSource::Directory,
+                mode: 0o1777,
+            },
+        ],
+        entrypoint: vec![inside],
+        user: Some(USER.to_owned()),
+        ..LayerBuild::default()
+    }
+}
+
+/// The folder of this binary; the others are built into the same one.
+fn beside() -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("cannot tell where this program lies")?;
+    own.parent()
+        .map(Path::to_path_buf)
+        .context("this program lies in no folder")
+}

@@ -1,0 +1,161 @@
+//! What an install of the platform consists of besides processes: CRDs, the system namespace, ConfigMaps, Services.
+//!
+//! The same objects that the Helm chart creates on a cluster. Nothing that a user may have changed is written again.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::{Value, json};
+
+const MANAGER: &str = "spindrift-install";
+/// The API server says in milliseconds that it serves a new kind; a remote one may take seconds.
+const ESTABLISHED: Duration = Duration::from_secs(30);
+
+/// Creates or updates the CRDs, and waits until they are served.
+pub async fn crds(client: &Client) -> anyhow::Result<()> {
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let params = PatchParams::apply(MANAGER).force();
+    try_join_all(crds::all().into_iter().map(|crd| {
+        let (api, params) = (api.clone(), params.clone());
+        async move {
+            let name = crd.name_any();
+            api.patch(&name, &params, &Patch::Apply(&crd))
+                .await
+                .with_context(|| format!("cannot install {name}"))?;
+            let established = kube::runtime::wait::await_condition(
+                api,
+                &name,
+                kube::runtime::conditions::is_crd_established(),
+            );
+            tokio::time::timeout(ESTABLISHED, established)
+                .await
+                .with_context(|| format!("the API server does not serve {name} within {ESTABLISHED:?}"))?
+                .with_context(|| format!("cannot watch {name}"))?;
+            anyhow::Ok(())
+        }
+    }))
+    .await?;
+    Ok(())
+}
+
+/// Creates the system namespace and its ConfigMaps where they are missing.
+pub async fn configuration(
+    client: &Client,
+    system_namespace: &str,
+    install: &crds::config::Install,
+    settings: &BTreeMap<&str, BTreeMap<&str, String>>,
+) -> anyhow::Result<()> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let namespace: Namespace = serde_json::from_value(json!({
+        "metadata": { "name": system_namespace, "labels": { "app.kubernetes.io/name": "knative-serving" } },
+    }))?;
+    create_if_missing(&namespaces, &namespace).await?;
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), system_namespace);
+    try_join_all(
+        crds::config::defaults_manifests(install)
+            .into_iter()
+            .map(|mut map| {
+                let maps = maps.clone();
+                async move {
+                    let own = settings.get(map.name_any().as_str()).into_iter().flatten();
+                    let data = map.data.get_or_insert_default();
+                    data.extend(own.map(|(key, value)| ((*key).to_owned(), value.clone())));
+                    create_if_missing(&maps, &map).await
+                }
+            }),
+    )
+    .await?;
+    // The sidecar's image belongs to the version that runs, not to the one that was installed first.
+    let image = json!({ "data": { "queue-sidecar-image": install.queue_sidecar_image } });
+    maps.patch("config-deployment", &PatchParams::default(), &Patch::Merge(image))
+        .await
+        .context("cannot set the sidecar image in config-deployment")?;
+    Ok(())
+}
+
+async fn create_if_missing<K>(api: &Api<K>, object: &K) -> anyhow::Result<()>
+where
+    K: kube::Resource + Clone + std::fmt::Debug + serde::Serialize + serde::de::DeserializeOwned,
+{
+    match api.create(&PostParams::default(), object).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("cannot create {}", object.name_any())),
+    }
+}
+
+/// A port of a component that runs outside any pod.
+pub struct Front {
+    /// Name of the Service.
+    pub service: &'static str,
+    /// Name, Service port and the port that the component listens on.
+    pub ports: Vec<(&'static str, u16, u16)>,
+}
+
+/// Makes Services whose only endpoint is `address`, where this process serves its components. On a cluster the
+/// components are pods and their Services have selectors.
+pub async fn fronts(
+    client: &Client,
+    system_namespace: &str,
+    address: Ipv4Addr,
+    fronts: &[Front],
+) -> anyhow::Result<()> {
+    let services: Api<Service> = Api::namespaced(client.clone(), system_namespace);
+    let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), system_namespace);
+    let params = PatchParams::apply(MANAGER).force();
+    try_join_all(fronts.iter().map(|front| {
+        let (services, slices, params) = (services.clone(), slices.clone(), params.clone());
+        async move {
+            let (service, slice) = front_objects(front, address);
+            let doing = || format!("cannot install the Service {}", front.service);
+            services
+                .patch(front.service, &params, &Patch::Apply(service))
+                .await
+                .with_context(doing)?;
+            slices
+                .patch(front.service, &params, &Patch::Apply(slice))
+                .await
+                .with_context(doing)?;
+            anyhow::Ok(())
+        }
+    }))
+    .await?;
+    Ok(())
+}
+
+fn front_objects(front: &Front, address: Ipv4Addr) -> (Value, Value) {
+    let app_protocol = |name: &str| (name == "http2").then_some("kubernetes.io/h2c");
+    let service_ports: Vec<Value> = front
+        .ports
+        .iter()
+        .map(|(name, port, target)| {
+            json!({ "name": name, "port": port, "targetPort": target, "protocol": "TCP", "appProtocol": app_protocol(name) })
+        })
+        .collect();
+    let slice_ports: Vec<Value> = front
+        .ports
+        .iter()
+        .map(|(name, _, target)| json!({ "name": name, "port": target, "protocol": "TCP" }))
+        .collect();
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": { "name": front.service, "labels": { "app": front.service } },
+        "spec": { "ports": service_ports },
+    });
+    let slice = json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+        "metadata": { "name": front.service, "labels": { "kubernetes.io/service-name": front.service } },
+        "addressType": "IPv4",
+        "endpoints": [{ "addresses": [address], "conditions": { "ready": true } }],
+        "ports": slice_ports,
+    });
+    (service, slice)
+}

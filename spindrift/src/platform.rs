@@ -1,0 +1,145 @@
+//! The parts of the platform in one process, as `spindrift up` runs them.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use anyhow::Context;
+use kube::Client;
+use prometheus::Registry;
+use reconciler::{Caches, ConfigStore, Leadership};
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::install::Front;
+
+/// DNS suffix of the embedded cluster.
+pub const CLUSTER_DOMAIN: &str = "cluster.local";
+
+/// Where the platform listens.
+pub struct Listeners {
+    /// Requests from outside.
+    pub external: Vec<TcpListener>,
+    /// Requests from pods to cluster-local hosts.
+    internal: TcpListener,
+    /// What ServerlessServices send to activators.
+    activator: Vec<TcpListener>,
+    /// Where activators push stats.
+    stats: TcpListener,
+    stats_port: u16,
+    fronts: Vec<Front>,
+}
+
+impl Listeners {
+    /// Listens for pods on `inside`, the machine's address on the pod network, where no one else is.
+    pub async fn open(external: Vec<TcpListener>, inside: Ipv4Addr) -> anyhow::Result<Self> {
+        let listen = async |port: u16| {
+            let address = SocketAddr::from((inside, port));
+            TcpListener::bind(address)
+                .await
+                .with_context(|| format!("cannot listen on {address}"))
+        };
+        let internal = listen(0).await?;
+        let activator = vec![
+            listen(crds::ports::BACKEND_HTTP).await?,
+            listen(crds::ports::BACKEND_HTTP2).await?,
+        ];
+        let stats = listen(0).await?;
+        let (internal_port, stats_port) = (internal.local_addr()?.port(), stats.local_addr()?.port());
+        let fronts = vec![
+            Front {
+                service: "gateway",
+                ports: vec![("http", crds::ports::SERVICE_HTTP, internal_port)],
+            },
+            Front {
+                service: "gateway-internal",
+                ports: vec![("http2", crds::ports::SERVICE_HTTP, internal_port)],
+            },
+            Front {
+                service: "activator-service",
+                ports: vec![
+                    ("http", crds::ports::SERVICE_HTTP, crds::ports::BACKEND_HTTP),
+                    ("http2", crds::ports::SERVICE_HTTP2, crds::ports::BACKEND_HTTP2),
+                ],
+            },
+            Front {
+                service: "autoscaler",
+                ports: vec![("http", crds::ports::AUTOSCALER, stats_port)],
+            },
+        ];
+        Ok(Self {
+            external,
+            internal,
+            activator,
+            stats,
+            stats_port,
+            fronts,
+        })
+    }
+
+    /// The Services in front of these listeners.
+    pub fn fronts(&self) -> &[Front] {
+        &self.fronts
+    }
+}
+
+/// The running platform.
+pub struct Platform {
+    tasks: JoinSet<()>,
+    /// Ends by itself after `stop`, once its requests have.
+    gateway: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl Platform {
+    /// Starts every component on `client`. `inside` is where pods reach this process.
+    pub fn start(
+        client: Client,
+        listeners: Listeners,
+        inside: Ipv4Addr,
+        caches: Caches,
+        config: ConfigStore,
+    ) -> Self {
+        let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
+        tasks.spawn(serving::run_with(caches.clone(), serving::Config::default()));
+        tasks.spawn(autoscaler::run(autoscaler::Config {
+            caches,
+            config,
+            system_namespace: crds::names::SYSTEM_NAMESPACE.to_owned(),
+            cluster_domain: CLUSTER_DOMAIN.to_owned(),
+            stats: listeners.stats,
+            leadership: Leadership::always(),
+        }));
+        let gateway = gateway::Config {
+            external: listeners.external,
+            internal: vec![listeners.internal],
+            activator_listeners: listeners.activator,
+            activator: activator::Config {
+                pod_name: "spindrift".to_owned(),
+                pod_ip: Some(IpAddr::V4(inside)),
+                autoscaler: Some(format!(
+                    "ws://{}",
+                    SocketAddr::from((inside, listeners.stats_port))
+                )),
+                ..activator::Config::default()
+            },
+            registry: Registry::new(),
+            shutdown: stop.clone(),
+            // One machine, one user: requests in flight get a moment, not minutes.
+            grace: std::time::Duration::from_secs(5),
+            ..gateway::Config::new(client)
+        };
+        let gateway = tokio::spawn(async move {
+            if let Err(error) = gateway::run(gateway).await {
+                tracing::error!(%error, "The gateway does not run");
+            }
+        });
+        Self { tasks, gateway, stop }
+    }
+
+    /// Lets requests in flight finish, then ends every component.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        let _ = (&mut self.gateway).await;
+        self.tasks.shutdown().await;
+    }
+}
