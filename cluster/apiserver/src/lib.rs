@@ -35,5 +35,5 @@ pub use kubeconfig::{KubeconfigEntry, KubeconfigError, merge_kubeconfig, write_k
 pub use node::{LogOptions, LogStream, NodeApi, NodeLink};
 pub use pki::PkiError;
 pub use server::ApiServer;
-pub use status::{Cause, StatusError, Subject};
+pub use status::{Cause, Details, StatusError, Subject};
 pub use store::OpenError;

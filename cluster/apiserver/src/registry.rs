@@ -185,7 +185,7 @@ impl Registry {
                 call.namespace
             );
             let mut error = StatusError::forbidden(call.resource.subject(), name, why);
-            error.causes.push(Cause {
+            error.details.causes.push(Cause {
                 reason: "NamespaceTerminating".into(),
                 message: format!("namespace {} is being terminated", call.namespace),
                 field: "metadata.namespace".into(),
@@ -235,7 +235,7 @@ impl Call {
             ),
             WriteError::Closed => {
                 let mut error = StatusError::new(503, "ServiceUnavailable", "the server is shutting down");
-                error.retry_after = Some(1);
+                error.details.retry_after = Some(1);
                 error
             }
         }

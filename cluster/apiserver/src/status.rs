@@ -37,6 +37,13 @@ pub struct StatusError {
     pub reason: &'static str,
     /// Sentence for people.
     pub message: String,
+    /// What else clients may look at.
+    pub details: Box<Details>,
+}
+
+/// What an error is about, and its single causes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Details {
     /// Name of the object that the error is about.
     pub name: String,
     /// Group of its resource.
@@ -75,18 +82,14 @@ impl StatusError {
             code,
             reason,
             message: message.into(),
-            name: String::new(),
-            group: String::new(),
-            kind: String::new(),
-            causes: Vec::new(),
-            retry_after: None,
+            details: Box::default(),
         }
     }
 
     fn about(mut self, subject: Subject<'_>, name: &str) -> Self {
-        self.group = subject.group.to_owned();
-        self.kind = subject.resource.to_owned();
-        self.name = name.to_owned();
+        self.details.group = subject.group.to_owned();
+        self.details.kind = subject.resource.to_owned();
+        self.details.name = name.to_owned();
         self
     }
 
@@ -208,14 +211,14 @@ impl StatusError {
             format!("{} \"{name}\" is invalid: {text}", kind.qualified()),
         )
         .about(kind, name);
-        error.causes = causes;
+        error.details.causes = causes;
         error
     }
 
     /// 429: come back later.
     pub fn too_many_requests(message: impl Into<String>, retry_after: u32) -> Self {
         let mut error = Self::new(429, "TooManyRequests", message);
-        error.retry_after = Some(retry_after);
+        error.details.retry_after = Some(retry_after);
         error
     }
 
@@ -245,15 +248,22 @@ impl StatusError {
             "code": self.code,
         });
         let mut details = serde_json::Map::new();
-        for (key, text) in [("name", &self.name), ("group", &self.group), ("kind", &self.kind)] {
+        for (key, text) in [
+            ("name", &self.details.name),
+            ("group", &self.details.group),
+            ("kind", &self.details.kind),
+        ] {
             if !text.is_empty() {
                 details.insert(key.into(), Value::String(text.clone()));
             }
         }
-        if !self.causes.is_empty() {
-            details.insert("causes".into(), self.causes.iter().map(cause_value).collect());
+        if !self.details.causes.is_empty() {
+            details.insert(
+                "causes".into(),
+                self.details.causes.iter().map(cause_value).collect(),
+            );
         }
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = self.details.retry_after {
             details.insert("retryAfterSeconds".into(), seconds.into());
         }
         if let (false, Some(status)) = (details.is_empty(), status.as_object_mut()) {

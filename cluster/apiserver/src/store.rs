@@ -49,6 +49,9 @@ impl Object {
     }
 }
 
+/// A key with its object.
+pub(crate) type Entry = (Box<str>, Arc<Object>);
+
 /// What must be true of the stored object for a write to happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expect {
@@ -169,7 +172,7 @@ impl Store {
     }
 
     /// Returns the objects whose keys start with `prefix`, in key order, and the revision they are all of.
-    pub(crate) fn list(&self, prefix: &str) -> (u64, Vec<(Box<str>, Arc<Object>)>) {
+    pub(crate) fn list(&self, prefix: &str) -> (u64, Vec<Entry>) {
         let state = self.shared.read();
         (state.revision(), state.range(prefix).collect())
     }
@@ -178,11 +181,7 @@ impl Store {
     ///
     /// # Errors
     /// When the history no longer reaches back that far, or the revision lies in the future.
-    pub(crate) fn list_at(
-        &self,
-        prefix: &str,
-        revision: u64,
-    ) -> Result<Vec<(Box<str>, Arc<Object>)>, PastError> {
+    pub(crate) fn list_at(&self, prefix: &str, revision: u64) -> Result<Vec<Entry>, PastError> {
         self.shared.read().range_at(prefix, revision)
     }
 
@@ -200,7 +199,7 @@ impl Store {
     }
 
     /// Lists and subscribes to what comes after the list, without a gap between.
-    pub(crate) fn list_and_watch(&self, scope: Scope) -> (u64, Vec<(Box<str>, Arc<Object>)>, Subscription) {
+    pub(crate) fn list_and_watch(&self, scope: Scope) -> (u64, Vec<Entry>, Subscription) {
         watch::list_and_subscribe(&self.shared, scope)
     }
 

@@ -1,4 +1,5 @@
 //! Admission handlers in process.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 

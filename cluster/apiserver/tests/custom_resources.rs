@@ -1,4 +1,5 @@
 //! Custom resources, and server-side apply on both sorts of kinds.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 

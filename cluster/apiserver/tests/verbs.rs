@@ -1,4 +1,5 @@
 //! The verbs of built-in kinds, through `kube::Client` in process.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -356,10 +356,11 @@ fn allocate_ports(
                 }
             },
         };
-        if !taken.ports.contains_key(&number) {
-            taken.ports.insert(number, key.clone());
+        let owner = taken.ports.entry(number).or_insert_with(|| {
             reservation.ports.push(number);
-        } else if taken.ports.get(&number) != Some(&key) {
+            key.clone()
+        });
+        if *owner != key {
             causes.push(FieldError::invalid(
                 &field,
                 &json!(number),

@@ -69,7 +69,7 @@ impl Registry {
         apply::apply(request).map_err(|error| match error {
             ApplyError::Conflicts(ref conflicts) => {
                 let mut status = StatusError::new(409, "Conflict", error.to_string());
-                status.causes = conflicts
+                status.details.causes = conflicts
                     .iter()
                     .map(|conflict| Cause {
                         reason: "FieldManagerConflict".into(),

@@ -38,8 +38,8 @@ pub(super) fn too_large_version(requested: u64, current: u64) -> StatusError {
     let mut error = StatusError::timeout(format!(
         "Timeout: Too large resource version: {requested}, current: {current}"
     ));
-    error.retry_after = Some(1);
-    error.causes.push(crate::status::Cause {
+    error.details.retry_after = Some(1);
+    error.details.causes.push(crate::status::Cause {
         reason: "ResourceVersionTooLarge".into(),
         message: "Too large resource version".into(),
         field: String::new(),

@@ -55,9 +55,9 @@ fn apply_patch(call: &Call, target: &mut Value, patch: &Patch) -> Result<(), Sta
         PatchError::Malformed(why) => StatusError::bad_request(why),
         PatchError::Unprocessable(_) => {
             let mut status = StatusError::new(422, "Invalid", error.to_string());
-            status.name = call.name.clone();
-            status.kind = call.resource.plural.clone();
-            status.group = call.resource.group.clone();
+            status.details.name = call.name.clone();
+            status.details.kind = call.resource.plural.clone();
+            status.details.group = call.resource.group.clone();
             status
         }
         PatchError::UnsupportedMediaType => StatusError::new(415, "UnsupportedMediaType", error.to_string()),

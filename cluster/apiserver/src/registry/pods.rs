@@ -92,7 +92,7 @@ impl Registry {
                     "Cannot evict pod as it would violate the pod's disruption budget.",
                     10,
                 );
-                error.causes.push(crate::status::Cause {
+                error.details.causes.push(crate::status::Cause {
                     reason: "DisruptionBudget".into(),
                     message: format!(
                         "The disruption budget {} does not allow an eviction now",
@@ -117,7 +117,7 @@ impl Registry {
                 "ServiceUnavailable",
                 "no node is connected yet: try again in a moment",
             );
-            error.retry_after = Some(1);
+            error.details.retry_after = Some(1);
             return Err(error);
         };
         node.logs(&call.namespace, &call.name, &container, options).await

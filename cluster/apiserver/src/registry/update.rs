@@ -179,8 +179,9 @@ fn spec_changed(call: &Call, old: &Value, new: &Value) -> bool {
         };
         map.iter()
             .filter(|(key, _)| {
-                !matches!(key.as_str(), "metadata" | "apiVersion" | "kind")
-                    && !(separate_status && *key == "status")
+                let outside = matches!(key.as_str(), "metadata" | "apiVersion" | "kind");
+                let apart = separate_status && *key == "status";
+                !(outside || apart)
             })
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect()

@@ -97,7 +97,7 @@ pub(crate) fn refuse(error: &StatusError) -> Response<ResponseBody> {
         &HeaderMap::new(),
         to_bytes(&error.to_value()),
     );
-    if let Some(seconds) = error.retry_after {
+    if let Some(seconds) = error.details.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     if code == StatusCode::UNAUTHORIZED {

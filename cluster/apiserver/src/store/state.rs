@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::backend::{Backend, BackendError};
 use super::history::History;
 use super::watch::{Event, EventKind, Watchers};
-use super::{Object, OpenError, Usage};
+use super::{Entry, Object, OpenError, Usage};
 
 /// Why an earlier state cannot be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,11 +88,7 @@ impl State {
     }
 
     /// Returns the objects at `revision`, by undoing the later changes one by one.
-    pub(super) fn range_at(
-        &self,
-        prefix: &str,
-        revision: u64,
-    ) -> Result<Vec<(Box<str>, Arc<Object>)>, PastError> {
+    pub(super) fn range_at(&self, prefix: &str, revision: u64) -> Result<Vec<Entry>, PastError> {
         let later = self.changes_after(prefix, revision)?;
         let mut objects: BTreeMap<Box<str>, Arc<Object>> = self.range(prefix).collect();
         for event in later.iter().rev() {

@@ -10,8 +10,8 @@ use std::sync::{Arc, Weak};
 use parking_lot::RwLock;
 use tokio::sync::mpsc;
 
-use super::Object;
 use super::state::{PastError, State};
+use super::{Entry, Object};
 
 /// Changes that may wait for one watcher.
 const QUEUE: usize = 1000;
@@ -182,7 +182,7 @@ pub(super) fn subscribe(
 pub(super) fn list_and_subscribe(
     shared: &Arc<RwLock<State>>,
     scope: Scope,
-) -> (u64, Vec<(Box<str>, Arc<Object>)>, Subscription) {
+) -> (u64, Vec<Entry>, Subscription) {
     let mut state = shared.write();
     let objects = state.range(&scope.prefix).collect();
     let revision = state.revision();

@@ -1,4 +1,5 @@
 //! What every test of the server needs.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use cluster_apiserver::{ApiServer, Config};
