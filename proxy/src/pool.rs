@@ -130,7 +130,8 @@ impl Upstream {
     ) -> Result<Response<Body>, Unanswered> {
         match protocol {
             Protocol::Http1 => http1::send(self, request).await,
-            Protocol::H2c => http2::send(self, request).await,
+            // Boxed, so that HTTP/1.1 requests do not carry its state.
+            Protocol::H2c => Box::pin(http2::send(self, request)).await,
         }
     }
 

@@ -181,7 +181,8 @@ impl<H: Handler> Server<H> {
             .builder()
             .serve_connection_with_upgrades(TokioIo::new(stream), service)
             .into_owned();
-        let connection = graceful.watcher().watch(connection);
+        // Boxed: each async block that a large future moves through holds a copy of it, for every open connection.
+        let mut connection = Box::pin(graceful.watcher().watch(connection));
         // hyper's own header timeout starts only when it knows the protocol; a client that connects and says nothing
         // (or half of the HTTP/2 preface) is ours to end.
         let patience = self.config.header_read_timeout;
@@ -193,7 +194,7 @@ impl<H: Handler> Server<H> {
         };
         async move {
             tokio::select! {
-                result = connection => {
+                result = &mut connection => {
                     if let Err(error) = result {
                         tracing::debug!(error = &*error, client.addr = %peer, "Client connection ended");
                     }

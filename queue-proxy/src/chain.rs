@@ -46,8 +46,8 @@ pub(crate) struct Chain {
 impl Handler for Chain {
     async fn handle(self: Arc<Self>, mut request: Request<Body>, peer: SocketAddr) -> Response<Body> {
         // Probes come first: they must neither be counted, nor wait, nor restart the quiet period of a drain.
-        if let Some(answer) = self.health.answer(request.headers()).await {
-            return answer;
+        if let Some(probe) = self.health.probe(request.headers()) {
+            return Box::pin(self.health.answer(probe, request.headers())).await;
         }
         self.drainer.note_request();
         // The clocks start here, so that waiting for a slot counts.

@@ -17,27 +17,38 @@ pub(crate) struct Health {
     drainer: Arc<Drainer>,
 }
 
+/// What a probe asks.
+pub(crate) enum Asked {
+    Network(NetworkProbe),
+    /// A prober's user agent without a word of whom it means.
+    Unnamed,
+}
+
 impl Health {
     pub(crate) fn new(prober: Prober, drainer: Arc<Drainer>) -> Self {
         Self { prober, drainer }
     }
 
-    /// The answer to a probe; `None` for a request that is none.
-    pub(crate) async fn answer(&self, headers: &HeaderMap) -> Option<Response<Body>> {
-        let probe = network_probe(headers);
-        if probe.is_none() && !is_kubelet_probe(headers) && !is_part_probe(headers) {
-            return None;
+    /// What a request asks for, if it is a probe.
+    pub(crate) fn probe(&self, headers: &HeaderMap) -> Option<Asked> {
+        match network_probe(headers) {
+            Some(probe) => Some(Asked::Network(probe)),
+            None if is_kubelet_probe(headers) || is_part_probe(headers) => Some(Asked::Unnamed),
+            None => None,
         }
+    }
+
+    pub(crate) async fn answer(&self, asked: Asked, headers: &HeaderMap) -> Response<Body> {
         // Failing here takes the pod out of the endpoints; requests still on their way are served.
         if self.drainer.is_draining() {
-            return Some(Failure::ShuttingDown.response());
+            return Failure::ShuttingDown.response();
         }
-        Some(match probe {
-            Some(NetworkProbe::Ingress) => echo_hash(headers),
-            Some(NetworkProbe::Part(part)) if part == QUEUE => self.check().await,
-            Some(NetworkProbe::Part(other)) => unexpected_probe(&other),
-            None => unexpected_probe(&http::HeaderValue::from_static("")),
-        })
+        match asked {
+            Asked::Network(NetworkProbe::Ingress) => echo_hash(headers),
+            Asked::Network(NetworkProbe::Part(part)) if part == QUEUE => self.check().await,
+            Asked::Network(NetworkProbe::Part(other)) => unexpected_probe(&other),
+            Asked::Unnamed => unexpected_probe(&http::HeaderValue::from_static("")),
+        }
     }
 
     async fn check(&self) -> Response<Body> {

@@ -76,7 +76,8 @@ pub(super) async fn send(
     loop {
         let (mut sender, reused) = match upstream.http1.take(upstream.config.idle_timeout) {
             Some(sender) => (sender, true),
-            None => match connect(upstream).await {
+            // Boxed, so that requests on reused connections do not carry its state.
+            None => match Box::pin(connect(upstream)).await {
                 Ok(sender) => (sender, false),
                 Err(error) => return Err(error.unanswered(addr, request)),
             },
