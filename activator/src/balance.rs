@@ -138,7 +138,7 @@ mod tests {
                 }
             }
         }
-        assert!(owns(4, 5, Some((0, 3))) == false && owns(3, 5, Some((0, 3))) && owns(4, 5, Some((1, 3))));
+        assert!(!owns(4, 5, Some((0, 3))) && owns(3, 5, Some((0, 3))) && owns(4, 5, Some((1, 3))));
         assert!((0..5).all(|pod| owns(pod, 5, None)));
     }
 }

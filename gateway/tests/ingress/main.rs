@@ -1,5 +1,11 @@
 //! The gateway against a real API server in process, with pods on loopback.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests fail the test"
+)]
+
 mod cluster;
 mod routing;
 mod waking;

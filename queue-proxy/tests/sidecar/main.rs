@@ -1,5 +1,11 @@
 //! The whole sidecar over real sockets, with an application in process.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests fail the test"
+)]
+
 mod application;
 mod client;
 mod drain;
