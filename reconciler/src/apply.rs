@@ -162,7 +162,7 @@ impl Applier {
         Ok(Arc::new(stored))
     }
 
-    /// Stores the status of `updated` if it differs from that of `live`. Returns what is stored.
+    /// Stores the status of `updated`, which is `live` but for its status, if it differs. Returns what is stored.
     pub async fn update_status<K>(
         &self,
         cache: &Cache<K>,
@@ -170,10 +170,10 @@ impl Applier {
         updated: &K,
     ) -> Result<Arc<K>, Error>
     where
-        K: Object,
+        K: Object + PartialEq,
         K::Scope: Scoped,
     {
-        if field(live.as_ref(), "status")? == field(updated, "status")? {
+        if **live == *updated {
             return Ok(live.clone());
         }
         let key = Key::of(updated);
@@ -251,13 +251,8 @@ impl Debug for Applier {
     }
 }
 
-/// Whether two objects carry the same labels, annotations and spec.
-pub fn same_metadata_and_spec<K: Object>(a: &K, b: &K) -> Result<bool, Error> {
-    let (left, right) = (a.meta(), b.meta());
-    Ok(same_map(left, right) && field(a, "spec")? == field(b, "spec")?)
-}
-
-fn same_map(a: &ObjectMeta, b: &ObjectMeta) -> bool {
+/// Whether two objects carry the same labels and annotations.
+pub fn same_metadata(a: &ObjectMeta, b: &ObjectMeta) -> bool {
     a.labels.clone().unwrap_or_default() == b.labels.clone().unwrap_or_default()
         && a.annotations.clone().unwrap_or_default() == b.annotations.clone().unwrap_or_default()
 }
@@ -279,11 +274,4 @@ fn body<K: Serialize>(object: &K) -> Result<Value, Error> {
     }
     sync::drop_nulls(&mut value);
     Ok(value)
-}
-
-fn field<K: Serialize>(object: &K, name: &str) -> Result<Value, Error> {
-    let mut value = serde_json::to_value(object).map_err(Error::fault)?;
-    let mut field = value.get_mut(name).map(Value::take).unwrap_or_default();
-    sync::drop_nulls(&mut field);
-    Ok(field)
 }

@@ -19,7 +19,7 @@ pub(crate) async fn report<K, T: Into<Next>>(
     applied: Result<T, Error>,
 ) -> Result<Next, Error>
 where
-    K: Object<Scope = NamespaceResourceScope>,
+    K: Object<Scope = NamespaceResourceScope> + PartialEq,
 {
     let stored = applier.update_status(cache, live, &updated).await;
     match applied {

@@ -145,7 +145,7 @@ impl Services {
                 name: name_of(live.meta()).to_owned(),
             });
         }
-        if reconciler::apply::same_metadata_and_spec(live.as_ref(), &wanted)? {
+        if reconciler::apply::same_metadata(live.meta(), wanted.meta()) && live.same_spec(&wanted) {
             return Ok(live);
         }
         let mut updated = (*live).clone();
@@ -165,19 +165,28 @@ fn is_observed(configuration: &Configuration) -> bool {
     observed == configuration.metadata.generation.unwrap_or_default()
 }
 
-/// Moves a spec from one object to another of its kind.
+/// Moves and compares the specs of objects of a kind.
 trait SpecOf {
     fn take_spec(&mut self, from: Self);
+    fn same_spec(&self, other: &Self) -> bool;
 }
 
 impl SpecOf for Configuration {
     fn take_spec(&mut self, from: Self) {
         self.spec = from.spec;
     }
+
+    fn same_spec(&self, other: &Self) -> bool {
+        self.spec == other.spec
+    }
 }
 
 impl SpecOf for Route {
     fn take_spec(&mut self, from: Self) {
         self.spec = from.spec;
+    }
+
+    fn same_spec(&self, other: &Self) -> bool {
+        self.spec == other.spec
     }
 }

@@ -1,7 +1,7 @@
 //! The Configuration and the Route that a Service should have.
 
 use crds::serving::{Configuration, ConfigurationSpec, Route, RouteSpec, Service, TrafficTarget};
-use crds::{annotations, labels};
+use crds::{annotations, labels, names};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::shared::{Map, annotation, annotations_of, labels_of, members, name_of, uid_of};
@@ -35,6 +35,7 @@ pub(super) fn configuration(service: &Service, live: Option<&Configuration>) -> 
     }
 }
 
+/// Created with the labeler's finalizer, which saves the labeler a write that would race with the first status.
 pub(super) fn route(service: &Service) -> Route {
     let mut labels = labels_of(&service.metadata);
     labels.insert(labels::SERVICE.to_owned(), name_of(&service.metadata).to_owned());
@@ -57,8 +58,10 @@ pub(super) fn route(service: &Service) -> Route {
     let spec = RouteSpec {
         traffic: traffic.collect(),
     };
+    let mut metadata = metadata(service, labels, annotations);
+    metadata.finalizers = Some(vec![names::ROUTE_FINALIZER.to_owned()]);
     Route {
-        metadata: metadata(service, labels, annotations),
+        metadata,
         spec,
         status: None,
     }

@@ -96,6 +96,7 @@ impl Cluster {
             .unwrap();
     }
 
+    #[allow(dead_code, reason = "not every test file looks at children")]
     pub async fn get<K: Object<Scope = NamespaceResourceScope>>(&self, name: &str) -> K {
         Api::<K>::namespaced(self.client.clone(), "default")
             .get(name)
@@ -104,6 +105,7 @@ impl Cluster {
     }
 
     /// Waits until the Service is ready in its present generation.
+    #[allow(dead_code, reason = "not every test file waits for one service")]
     pub async fn ready_service(&self, name: &str) -> Service {
         eventually(&format!("Service {name} to be ready"), async || {
             let service: Service = self.get(name).await;
@@ -230,7 +232,7 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut check:
 
 /// Somebody who reports a status for every object of a kind.
 trait Player: Send + Sync + 'static {
-    type Kind: Object<Scope = NamespaceResourceScope>;
+    type Kind: Object<Scope = NamespaceResourceScope> + PartialEq;
     fn play(&self, object: &mut Self::Kind);
 }
 
