@@ -7,10 +7,13 @@ use crate::application::Application;
 use crate::client::{body, fetch, get, text};
 use crate::{Sidecar, soon};
 
+/// Headers of a probe, and the status and body it gets.
+type Case = (&'static [(&'static str, &'static str)], u16, &'static str);
+
 #[tokio::test]
 async fn probes_are_answered_and_never_reach_the_application() {
     let sidecar = Sidecar::start(&[]).await;
-    let cases: [(&[(&str, &str)], u16, &str); 7] = [
+    let cases: [Case; 7] = [
         (&[("k-network-probe", "queue")], 200, "queue"),
         (
             &[("k-network-probe", "queue"), ("user-agent", "kube-probe/1.37")],
