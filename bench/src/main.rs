@@ -1,3 +1,105 @@
-//! Measurements against a baseline run side by side.
+//! Measures the release build. Prints figures, and ratios against a baseline that runs beside it; judges nothing.
 
-fn main() {}
+mod http;
+mod platform;
+mod process;
+mod sidecar;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Measures Spindrift; run it on a machine with nothing else to do.
+#[derive(Parser)]
+#[command(
+    after_help = "Examples:\n  cargo build --release && target/release/bench platform\n  target/release/bench sidecar"
+)]
+struct Cli {
+    /// Folder of the programs [default: that of this one]
+    #[arg(long, global = true)]
+    bin: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Time to start, memory and CPU at rest, wake-ups from zero, many services at once
+    Platform {
+        /// Wake-ups, one after the other
+        #[arg(long, default_value_t = 30)]
+        wakes: usize,
+        /// Services woken at the same time
+        #[arg(long, default_value_t = 50)]
+        together: usize,
+        /// Services created together
+        #[arg(long, default_value_t = 0)]
+        created: usize,
+    },
+    /// Latency, throughput and memory of queue-proxy, with nginx in front of the same backend in the same run
+    Sidecar {
+        /// Seconds per measurement
+        #[arg(long, default_value_t = 5)]
+        seconds: u32,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let own = || {
+        std::env::current_exe()
+            .ok()
+            .and_then(|path| path.parent().map(PathBuf::from))
+    };
+    let bin = cli.bin.or_else(own).unwrap_or_default();
+    let result = match cli.command {
+        Command::Platform {
+            wakes,
+            together,
+            created,
+        } => platform::measure(&bin, wakes, together, created),
+        Command::Sidecar { seconds } => sidecar::measure(&bin, seconds),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("Error: {error:?}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A line of the report.
+#[expect(clippy::print_stdout, reason = "a measuring program prints what it measured")]
+pub fn say(text: &str) {
+    println!("{text}");
+}
+
+/// The value below which `share` of `sorted` lie.
+pub fn percentile(sorted: &[f64], share: f64) -> f64 {
+    if sorted.is_empty() {
+        return f64::NAN;
+    }
+    let index = ((sorted.len() as f64 * share).ceil() as usize).clamp(1, sorted.len()) - 1;
+    sorted[index]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percentile;
+
+    #[test]
+    fn percentiles_are_nearest_rank() {
+        let values: Vec<f64> = (1..=100).map(f64::from).collect();
+        assert_eq!(
+            (
+                percentile(&values, 0.5),
+                percentile(&values, 0.99),
+                percentile(&values, 1.0)
+            ),
+            (50.0, 99.0, 100.0)
+        );
+        assert_eq!(percentile(&[7.0], 0.5), 7.0);
+    }
+}

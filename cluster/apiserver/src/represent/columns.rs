@@ -79,3 +79,27 @@ fn cell(column: &Column, object: &Value, now: jiff::Timestamp) -> Value {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::from_definition;
+
+    #[test]
+    fn printer_columns_reach_into_conditions() {
+        let definition = json!({
+            "metadata": { "name": "things.example.com" },
+            "spec": { "group": "example.com", "scope": "Namespaced",
+                "names": { "kind": "Thing", "plural": "things" },
+                "versions": [{ "name": "v1", "served": true, "storage": true,
+                    "schema": { "openAPIV3Schema": { "type": "object", "x-kubernetes-preserve-unknown-fields": true } },
+                    "additionalPrinterColumns": [
+                        { "name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Ready')].status" },
+                        { "name": "Owner", "type": "string", "jsonPath": r".metadata.labels['example\.com/owner']" } ] }] },
+        });
+        let resource = from_definition(1, &definition).remove(0);
+        let object = json!({ "metadata": { "name": "a", "labels": { "example.com/owner": "me" } },
+            "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
+        assert_eq!(cells(&resource, &object, jiff::Timestamp::UNIX_EPOCH), [json!("a"), json!("True"), json!("me")]);
+    }
+}

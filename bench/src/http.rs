@@ -1,0 +1,38 @@
+//! One request on a connection of its own, as a client that comes for the first time makes it.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+/// Longest wait for an answer.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The status line, and the time to the first byte.
+pub struct Answer {
+    pub status: u16,
+    pub first_byte: Duration,
+}
+
+/// `GET /` for `host` at `address`.
+pub fn get(address: SocketAddr, host: &str) -> anyhow::Result<Answer> {
+    let start = Instant::now();
+    let mut stream = TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.set_nodelay(true)?;
+    write!(
+        stream,
+        "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = vec![0; 4096];
+    let length = stream.read(&mut answer)?;
+    let first_byte = start.elapsed();
+    let text = String::from_utf8_lossy(answer.get(..length).unwrap_or_default()).into_owned();
+    let status = text
+        .split_whitespace()
+        .nth(1)
+        .and_then(|word| word.parse().ok())
+        .context("no status line")?;
+    Ok(Answer { status, first_byte })
+}
