@@ -23,7 +23,7 @@ impl Backoff {
     }
 
     /// How long to wait now; each call counts one more failure.
-    pub fn next(&mut self) -> Duration {
+    pub fn pause(&mut self) -> Duration {
         let pause = exponential(self.first, self.max, self.failures);
         self.failures = self.failures.saturating_add(1);
         pause.mul_f64(rand::rng().random_range(0.75..=1.0))
@@ -56,12 +56,12 @@ mod tests {
     fn jitter_shortens_by_a_quarter_at_most_and_reset_starts_over() {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(60));
         for expected in [100, 200, 400] {
-            let pause = backoff.next();
+            let pause = backoff.pause();
             assert!(
                 pause <= Duration::from_millis(expected) && pause >= Duration::from_millis(expected * 3 / 4)
             );
         }
         backoff.reset();
-        assert!(backoff.next() <= Duration::from_millis(100));
+        assert!(backoff.pause() <= Duration::from_millis(100));
     }
 }

@@ -1,14 +1,17 @@
 //! The reconcilers against the real API server, in process. What belongs to others (pods, autoscaler, ingress) is
 //! played by small reconcilers that report success.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
+
 #[path = "support/cluster.rs"]
 mod cluster;
 
 use cluster::{Cluster, condition, eventually};
+use crds::autoscaling::PodAutoscaler;
 use crds::serving::{Configuration, Revision, Route, Service};
 use crds::{annotations, labels};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service as KubeService;
+use k8s_openapi::api::core::v1::{ConfigMap, Service as KubeService};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
@@ -237,4 +240,58 @@ async fn annotation_added_to_a_child_by_hand_is_removed() {
         (!route.annotations().contains_key("by") && !route.labels().contains_key("by")).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn autoscaling_annotations_follow_the_revision_live() {
+    let cluster = Cluster::start().await;
+    cluster.create_service("live", "dev.local/app:1").await;
+    cluster.ready_service("live").await;
+    let revisions: Api<Revision> = Api::namespaced(cluster.client.clone(), "default");
+    for value in [json!("3"), json!(null)] {
+        let change = json!({"metadata": {"annotations": {annotations::MIN_SCALE: value}}});
+        revisions
+            .patch("live-00001", &PatchParams::default(), &Patch::Merge(change))
+            .await
+            .unwrap();
+        eventually("the annotation to reach the PodAutoscaler", async || {
+            let autoscaler: PodAutoscaler = cluster.get("live-00001").await;
+            let found = autoscaler.annotations().get(annotations::MIN_SCALE).cloned();
+            (found.as_deref() == value.as_str()).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn changed_configuration_updates_deployments_but_not_their_scale() {
+    let cluster = Cluster::start().await;
+    cluster.create_service("scaled", "dev.local/app:1").await;
+    cluster.ready_service("scaled").await;
+    let deployments: Api<Deployment> = Api::namespaced(cluster.client.clone(), "default");
+    let scale = json!({"spec": {"replicas": 4}});
+    deployments
+        .patch_scale(
+            "scaled-00001-deployment",
+            &PatchParams::default(),
+            &Patch::Merge(scale),
+        )
+        .await
+        .unwrap();
+    let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), "knative-serving");
+    let image = json!({"data": {"queue-sidecar-image": "localhost:5000/queue-proxy:2"}});
+    maps.patch("config-deployment", &PatchParams::default(), &Patch::Merge(image))
+        .await
+        .unwrap();
+    let deployment = eventually("the new sidecar to reach the Deployment", async || {
+        let deployment: Deployment = cluster.get("scaled-00001-deployment").await;
+        let containers = deployment.spec.template.spec.clone()?.containers;
+        let image = containers
+            .into_iter()
+            .find(|container| container.name == "queue-proxy")?
+            .image?;
+        image.ends_with(":2").then_some(deployment)
+    })
+    .await;
+    assert_eq!(deployment.spec.replicas, Some(4));
 }

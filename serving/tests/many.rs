@@ -1,5 +1,7 @@
 //! Many Services at once: the case in which peers lose revisions (knative/serving 8539, 10344).
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
+
 #[path = "support/cluster.rs"]
 mod cluster;
 

@@ -44,7 +44,7 @@ where
                 take_in(&cache, &mut listing, event);
             }
             Err(error) => {
-                let pause = backoff.next();
+                let pause = backoff.pause();
                 let kind = K::kind(&());
                 // A version too old after an outage is how watches normally end.
                 if pause < Duration::from_secs(1) {

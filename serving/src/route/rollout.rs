@@ -319,12 +319,6 @@ fn advance(revisions: &mut [RevisionRollout], step_size: i64) {
 }
 
 /// How big and how long the steps are. The time from the first percent to now is what a change takes at least.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    reason = "seconds and percentages, far below 2^52, and never negative"
-)]
 fn pace(rollout: &ConfigurationRollout, now: i64, duration: Duration) -> StepParams {
     let start = rollout.step_params.start_time;
     let to_move = (rollout.percent - 1).max(1) as f64;

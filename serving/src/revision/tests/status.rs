@@ -48,7 +48,9 @@ fn begun() -> RevisionStatus {
 
 #[test]
 fn deployment_conditions_become_resources_available() {
-    let table: &[(&str, &[(&str, &str, &str)], ConditionStatus, &str)] = &[
+    /// Type, status and reason of a condition.
+    type Told = (&'static str, &'static str, &'static str);
+    let table: &[(&str, &[Told], ConditionStatus, &str)] = &[
         ("silent", &[], Unknown, "Deploying"),
         ("progressing", &[("Progressing", "True", "x")], True, ""),
         (
