@@ -12,6 +12,8 @@ mod describe;
 mod error;
 mod output;
 mod table;
+mod template;
+mod traffic;
 mod wait;
 
 use std::ffi::OsString;

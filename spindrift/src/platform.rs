@@ -1,6 +1,7 @@
 //! The parts of the platform in one process, as `spindrift up` runs them.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::Context;
 use kube::Client;
@@ -14,6 +15,9 @@ use crate::install::Front;
 
 /// DNS suffix of the embedded cluster.
 pub const CLUSTER_DOMAIN: &str = "cluster.local";
+
+/// What requests in flight get when the platform stops: one machine, one user, a moment and not minutes.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Where the platform listens.
 pub struct Listeners {
@@ -124,8 +128,7 @@ impl Platform {
             },
             registry: Registry::new(),
             shutdown: stop.clone(),
-            // One machine, one user: requests in flight get a moment, not minutes.
-            grace: std::time::Duration::from_secs(5),
+            grace: GRACE,
             ..gateway::Config::new(client)
         };
         let gateway = tokio::spawn(async move {

@@ -1,7 +1,11 @@
 //! `kn service`
 
+mod change;
+mod create;
 mod delete;
+mod describe;
 mod list;
+mod update;
 mod wait;
 
 use clap::Subcommand;
@@ -12,6 +16,12 @@ use crate::output::Output;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Create a service
+    Create(Box<create::Create>),
+    /// Update a service
+    Update(Box<update::Update>),
+    /// Show the details of a service
+    Describe(describe::Describe),
     /// Delete services
     #[command(visible_alias = "rm")]
     Delete(delete::Delete),
@@ -25,6 +35,9 @@ pub enum Command {
 impl Command {
     pub async fn run(&self, context: &Context, output: &mut Output) -> Result<Exit, CliError> {
         match self {
+            Self::Create(command) => command.run(context, output).await,
+            Self::Update(command) => command.run(context, output).await,
+            Self::Describe(command) => command.run(context, output).await,
             Self::Delete(command) => command.run(context, output).await,
             Self::List(command) => command.run(context, output).await,
             Self::Wait(command) => command.run(context, output).await,
