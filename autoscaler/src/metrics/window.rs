@@ -150,9 +150,12 @@ mod tests {
         window
     }
 
+    /// Name, seconds of the window, values by second, the second asked for, and the expected average.
+    type Case = (&'static str, u64, &'static [(u64, f64)], u64, f64);
+
     #[test]
     fn linear_averages() {
-        let cases: &[(&str, u64, &[(u64, f64)], u64, f64)] = &[
+        let cases: &[Case] = &[
             ("one value", 5, &[(10, 4.0)], 10, 4.0),
             (
                 "a young window averages over what exists",

@@ -173,9 +173,12 @@ mod tests {
         Scaling::of(&pa, &Autoscaler::default(), Duration::from_secs(600))
     }
 
+    /// Name, container concurrency, annotations, and the expected target.
+    type Case = (&'static str, i64, &'static [(&'static str, &'static str)], f64);
+
     #[test]
     fn targets() {
-        let cases: &[(&str, i64, &[(&str, &str)], f64)] = &[
+        let cases: &[Case] = &[
             ("default", 0, &[], 70.0),
             ("limit", 10, &[], 7.0),
             ("target below the limit", 10, &[("target", "5")], 3.5),

@@ -1,5 +1,7 @@
 //! The controllers against the real API server, in process; the test stands in for the node agent.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
 use std::future::Future;
 use std::time::Duration;
 
@@ -27,15 +29,25 @@ async fn cluster() -> Cluster {
     create::<Node>(&Api::all(client.clone()), json!({ "metadata": { "name": "n" } })).await;
     let patch = json!({ "status": { "allocatable": { "cpu": "4", "memory": "8Gi", "pods": "100" } } });
     let nodes: Api<Node> = Api::all(client.clone());
-    nodes.patch_status("n", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
-    Cluster { client, _controllers: controllers, _api: api, _dir: dir }
+    nodes
+        .patch_status("n", &PatchParams::default(), &Patch::Merge(patch))
+        .await
+        .unwrap();
+    Cluster {
+        client,
+        _controllers: controllers,
+        _api: api,
+        _dir: dir,
+    }
 }
 
 async fn create<K>(api: &Api<K>, object: Value) -> K
 where
     K: Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + serde::Serialize,
 {
-    api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap()
+    api.create(&PostParams::default(), &serde_json::from_value(object).unwrap())
+        .await
+        .unwrap()
 }
 
 /// Waits until `check` yields a value; tells `what` it waited for if it never does.
@@ -45,7 +57,10 @@ async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut check: imp
         if let Some(value) = check().await {
             return value;
         }
-        assert!(tokio::time::Instant::now() < deadline, "timed out waiting for {what}");
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "timed out waiting for {what}"
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -76,14 +91,24 @@ async fn run_pods(client: &Client) -> tokio::task::JoinHandle<()> {
                 let name = pod.name_any();
                 let bound = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
                 if pod.metadata.deletion_timestamp.is_some() {
-                    let _ = pods.delete(&name, &DeleteParams { grace_period_seconds: Some(0), ..Default::default() }).await;
+                    let _ = pods
+                        .delete(
+                            &name,
+                            &DeleteParams {
+                                grace_period_seconds: Some(0),
+                                ..Default::default()
+                            },
+                        )
+                        .await;
                 } else if bound && pod.status.as_ref().and_then(|s| s.pod_ip.as_ref()).is_none() {
                     let last = name.bytes().map(u32::from).sum::<u32>() % 250;
                     let status = json!({ "status": {
                         "phase": "Running", "podIP": format!("10.1.0.{last}"),
                         "conditions": [{ "type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z" }],
                     }});
-                    let _ = pods.patch_status(&name, &PatchParams::default(), &Patch::Merge(status)).await;
+                    let _ = pods
+                        .patch_status(&name, &PatchParams::default(), &Patch::Merge(status))
+                        .await;
                 }
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -113,12 +138,22 @@ async fn a_deployment_runs_rolls_scales_and_leaves_nothing_behind() {
     })
     .await;
     let endpoints = || async {
-        let list = slices.list(&ListParams::default().labels("kubernetes.io/service-name=web")).await.unwrap();
+        let list = slices
+            .list(&ListParams::default().labels("kubernetes.io/service-name=web"))
+            .await
+            .unwrap();
         let slice = list.items.first()?.clone();
-        let ready = slice.endpoints.iter().flatten().filter(|e| e.conditions.as_ref().unwrap().ready == Some(true));
+        let ready = slice
+            .endpoints
+            .iter()
+            .flatten()
+            .filter(|e| e.conditions.as_ref().unwrap().ready == Some(true));
         Some((ready.count(), slice.ports.iter().flatten().next()?.port))
     };
-    eventually("two ready endpoints", || async { endpoints().await.filter(|found| *found == (2, Some(8080))) }).await;
+    eventually("two ready endpoints", || async {
+        endpoints().await.filter(|found| *found == (2, Some(8080)))
+    })
+    .await;
     let old = Api::<Endpoints>::namespaced(client.clone(), "default");
     eventually("Endpoints with two addresses", || async {
         let subsets = old.get_opt("web").await.unwrap()?.subsets?;
@@ -127,7 +162,14 @@ async fn a_deployment_runs_rolls_scales_and_leaves_nothing_behind() {
     .await;
 
     // A new template replaces every pod; the old set goes, as no history is kept.
-    deployments.patch("web", &PatchParams::default(), &Patch::Merge(deployment("web", 2, "a:2"))).await.unwrap();
+    deployments
+        .patch(
+            "web",
+            &PatchParams::default(),
+            &Patch::Merge(deployment("web", 2, "a:2")),
+        )
+        .await
+        .unwrap();
     eventually("the rollout", || async {
         let deployment = deployments.get("web").await.unwrap();
         let status = deployment.status?;
@@ -138,27 +180,62 @@ async fn a_deployment_runs_rolls_scales_and_leaves_nothing_behind() {
         (done && sets.list(&ListParams::default()).await.unwrap().items.len() == 1).then_some(())
     })
     .await;
-    let images: Vec<_> = pods.list(&ListParams::default()).await.unwrap().into_iter()
+    let images: Vec<_> = pods
+        .list(&ListParams::default())
+        .await
+        .unwrap()
+        .into_iter()
         .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-        .map(|pod| pod.spec.unwrap().containers[0].image.clone().unwrap()).collect();
+        .map(|pod| pod.spec.unwrap().containers[0].image.clone().unwrap())
+        .collect();
     assert_eq!(images, ["a:2", "a:2"]);
 
     // Quiet: nothing is written while nothing changes.
     let before = deployments.get("web").await.unwrap().resource_version();
-    deployments.patch_scale("web", &PatchParams::default(), &Patch::Merge(json!({ "spec": { "replicas": 2 } }))).await.unwrap();
+    deployments
+        .patch_scale(
+            "web",
+            &PatchParams::default(),
+            &Patch::Merge(json!({ "spec": { "replicas": 2 } })),
+        )
+        .await
+        .unwrap();
     assert_eq!(deployments.get("web").await.unwrap().resource_version(), before);
 
-    deployments.patch_scale("web", &PatchParams::default(), &Patch::Merge(json!({ "spec": { "replicas": 0 } }))).await.unwrap();
-    eventually("no pods", || async { pods.list(&ListParams::default()).await.unwrap().items.is_empty().then_some(()) }).await;
+    deployments
+        .patch_scale(
+            "web",
+            &PatchParams::default(),
+            &Patch::Merge(json!({ "spec": { "replicas": 0 } })),
+        )
+        .await
+        .unwrap();
+    eventually("no pods", || async {
+        pods.list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+            .then_some(())
+    })
+    .await;
     eventually("zero in the status", || async {
         let status = deployments.get("web").await.unwrap().status?;
         (status.replicas.unwrap_or(0) == 0 && status.available_replicas.unwrap_or(0) == 0).then_some(())
     })
     .await;
 
-    deployments.delete("web", &DeleteParams::background()).await.unwrap();
+    deployments
+        .delete("web", &DeleteParams::background())
+        .await
+        .unwrap();
     eventually("the sets to be collected", || async {
-        sets.list(&ListParams::default()).await.unwrap().items.is_empty().then_some(())
+        sets.list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+            .then_some(())
     })
     .await;
     agent.abort();
@@ -172,10 +249,15 @@ async fn a_pod_that_fits_nowhere_says_why() {
     create(&pods, json!({ "metadata": { "name": "big" }, "spec": { "containers": [{ "name": "c", "image": "i", "resources": resources }] } })).await;
     let condition = eventually("an Unschedulable condition", || async {
         let conditions = pods.get("big").await.unwrap().status?.conditions?;
-        conditions.into_iter().find(|c| c.type_ == "PodScheduled" && c.status == "False")
+        conditions
+            .into_iter()
+            .find(|c| c.type_ == "PodScheduled" && c.status == "False")
     })
     .await;
-    assert_eq!(condition.message.as_deref(), Some("0/1 nodes are available: 1 Insufficient cpu."));
+    assert_eq!(
+        condition.message.as_deref(),
+        Some("0/1 nodes are available: 1 Insufficient cpu.")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -186,13 +268,29 @@ async fn a_namespace_gets_its_basics_and_is_emptied_when_it_goes() {
     create(&namespaces, json!({ "metadata": { "name": "team" } })).await;
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "team");
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "team");
-    eventually("the default account", || async { accounts.get_opt("default").await.unwrap() }).await;
-    let root = eventually("the root certificate", || async { maps.get_opt("kube-root-ca.crt").await.unwrap() }).await;
+    eventually("the default account", || async {
+        accounts.get_opt("default").await.unwrap()
+    })
+    .await;
+    let root = eventually("the root certificate", || async {
+        maps.get_opt("kube-root-ca.crt").await.unwrap()
+    })
+    .await;
     assert_eq!(root.data.unwrap()["ca.crt"], "PEM");
-    accounts.delete("default", &DeleteParams::default()).await.unwrap();
-    eventually("the default account again", || async { accounts.get_opt("default").await.unwrap() }).await;
+    accounts
+        .delete("default", &DeleteParams::default())
+        .await
+        .unwrap();
+    eventually("the default account again", || async {
+        accounts.get_opt("default").await.unwrap()
+    })
+    .await;
 
-    create(&maps, json!({ "metadata": { "name": "mine" }, "data": { "a": "b" } })).await;
+    create(
+        &maps,
+        json!({ "metadata": { "name": "mine" }, "data": { "a": "b" } }),
+    )
+    .await;
     namespaces.delete("team", &DeleteParams::default()).await.unwrap();
     eventually("the namespace to go", || async {
         namespaces.get_opt("team").await.unwrap().is_none().then_some(())
@@ -211,9 +309,17 @@ async fn owners_take_their_dependents_along_or_leave_them() {
     };
     let gone = |name: &'static str| {
         let maps = maps.clone();
-        async move { eventually(name, || async { maps.get_opt(name).await.unwrap().is_none().then_some(()) }).await }
+        async move {
+            eventually(name, || async {
+                maps.get_opt(name).await.unwrap().is_none().then_some(())
+            })
+            .await
+        }
     };
-    for (owner, policy) in [("back", DeleteParams::background()), ("front", DeleteParams::foreground())] {
+    for (owner, policy) in [
+        ("back", DeleteParams::background()),
+        ("front", DeleteParams::foreground()),
+    ] {
         let stored = create(&maps, json!({ "metadata": { "name": owner } })).await;
         create(&maps, child("kid", &stored)).await;
         maps.delete(owner, &policy).await.unwrap();
@@ -228,7 +334,8 @@ async fn owners_take_their_dependents_along_or_leave_them() {
     assert!(orphan.owner_references().is_empty());
 
     // An owner that never existed counts as gone.
-    let ghost: ConfigMap = serde_json::from_value(json!({ "metadata": { "name": "ghost", "uid": "no-such-uid" } })).unwrap();
+    let ghost: ConfigMap =
+        serde_json::from_value(json!({ "metadata": { "name": "ghost", "uid": "no-such-uid" } })).unwrap();
     create(&maps, child("haunted", &ghost)).await;
     gone("haunted").await;
 }

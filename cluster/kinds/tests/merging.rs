@@ -1,5 +1,7 @@
 //! The schemas of built-in kinds, as patches and server-side apply use them.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
 use cluster_kinds::{Kind, by_kind};
 use cluster_machinery::apply::{ApplyError, ApplyRequest, apply, reset_fields};
 use cluster_machinery::patch;

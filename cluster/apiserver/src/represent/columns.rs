@@ -100,6 +100,9 @@ mod tests {
         let resource = from_definition(1, &definition).remove(0);
         let object = json!({ "metadata": { "name": "a", "labels": { "example.com/owner": "me" } },
             "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
-        assert_eq!(cells(&resource, &object, jiff::Timestamp::UNIX_EPOCH), [json!("a"), json!("True"), json!("me")]);
+        assert_eq!(
+            cells(&resource, &object, jiff::Timestamp::UNIX_EPOCH),
+            [json!("a"), json!("True"), json!("me")]
+        );
     }
 }

@@ -343,7 +343,11 @@ mod tests {
             action(&graph, "child"),
             Some(Action::RemoveOwners(vec!["owner".into()]))
         );
-        assert_eq!(graph.put(node("child", &[])), ["owner"], "freed: the owner may go on");
+        assert_eq!(
+            graph.put(node("child", &[])),
+            ["owner"],
+            "freed: the owner may go on"
+        );
         assert_eq!(action(&graph, "owner"), Some(Action::RemoveFinalizer(ORPHAN)));
         assert_eq!(action(&graph, "child"), None);
     }

@@ -36,18 +36,7 @@ pub fn plan(wanted: usize, unseen: usize, active: &[Arc<Pod>]) -> Plan {
 
 /// Pods with the lowest rank go first, in the order that Kubernetes documents for ReplicaSets: unscheduled, pending,
 /// not ready, cheapest by `controller.kubernetes.io/pod-deletion-cost`, most recently ready, most restarts, youngest.
-fn deletion_rank(
-    pod: &Pod,
-) -> (
-    bool,
-    u8,
-    bool,
-    i32,
-    Reverse<Option<jiff::Timestamp>>,
-    Reverse<i32>,
-    Reverse<Option<jiff::Timestamp>>,
-    String,
-) {
+fn deletion_rank(pod: &Pod) -> impl Ord + use<> {
     let status = pod.status.as_ref();
     let phase = match status.and_then(|s| s.phase.as_deref()) {
         Some("Running") => 2,
