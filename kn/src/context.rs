@@ -22,7 +22,6 @@ pub struct Context {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Service,
-    Configuration,
     Revision,
     Route,
 }
@@ -32,7 +31,6 @@ impl Kind {
     pub fn resource(self) -> ApiResource {
         let (kind, plural) = match self {
             Self::Service => ("Service", "services"),
-            Self::Configuration => ("Configuration", "configurations"),
             Self::Revision => ("Revision", "revisions"),
             Self::Route => ("Route", "routes"),
         };

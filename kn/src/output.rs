@@ -50,11 +50,6 @@ impl Output {
         let _ = stream.flush();
     }
 
-    /// Writes a remark that is not the result.
-    pub fn note(&mut self, text: impl AsRef<str>) {
-        let _ = writeln!(self.stderr, "{}", text.as_ref());
-    }
-
     /// Tells a failure, and returns the code to end with.
     pub fn fail(&mut self, error: &CliError) -> Exit {
         if error.message.is_empty() {
