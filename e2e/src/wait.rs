@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// Names `what` was waited for, and the last reason why it was not so.
 pub fn eventually<T>(what: &str, mut check: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let deadline = Instant::now() + Duration::from_secs(90);
+    let deadline = Instant::now() + Duration::from_secs(180);
     loop {
         match check() {
             Ok(value) => return Ok(value),
