@@ -1,8 +1,15 @@
 //! Admission: handlers that may change or refuse a write before it is stored.
 //!
-//! Handlers in process are the same ones that answer webhooks on a cluster, and see the same `AdmissionReview`.
+//! Handlers in process are the same ones that answer webhooks on a cluster, and see the same `AdmissionReview`. They come
+//! first; then follow the webhooks of stored configurations, asked over HTTPS.
 
+mod check;
+mod matching;
+mod remote;
+mod resolve;
+mod review;
 mod run;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -10,7 +17,26 @@ use futures::future::BoxFuture;
 use kube::core::DynamicObject;
 use kube::core::admission::AdmissionReview;
 
-pub(crate) use self::run::Operation;
+pub(crate) use self::check::errors as configuration_errors;
+pub(crate) use self::run::Webhooks;
+
+/// What a request does to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Create,
+    Update,
+    Delete,
+}
+
+impl Operation {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+        }
+    }
+}
 
 /// One admission handler.
 #[derive(Clone)]

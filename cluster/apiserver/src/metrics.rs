@@ -1,6 +1,9 @@
 //! What the server counts, in the text format of Prometheus.
 
-use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry as Metrics, TextEncoder};
+use prometheus::{
+    Encoder, HistogramOpts, HistogramTimer, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry as Metrics, TextEncoder,
+};
 
 use crate::store::Usage;
 
@@ -10,6 +13,52 @@ pub(crate) struct ServerMetrics {
     requests: IntCounterVec,
     store: IntGaugeVec,
     in_flight: IntGauge,
+    pub(crate) webhooks: WebhookMetrics,
+}
+
+/// What webhooks come to, and how long they take. Clones share the numbers.
+#[derive(Clone)]
+pub(crate) struct WebhookMetrics {
+    outcomes: IntCounterVec,
+    seconds: HistogramVec,
+}
+
+impl WebhookMetrics {
+    fn new() -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            outcomes: IntCounterVec::new(
+                Opts::new(
+                    "apiserver_admission_webhook_request_total",
+                    "Reviews by type of webhook and outcome: allowed, rejected, failed, failed_open.",
+                ),
+                &["type", "outcome"],
+            )?,
+            seconds: HistogramVec::new(
+                HistogramOpts::new(
+                    "apiserver_admission_webhook_admission_duration_seconds",
+                    "Time that one review takes, by type of webhook.",
+                ),
+                &["type"],
+            )?,
+        })
+    }
+
+    fn kind(mutating: bool) -> &'static str {
+        if mutating { "admit" } else { "validating" }
+    }
+
+    /// Measures a review until the guard is dropped.
+    pub(crate) fn start(&self, mutating: bool) -> HistogramTimer {
+        self.seconds
+            .with_label_values(&[Self::kind(mutating)])
+            .start_timer()
+    }
+
+    pub(crate) fn count(&self, mutating: bool, outcome: &'static str) {
+        self.outcomes
+            .with_label_values(&[Self::kind(mutating), outcome])
+            .inc();
+    }
 }
 
 impl ServerMetrics {
@@ -34,11 +83,15 @@ impl ServerMetrics {
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(store.clone()))?;
         registry.register(Box::new(in_flight.clone()))?;
+        let webhooks = WebhookMetrics::new()?;
+        registry.register(Box::new(webhooks.outcomes.clone()))?;
+        registry.register(Box::new(webhooks.seconds.clone()))?;
         Ok(Self {
             registry,
             requests,
             store,
             in_flight,
+            webhooks,
         })
     }
 

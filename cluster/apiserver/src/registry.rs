@@ -33,9 +33,10 @@ use serde_json::Value;
 pub(crate) use self::authority::Caller;
 pub(crate) use self::patch::{Patch, SUPPORTED as PATCH_TYPES};
 pub(crate) use self::watch::WatchStream;
-use crate::admission::Admission;
+use crate::admission::{Admission, Webhooks};
 use crate::config::{Clock, Config};
 use crate::meta;
+use crate::metrics::WebhookMetrics;
 use crate::node::NodeLink;
 use crate::request::Query;
 use crate::resource::{ResourceRef, ResourceTable};
@@ -98,13 +99,15 @@ pub(crate) struct Registry {
     table: ArcSwap<ResourceTable>,
     pub(crate) clock: Clock,
     pub(crate) admission: Vec<Admission>,
+    pub(crate) webhooks: ArcSwap<Webhooks>,
+    pub(crate) webhook_metrics: WebhookMetrics,
     pub(crate) node: NodeLink,
     allocator: allocate::Allocator,
     reloading: Mutex<()>,
 }
 
 impl Registry {
-    pub(crate) fn new(store: Store, config: &Config) -> Self {
+    pub(crate) fn new(store: Store, config: &Config, webhook_metrics: WebhookMetrics) -> Self {
         let registry = Self {
             allocator: allocate::Allocator::new(config, &store),
             reloading: Mutex::new(()),
@@ -112,9 +115,12 @@ impl Registry {
             table: ArcSwap::from_pointee(ResourceTable::default()),
             clock: config.clock.clone(),
             admission: config.admission.clone(),
+            webhooks: ArcSwap::default(),
+            webhook_metrics,
             node: config.node.clone(),
         };
         registry.reload_definitions();
+        registry.reload_webhooks();
         registry
     }
 
@@ -142,6 +148,13 @@ impl Registry {
             }
         });
         self.table.store(Arc::new(ResourceTable::new(custom)));
+    }
+
+    /// Makes the webhooks anew from the stored configurations.
+    fn reload_webhooks(&self) {
+        let _turn = self.reloading.lock();
+        let webhooks = Webhooks::load(&self.store, &self.webhooks.load());
+        self.webhooks.store(Arc::new(webhooks));
     }
 
     fn now(&self) -> String {

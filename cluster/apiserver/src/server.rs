@@ -60,7 +60,8 @@ impl ApiServer {
         let lock = DirectoryLock::acquire(&config.data_dir)?;
         let backend = RedbBackend::open(&config.data_dir.join("store.redb"))?;
         let store = Store::open(Box::new(backend))?;
-        let registry = Arc::new(Registry::new(store, &config));
+        let metrics = ServerMetrics::new().map_err(OpenError::Metrics)?;
+        let registry = Arc::new(Registry::new(store, &config, metrics.webhooks.clone()));
         crate::bootstrap::create_basics(&registry, &config).await;
         // Ends with the watches; nobody needs to wait for it.
         tokio::spawn(crate::registry::definition::clean_up(registry.clone()));
@@ -72,7 +73,7 @@ impl ApiServer {
                 registry,
                 pki,
                 authenticator,
-                metrics: ServerMetrics::new().map_err(OpenError::Metrics)?,
+                metrics,
                 places: Semaphore::new(MAX_REQUESTS),
                 config,
                 lock: Mutex::new(Some(lock)),

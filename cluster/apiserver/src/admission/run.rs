@@ -1,172 +1,352 @@
-//! Calling the handlers of a request.
+//! Calling the handlers and webhooks of a request.
 
-use serde_json::{Value, json};
+use std::sync::Arc;
 
-use super::Admission;
+use futures::future::join_all;
+use serde_json::Value;
+use tracing::warn;
+
+use super::matching::{Attributes, by_rules, by_selectors};
+use super::remote::Remote;
+use super::review::{self, Verdict};
+use super::{Admission, Operation};
+use crate::meta;
 use crate::registry::{Call, Registry};
+use crate::resource::ResourceRef;
 use crate::status::StatusError;
 
-/// What a request does to an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Operation {
-    Create,
-    Update,
-    Delete,
+/// Rounds of mutation: a webhook may be asked again once, after a later one changed what it saw.
+const ROUNDS: usize = 2;
+
+/// Whoever has to be asked.
+enum Hook<'a> {
+    InProcess(&'a Admission),
+    Remote(Arc<Remote>),
 }
 
-impl Operation {
-    pub(crate) fn name(self) -> &'static str {
+/// Why there is no verdict.
+enum Failure {
+    /// The webhook could not be asked, or answered nonsense.
+    Calling(String),
+    /// The request itself is at fault.
+    Request(StatusError),
+}
+
+impl Hook<'_> {
+    fn name(&self) -> &str {
         match self {
-            Self::Create => "CREATE",
-            Self::Update => "UPDATE",
-            Self::Delete => "DELETE",
+            Self::InProcess(admission) => &admission.name,
+            Self::Remote(remote) => &remote.webhook.name,
+        }
+    }
+
+    /// Whether it wants to see what later ones changed.
+    fn reinvoke(&self) -> bool {
+        match self {
+            Self::InProcess(_) => true,
+            Self::Remote(remote) => remote.webhook.reinvoke,
         }
     }
 }
 
 impl Registry {
-    /// Lets the mutating handlers change `object`.
+    /// Lets the mutating handlers and webhooks change `object` (`None` for a deletion, which nobody can change).
     pub(crate) async fn mutate(
         &self,
         call: &mut Call,
         operation: Operation,
-        object: &mut Value,
+        mut object: Option<&mut Value>,
         old: Option<&Value>,
     ) -> Result<(), StatusError> {
-        for admission in self.matching(call, operation, true) {
-            let review = review(call, operation, Some(object), old)?;
-            let response = ask(admission, review, call).await?;
-            if let Some(patch) = response.patch {
-                let failed = |why: String| {
-                    StatusError::internal(format!("failed calling webhook \"{}\": {why}", admission.name))
+        let hooks = self.hooks(true);
+        let mut wanted = vec![true; hooks.len()];
+        // Those that were asked since the last change and want to know of the next.
+        let mut uninformed: Vec<usize> = Vec::new();
+        for round in 0..ROUNDS {
+            let mut next = vec![false; hooks.len()];
+            for (index, hook) in hooks.iter().enumerate() {
+                if !wanted.get(index).is_some_and(|wanted| *wanted) {
+                    continue;
+                }
+                let request = attributes(call, operation, object.as_deref(), old);
+                let Some(seen) = self.concerned(hook, &request) else {
+                    continue;
                 };
-                let patch: Value =
-                    serde_json::from_slice(&patch).map_err(|error| failed(error.to_string()))?;
-                cluster_machinery::patch::json(object, &patch).map_err(|error| failed(error.to_string()))?;
+                let verdict = self.ask(hook, call, &request, &seen, true).await;
+                let patch = self.settle(hook, call, verdict, true)?;
+                if self.change(hook, call, &seen, object.as_deref_mut(), patch)? {
+                    for index in uninformed.drain(..) {
+                        if let Some(next) = next.get_mut(index) {
+                            *next = round + 1 < ROUNDS;
+                        }
+                    }
+                }
+                if hook.reinvoke() {
+                    uninformed.push(index);
+                }
             }
+            if !next.contains(&true) {
+                break;
+            }
+            wanted = next;
         }
         Ok(())
     }
 
-    /// Lets the validating handlers refuse.
+    /// Lets the validating handlers and webhooks refuse; the latter are asked at the same time.
     pub(crate) async fn validate_admission(
         &self,
         call: &mut Call,
         operation: Operation,
-        object: &Value,
+        object: Option<&Value>,
         old: Option<&Value>,
     ) -> Result<(), StatusError> {
-        for admission in self.matching(call, operation, false) {
-            let object = (operation != Operation::Delete).then_some(object);
-            let review = review(call, operation, object, old)?;
-            ask(admission, review, call).await?;
+        let hooks = self.hooks(false);
+        let verdicts =
+            {
+                let request = attributes(call, operation, object, old);
+                let asked = hooks.iter().filter_map(|hook| {
+                    let seen = self.concerned(hook, &request)?;
+                    Some((hook, seen))
+                });
+                let (call, request) = (&*call, &request);
+                join_all(asked.map(|(hook, seen)| async move {
+                    (hook, self.ask(hook, call, request, &seen, false).await)
+                }))
+                .await
+            };
+        for (hook, verdict) in verdicts {
+            self.settle(hook, call, verdict, false)?;
         }
         Ok(())
     }
 
-    fn matching(&self, call: &Call, operation: Operation, mutating: bool) -> Vec<&Admission> {
-        let resource = if call.subresource.is_empty() {
-            call.resource.plural.clone()
-        } else {
-            format!("{}/{}", call.resource.plural, call.subresource)
+    fn hooks(&self, mutating: bool) -> Vec<Hook<'_>> {
+        let own = self.admission.iter().filter(|own| own.mutating == mutating);
+        let mut hooks: Vec<Hook<'_>> = own.map(Hook::InProcess).collect();
+        hooks.extend(self.webhooks.load().of(mutating).map(Hook::Remote));
+        hooks
+    }
+
+    /// Returns the version in which the hook wants to see the request; `None` if it is none of its business.
+    fn concerned(&self, hook: &Hook<'_>, request: &Attributes<'_>) -> Option<ResourceRef> {
+        let resource = request.resource;
+        let webhook = match hook {
+            Hook::InProcess(admission) => {
+                let name = request.resource_name();
+                let matches = admission.rules.iter().any(|rule| {
+                    rule.matches(
+                        request.operation.name(),
+                        &resource.group,
+                        &resource.version,
+                        &name,
+                    )
+                });
+                return matches.then(|| resource.clone());
+            }
+            Hook::Remote(_) if request.exempt() => return None,
+            Hook::Remote(remote) => &remote.webhook,
         };
-        let (group, version) = (&call.resource.group, &call.resource.version);
-        self.admission
+        let table = self.table();
+        let versions: Vec<ResourceRef> = table
             .iter()
-            .filter(|admission| {
-                admission.mutating == mutating
-                    && admission
-                        .rules
-                        .iter()
-                        .any(|rule| rule.matches(operation.name(), group, version, &resource))
-            })
-            .collect()
+            .filter(|other| other.storage_group == resource.storage_group && other.plural == resource.plural)
+            .cloned()
+            .collect();
+        let seen = by_rules(webhook, request, &versions)?;
+        let namespace = (!request.namespace.is_empty() && !webhook.namespace_selector.is_everything())
+            .then(|| self.store.get(&format!("/namespaces//{}", request.namespace)))
+            .flatten()
+            .map(|namespace| namespace.value());
+        by_selectors(webhook, request, namespace.as_ref()).then_some(seen)
+    }
+
+    async fn ask(
+        &self,
+        hook: &Hook<'_>,
+        call: &Call,
+        request: &Attributes<'_>,
+        seen: &ResourceRef,
+        mutating: bool,
+    ) -> Result<Verdict, Failure> {
+        let _timer = self.webhook_metrics.start(mutating);
+        match hook {
+            Hook::InProcess(admission) => {
+                let question = review::question(call, request, seen, "v1");
+                let question = serde_json::from_value(question)
+                    .map_err(|error| Failure::Request(StatusError::internal(error)))?;
+                let answered = admission.handler.admit(question).await;
+                let response = answered
+                    .response
+                    .ok_or_else(|| Failure::Calling("the review has no response".to_owned()))?;
+                review::verdict_in_process(response).map_err(Failure::Calling)
+            }
+            Hook::Remote(remote) => {
+                let webhook = &remote.webhook;
+                if call.query.dry_run && !webhook.dry_run {
+                    return Err(Failure::Request(StatusError::bad_request(format!(
+                        "admission webhook \"{}\" does not support dry run",
+                        webhook.name
+                    ))));
+                }
+                let question = review::question(call, request, seen, webhook.review_version);
+                let answer = remote.ask(&question).await.map_err(Failure::Calling)?;
+                review::verdict(&question, &answer, mutating).map_err(Failure::Calling)
+            }
+        }
+    }
+
+    /// Passes warnings on and turns refusals into errors; returns the patch of what is let through.
+    fn settle(
+        &self,
+        hook: &Hook<'_>,
+        call: &mut Call,
+        verdict: Result<Verdict, Failure>,
+        mutating: bool,
+    ) -> Result<Vec<Value>, StatusError> {
+        let name = hook.name();
+        let count = |outcome| self.webhook_metrics.count(mutating, outcome);
+        let why = match verdict {
+            Ok(verdict) => {
+                call.warnings.extend(verdict.warnings);
+                return match verdict.refusal {
+                    None => {
+                        count("allowed");
+                        Ok(verdict.patch)
+                    }
+                    Some(status) => {
+                        count("rejected");
+                        Err(review::refusal(name, &status))
+                    }
+                };
+            }
+            Err(Failure::Request(error)) => {
+                count("rejected");
+                return Err(error);
+            }
+            Err(Failure::Calling(why)) => why,
+        };
+        if matches!(hook, Hook::Remote(remote) if remote.webhook.ignore_failures) {
+            count("failed_open");
+            warn!(webhook = name, error = %why, "A webhook could not be asked; its failure policy lets the request through");
+            return Ok(Vec::new());
+        }
+        count("failed");
+        Err(StatusError::internal(format!(
+            "failed calling webhook \"{name}\": {why}"
+        )))
+    }
+
+    /// Applies a patch; returns whether it changed anything.
+    fn change(
+        &self,
+        hook: &Hook<'_>,
+        call: &Call,
+        seen: &ResourceRef,
+        object: Option<&mut Value>,
+        patch: Vec<Value>,
+    ) -> Result<bool, StatusError> {
+        if patch.is_empty() {
+            return Ok(false);
+        }
+        let Some(object) = object else {
+            return Err(StatusError::internal(format!(
+                "admission webhook \"{}\" attempted to modify the object, which is not supported for this operation",
+                hook.name()
+            )));
+        };
+        let mut changed = review::converted(&call.resource, seen, object);
+        cluster_machinery::patch::json(&mut changed, &Value::Array(patch)).map_err(StatusError::internal)?;
+        let mut changed = review::converted(seen, &call.resource, &changed);
+        // Who owns which field was decided before; a webhook has no say in it.
+        let owners = object.pointer("/metadata/managedFields").cloned();
+        meta::set(meta::metadata_mut(&mut changed), "managedFields", owners);
+        if changed["kind"] == *call.resource.kind {
+            self.complete_fields(call, &mut changed)?;
+        }
+        let differs = changed != *object;
+        *object = changed;
+        Ok(differs)
     }
 }
 
-type Review = kube::core::admission::AdmissionReview<kube::core::DynamicObject>;
-
-/// Makes the review that a webhook would get.
-fn review(
-    call: &Call,
+fn attributes<'a>(
+    call: &'a Call,
     operation: Operation,
-    object: Option<&Value>,
-    old: Option<&Value>,
-) -> Result<Review, StatusError> {
-    let resource = &call.resource;
-    let kind = json!({"group": resource.group, "version": resource.version, "kind": resource.kind});
-    let plural = json!({"group": resource.group, "version": resource.version, "resource": resource.plural});
-    let subresource = (!call.subresource.is_empty()).then_some(&call.subresource);
-    let review = json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": uuid::Uuid::new_v4().to_string(),
-            "kind": kind,
-            "resource": plural,
-            "subResource": subresource,
-            "requestKind": kind,
-            "requestResource": plural,
-            "requestSubResource": subresource,
-            "name": call.name,
-            "namespace": (!call.namespace.is_empty()).then_some(&call.namespace),
-            "operation": operation.name(),
-            "userInfo": {
-                "username": call.caller.name,
-                "uid": call.caller.uid,
-                "groups": call.caller.groups,
-                "extra": call.caller.extra,
-            },
-            "object": object,
-            "oldObject": old,
-            "dryRun": call.query.dry_run,
+    object: Option<&'a Value>,
+    old: Option<&'a Value>,
+) -> Attributes<'a> {
+    Attributes {
+        operation,
+        resource: &call.resource,
+        subresource: &call.subresource,
+        namespace: if call.resource.is("", "namespaces") {
+            &call.name
+        } else {
+            &call.namespace
         },
-    });
-    serde_json::from_value(review).map_err(StatusError::internal)
-}
-
-/// Asks one handler; a refusal becomes the error that a webhook's refusal would be.
-async fn ask(
-    admission: &Admission,
-    review: Review,
-    call: &mut Call,
-) -> Result<kube::core::admission::AdmissionResponse, StatusError> {
-    let answered = admission.handler.admit(review).await;
-    let response = answered.response.ok_or_else(|| {
-        StatusError::internal(format!(
-            "failed calling webhook \"{}\": the review has no response",
-            admission.name
-        ))
-    })?;
-    call.warnings
-        .extend(response.warnings.clone().unwrap_or_default());
-    if response.allowed {
-        return Ok(response);
+        object,
+        old,
     }
-    Err(refusal(&admission.name, &response.result))
 }
 
-/// The error of a refusal (`k8s.io/apiserver/pkg/admission/plugin/webhook/errors/statuserror.go`): the handler's code and
-/// reason, 403 when it sets none.
-fn refusal(name: &str, result: &kube::core::Status) -> StatusError {
-    let why = match (result.message.is_empty(), result.reason.is_empty()) {
-        (false, _) => format!(": {}", result.message),
-        (true, false) => format!(": {}", result.reason),
-        (true, true) => " without explanation".to_owned(),
-    };
-    let code = if result.code == 0 { 403 } else { result.code };
-    let reason = match (code, result.reason.as_str()) {
-        (400, _) => "BadRequest",
-        (409, _) => "Conflict",
-        (422, _) => "Invalid",
-        (429, _) => "TooManyRequests",
-        (500.., _) => "InternalError",
-        (404, _) => "NotFound",
-        _ => "Forbidden",
-    };
-    StatusError::new(
-        code,
-        reason,
-        format!("admission webhook \"{name}\" denied the request{why}"),
-    )
+/// The stored webhooks at one moment, in the order in which they are asked: by name of their configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Webhooks {
+    configurations: Vec<Configuration>,
+}
+
+#[derive(Debug)]
+struct Configuration {
+    key: Box<str>,
+    revision: u64,
+    mutating: bool,
+    webhooks: Vec<Arc<Remote>>,
+}
+
+const PREFIXES: [(&str, bool); 2] = [
+    (
+        "admissionregistration.k8s.io/mutatingwebhookconfigurations/",
+        true,
+    ),
+    (
+        "admissionregistration.k8s.io/validatingwebhookconfigurations/",
+        false,
+    ),
+];
+
+impl Webhooks {
+    fn of(&self, mutating: bool) -> impl Iterator<Item = Arc<Remote>> {
+        self.configurations
+            .iter()
+            .filter(move |configuration| configuration.mutating == mutating)
+            .flat_map(|configuration| configuration.webhooks.iter().cloned())
+    }
+
+    /// Reads what is stored now; configurations that have not changed keep their connections.
+    pub(crate) fn load(store: &crate::store::Store, old: &Self) -> Self {
+        let mut configurations = Vec::new();
+        for (prefix, mutating) in PREFIXES {
+            for (key, stored) in store.list(prefix).1 {
+                let kept = old
+                    .configurations
+                    .iter()
+                    .find(|old| old.key == key && old.revision == stored.revision);
+                let webhooks = match kept {
+                    Some(kept) => kept.webhooks.clone(),
+                    None => super::webhook::Webhook::all_of(&stored.value())
+                        .into_iter()
+                        .map(|webhook| Arc::new(Remote::new(webhook, store)))
+                        .collect(),
+                };
+                configurations.push(Configuration {
+                    key,
+                    revision: stored.revision,
+                    mutating,
+                    webhooks,
+                });
+            }
+        }
+        Self { configurations }
+    }
 }

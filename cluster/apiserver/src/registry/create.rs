@@ -52,12 +52,15 @@ impl Registry {
         prepare_create(&mut object, &self.now(), call.resource.has_generation());
         self.prepare_fields(call, &mut object)?;
         self.strategy_create(call, &mut object)?;
-        self.mutate(call, Operation::Create, &mut object, None).await?;
-        self.complete_fields(call, &mut object)?;
-        let reservation = self.allocate(call, &mut object, None)?;
+        // Owners are recorded first, as upstream: what webhooks and the server set by itself belongs to nobody.
         self.record_fields(call, None, &mut object)?;
+        self.mutate(call, Operation::Create, Some(&mut object), None)
+            .await?;
+        self.complete_fields(call, &mut object)?;
+        match_path(call, &mut object)?;
+        let reservation = self.allocate(call, &mut object, None)?;
         self.validate_create(call, &object)?;
-        self.validate_admission(call, Operation::Create, &object, None)
+        self.validate_admission(call, Operation::Create, Some(&object), None)
             .await?;
 
         let mut stored = object;
@@ -107,6 +110,9 @@ impl Registry {
             .is("apiextensions.k8s.io", "customresourcedefinitions")
         {
             self.reload_definitions();
+        }
+        if call.resource.group == "admissionregistration.k8s.io" {
+            self.reload_webhooks();
         }
     }
 }

@@ -32,8 +32,12 @@ impl Registry {
             let current = self.find(call)?;
             let old = self.presented(call, &current);
             check_preconditions(call, current.revision, &old)?;
-            self.validate_admission(call, Operation::Delete, &Value::Null, Some(&old))
-                .await?;
+            // Whoever may evict has been asked about the eviction.
+            if call.subresource.is_empty() {
+                self.mutate(call, Operation::Delete, None, Some(&old)).await?;
+                self.validate_admission(call, Operation::Delete, None, Some(&old))
+                    .await?;
+            }
             let stored = current.value();
             let plan = plan(call, &stored, (self.clock)())?;
             let (change, removed) = match plan {

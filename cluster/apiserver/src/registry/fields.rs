@@ -17,7 +17,7 @@ impl Registry {
     }
 
     /// Fills in defaults again after handlers changed the object.
-    pub(super) fn complete_fields(&self, call: &Call, object: &mut Value) -> Result<(), StatusError> {
+    pub(crate) fn complete_fields(&self, call: &Call, object: &mut Value) -> Result<(), StatusError> {
         default(&call.resource, object);
         Ok(())
     }

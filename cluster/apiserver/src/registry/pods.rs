@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Answer, Call, Registry};
+use crate::admission::Operation;
 use crate::meta::{self, as_map, child_mut, metadata_mut};
 use crate::node::{LogOptions, LogStream};
 use crate::status::StatusError;
@@ -19,6 +20,11 @@ impl Registry {
             };
             return Err(StatusError::invalid(kind, &call.name, vec![error]));
         }
+        let mut body = body;
+        self.mutate(call, Operation::Create, Some(&mut body), None)
+            .await?;
+        self.validate_admission(call, Operation::Create, Some(&body), None)
+            .await?;
         let now = self.now();
         self.modify(call, &mut |_, call, current| {
             let conflict = |why: String| Err(StatusError::conflict(call.resource.subject(), &call.name, why));
@@ -60,8 +66,12 @@ impl Registry {
     /// Deletes a pod on behalf of somebody who drains a node.
     pub(crate) async fn evict(&self, call: &mut Call, body: Value) -> Result<Answer, StatusError> {
         call.query.merge_delete_options(&body["deleteOptions"])?;
+        let mut body = body;
+        self.mutate(call, Operation::Create, Some(&mut body), None)
+            .await?;
+        self.validate_admission(call, Operation::Create, Some(&body), None)
+            .await?;
         self.within_disruption_budgets(call)?;
-        call.subresource.clear();
         self.delete(call).await?;
         Ok(success(201))
     }

@@ -88,6 +88,20 @@ impl Registry {
     }
 }
 
+/// Writes the number of a scale into the object that it is of.
+pub(super) fn set_replicas(
+    resource: &Resource,
+    object: &mut Value,
+    scale: &Value,
+) -> Result<(), StatusError> {
+    let replicas = scale
+        .pointer("/spec/replicas")
+        .and_then(Value::as_i64)
+        .unwrap_or(0);
+    set_path(object, &paths(resource)?.spec_replicas, replicas.into());
+    Ok(())
+}
+
 fn paths(resource: &Resource) -> Result<ScalePaths, StatusError> {
     match resource.custom() {
         Some(custom) => custom.scale.clone().ok_or_else(StatusError::method_not_allowed),
@@ -99,7 +113,7 @@ fn paths(resource: &Resource) -> Result<ScalePaths, StatusError> {
     }
 }
 
-fn scale_of(resource: &Resource, object: &Value) -> Result<Value, StatusError> {
+pub(super) fn scale_of(resource: &Resource, object: &Value) -> Result<Value, StatusError> {
     let paths = paths(resource)?;
     let number = |path: &str| {
         object

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::metadata::{match_path, prepare_update};
+use super::scale::{scale_of, set_replicas};
 use super::{ATTEMPTS, Answer, Call, Registry, to_bytes};
 use crate::admission::Operation;
 use crate::meta;
@@ -68,8 +69,11 @@ impl Registry {
         check_preconditions(call, current.revision, old, &new)?;
         prepare_update(&mut new, old);
         self.strategy_update(call, &mut new, old)?;
-        self.mutate(call, Operation::Update, &mut new, Some(old)).await?;
+        // Owners are recorded first, as upstream: what webhooks and the server set by itself belongs to nobody.
+        self.record_fields(call, Some(old), &mut new)?;
+        self.mutate_update(call, &mut new, old).await?;
         self.complete_fields(call, &mut new)?;
+        match_path(call, &mut new)?;
         let reservation = self.allocate(call, &mut new, Some(old))?;
         meta::metadata_mut(&mut new).insert("resourceVersion".into(), current.revision.to_string().into());
         if call.subresource != "status" && call.resource.has_generation() && spec_changed(call, old, &new) {
@@ -79,10 +83,8 @@ impl Registry {
                 .unwrap_or(0);
             meta::metadata_mut(&mut new).insert("generation".into(), (generation + 1).into());
         }
-        self.record_fields(call, Some(old), &mut new)?;
         self.validate_update(call, &new, old)?;
-        self.validate_admission(call, Operation::Update, &new, Some(old))
-            .await?;
+        self.admit_update(call, &new, old).await?;
 
         let removed = meta::is_deleting(&new) && self.deletion_is_complete(call, &new);
         if !removed && same_content(old, &new) {
@@ -134,6 +136,39 @@ impl Registry {
             }
             Err(WriteError::Changed | WriteError::Guard) => Err(Failure::Raced),
             Err(error) => Err(call.write_error(&error).into()),
+        }
+    }
+}
+
+impl Registry {
+    /// Lets webhooks change what a write makes of an object; of a scale they see the scale, and of a binding they have seen
+    /// the binding.
+    async fn mutate_update(&self, call: &mut Call, new: &mut Value, old: &Value) -> Result<(), StatusError> {
+        match call.subresource.as_str() {
+            "binding" => Ok(()),
+            "scale" => {
+                let old = scale_of(&call.resource, old)?;
+                let mut scale = scale_of(&call.resource, new)?;
+                self.mutate(call, Operation::Update, Some(&mut scale), Some(&old))
+                    .await?;
+                set_replicas(&call.resource, new, &scale)
+            }
+            _ => self.mutate(call, Operation::Update, Some(new), Some(old)).await,
+        }
+    }
+
+    async fn admit_update(&self, call: &mut Call, new: &Value, old: &Value) -> Result<(), StatusError> {
+        match call.subresource.as_str() {
+            "binding" => Ok(()),
+            "scale" => {
+                let (new, old) = (scale_of(&call.resource, new)?, scale_of(&call.resource, old)?);
+                self.validate_admission(call, Operation::Update, Some(&new), Some(&old))
+                    .await
+            }
+            _ => {
+                self.validate_admission(call, Operation::Update, Some(new), Some(old))
+                    .await
+            }
         }
     }
 }

@@ -26,6 +26,9 @@ impl Registry {
         {
             errors.extend(super::definition::errors(object, None));
         }
+        if call.resource.group == "admissionregistration.k8s.io" && errors.is_empty() {
+            errors.extend(crate::admission::configuration_errors(object));
+        }
         refuse(call, errors)
     }
 
@@ -57,6 +60,9 @@ impl Registry {
             && errors.is_empty()
         {
             errors.extend(super::definition::errors(new, Some(old)));
+        }
+        if call.resource.group == "admissionregistration.k8s.io" && errors.is_empty() {
+            errors.extend(crate::admission::configuration_errors(new));
         }
         refuse(call, errors)
     }

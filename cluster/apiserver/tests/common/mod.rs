@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "each test program uses its part")]
 
+pub mod webhook;
+
 use cluster_apiserver::{ApiServer, Config};
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::json;
