@@ -8,7 +8,7 @@ pub mod service;
 pub mod version;
 
 mod delete;
-mod list;
+pub mod list;
 
 use crate::cli::{Cli, Command};
 use crate::context::Context;

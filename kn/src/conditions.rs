@@ -46,6 +46,28 @@ pub fn reason(object: &Value) -> String {
     }
 }
 
+/// `Ready is False: Reason: Message`, a line for each condition that is not True; those for information only are left out.
+pub fn not_true(object: &Value) -> Vec<String> {
+    let text = |condition: &Value, field: &str| condition[field].as_str().unwrap_or_default().to_owned();
+    all(object)
+        .iter()
+        .filter(|condition| condition["status"] != "True" && condition["severity"] != "Info")
+        .map(|condition| {
+            let said: Vec<String> = ["reason", "message"]
+                .map(|field| text(condition, field))
+                .into_iter()
+                .filter(|word| !word.is_empty())
+                .collect();
+            let head = format!("{} is {}", text(condition, "type"), text(condition, "status"));
+            if said.is_empty() {
+                head
+            } else {
+                format!("{head}: {}", said.join(": "))
+            }
+        })
+        .collect()
+}
+
 /// The table of a description: marks, Ready first, then by severity and type.
 pub fn describe(object: &Value, verbose: bool, now: Timestamp) -> String {
     let mut conditions: Vec<&Value> = all(object).iter().collect();

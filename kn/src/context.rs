@@ -70,6 +70,13 @@ impl Context {
         }
     }
 
+    /// As [`Self::namespace`], for work without a cluster: without a kubeconfig it is `default`.
+    pub async fn namespace_offline(&self, flag: &NamespaceArgs) -> String {
+        self.namespace(flag)
+            .await
+            .unwrap_or_else(|_| "default".to_owned())
+    }
+
     /// The objects of `kind` in `namespace`.
     pub async fn api(&self, kind: Kind, namespace: &str) -> Result<Api<DynamicObject>, CliError> {
         Ok(Api::namespaced_with(

@@ -58,10 +58,15 @@ fn pairs(map: &Value, verbose: bool) -> String {
         .filter(|(key, _)| verbose || !HIDDEN.iter().any(|hidden| key.starts_with(hidden)))
         .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
         .collect();
+    listed(&shown, verbose)
+}
+
+/// Items on one line that is cut when it is too long; with `verbose` all of them, a line each.
+pub fn listed(items: &[String], verbose: bool) -> String {
     if verbose {
-        return shown.join("\n");
+        return items.join("\n");
     }
-    let line = shown.join(", ");
+    let line = items.join(", ");
     if line.chars().count() <= WIDTH {
         return line;
     }

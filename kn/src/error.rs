@@ -33,6 +33,8 @@ impl From<Exit> for ExitCode {
 pub struct CliError {
     pub exit: Exit,
     pub message: String,
+    /// What else is known: conditions, the end of a log.
+    pub details: Option<String>,
     pub hint: Option<String>,
 }
 
@@ -41,6 +43,7 @@ impl CliError {
         Self {
             exit,
             message: message.into(),
+            details: None,
             hint: None,
         }
     }

@@ -4,15 +4,20 @@
 //! arguments, fetch, build a view and render it. Data goes to standard output, conversation to standard error.
 
 mod age;
+mod change;
 mod cli;
 mod commands;
 mod conditions;
 mod context;
 mod describe;
 mod error;
+mod failure;
+mod flags;
+mod offline;
 mod output;
+mod revision_view;
+mod service_file;
 mod table;
-mod template;
 mod traffic;
 mod wait;
 

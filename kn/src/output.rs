@@ -50,6 +50,11 @@ impl Output {
         let _ = stream.flush();
     }
 
+    /// Writes a line that concerns the command rather than its work, such as a deprecation.
+    pub fn note(&mut self, text: impl AsRef<str>) {
+        let _ = writeln!(self.stderr, "{}", text.as_ref());
+    }
+
     /// Tells a failure, and returns the code to end with.
     pub fn fail(&mut self, error: &CliError) -> Exit {
         if error.message.is_empty() {
@@ -57,6 +62,9 @@ impl Output {
         }
         let message = error.message.trim_start_matches("error:").trim();
         let _ = writeln!(self.stderr, "Error: {message}");
+        if let Some(details) = &error.details {
+            let _ = writeln!(self.stderr, "\n{details}\n");
+        }
         if let Some(hint) = &error.hint {
             let _ = writeln!(self.stderr, "hint: {hint}");
         }

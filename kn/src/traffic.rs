@@ -1,5 +1,6 @@
 //! Traffic targets: what `--untag`, `--tag` and `--traffic` make of the present ones, in this order.
 
+use clap::Args;
 use serde_json::{Map, Value, json};
 
 use crate::error::CliError;
@@ -7,12 +8,16 @@ use crate::error::CliError;
 const LATEST: &str = "@latest";
 
 /// The traffic flags of one command.
-#[derive(Clone, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct TrafficFlags {
-    /// `REF=N`, `REF` being a revision, a tag or `@latest`.
+    /// Share of a revision, a tag or @latest, such as web-00001=90; may be repeated
+    #[arg(long, value_delimiter = ',', value_name = "REF=PERCENT")]
     pub traffic: Vec<String>,
-    /// `REVISION=TAG`, or `TAG` for the latest revision.
+    /// Tag a revision or @latest, such as web-00001=stable; may be repeated
+    #[arg(long, value_delimiter = ',', value_name = "REF=TAG")]
     pub tag: Vec<String>,
+    /// Remove a tag; may be repeated
+    #[arg(long, value_delimiter = ',', value_name = "TAG")]
     pub untag: Vec<String>,
 }
 

@@ -71,6 +71,7 @@ pub async fn all(
     Err(CliError {
         exit: first.exit,
         message,
+        details: None,
         hint: first.hint.clone(),
     })
 }

@@ -1,12 +1,14 @@
 //! `kn service`
 
-mod change;
+mod apply;
 mod create;
 mod delete;
 mod describe;
 mod list;
+mod source;
 mod update;
 mod wait;
+mod write;
 
 use clap::Subcommand;
 
@@ -20,6 +22,8 @@ pub enum Command {
     Create(Box<create::Create>),
     /// Update a service
     Update(Box<update::Update>),
+    /// Create or update a service as declared
+    Apply(Box<apply::Apply>),
     /// Show the details of a service
     Describe(describe::Describe),
     /// Delete services
@@ -37,6 +41,7 @@ impl Command {
         match self {
             Self::Create(command) => command.run(context, output).await,
             Self::Update(command) => command.run(context, output).await,
+            Self::Apply(command) => command.run(context, output).await,
             Self::Describe(command) => command.run(context, output).await,
             Self::Delete(command) => command.run(context, output).await,
             Self::List(command) => command.run(context, output).await,

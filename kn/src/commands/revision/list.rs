@@ -13,8 +13,8 @@ use crate::error::{CliError, Exit};
 use crate::output::{Output, OutputArgs};
 use crate::{age, conditions, table};
 
-const SERVICE: &str = "/metadata/labels/serving.knative.dev~1service";
-const GENERATION: &str = "/metadata/labels/serving.knative.dev~1configurationGeneration";
+pub const SERVICE: &str = "/metadata/labels/serving.knative.dev~1service";
+pub const GENERATION: &str = "/metadata/labels/serving.knative.dev~1configurationGeneration";
 /// Longest cell.
 const CELL: usize = 50;
 
@@ -77,13 +77,13 @@ impl List {
 
 /// Percent and tags of one revision.
 #[derive(Default)]
-struct Share {
-    percent: i64,
-    tags: Vec<String>,
+pub struct Share {
+    pub percent: i64,
+    pub tags: Vec<String>,
 }
 
 /// Shares by namespace and revision, from what the services report.
-fn shares(services: &[Value]) -> HashMap<(String, String), Share> {
+pub fn shares(services: &[Value]) -> HashMap<(String, String), Share> {
     let mut shares: HashMap<(String, String), Share> = HashMap::new();
     for service in services {
         for target in service["status"]["traffic"].as_array().into_iter().flatten() {

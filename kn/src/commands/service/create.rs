@@ -1,26 +1,35 @@
 //! `kn service create`
 
 use clap::Args;
-use kube::api::{DynamicObject, PostParams};
-use serde_json::{Value, json};
+use jiff::Timestamp;
+use kube::api::PostParams;
+use serde_json::Value;
 
-use super::change::{Done, WaitArgs};
-use crate::cli::NamespaceArgs;
+use super::source::{Source, SourceArgs};
+use super::write::{self, Written};
+use crate::change::edit;
+use crate::change::service as change;
 use crate::context::{Context, Kind};
 use crate::error::{CliError, Exit};
+use crate::flags::service::ServiceArgs;
+use crate::flags::waiting::WaitArgs;
+use crate::offline::{Target, TargetArgs};
 use crate::output::Output;
-use crate::template::TemplateArgs;
+
+/// Annotations that say whose a service is; a replacement keeps them.
+const KEPT: [&str; 2] = ["serving.knative.dev/creator", "serving.knative.dev/lastModifier"];
 
 /// Creates a service.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  kn service create web --image localhost:5000/hello\n  kn service create web --image localhost:5000/hello --env TARGET=blue --scale 1..5\n  kn service create web --image localhost:5000/hello --force"
+    args_override_self = true,
+    after_help = "Examples:\n  kn service create web --image localhost:5000/hello\n  kn service create web --image localhost:5000/hello --env TARGET=blue --scale 1..5\n  kn service create web --image localhost:5000/hello --mount /etc/web=config-map:web --probe-readiness http::8080:/up\n  kn service create -f service.yaml --env TARGET=blue\n  kn service create web --image localhost:5000/hello --force\n  kn service create web --image localhost:5000/hello --target ./services"
 )]
 pub struct Create {
-    /// Name of the service
-    name: String,
     #[command(flatten)]
-    template: TemplateArgs,
+    source: SourceArgs,
+    #[command(flatten)]
+    flags: ServiceArgs,
     /// Tag of the revision, which gives it a URL of its own
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
@@ -28,93 +37,136 @@ pub struct Create {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
-    namespace: NamespaceArgs,
+    target: TargetArgs,
     #[command(flatten)]
     waiting: WaitArgs,
 }
 
 impl Create {
     pub async fn run(&self, context: &Context, output: &mut Output) -> Result<Exit, CliError> {
-        if self.template.image.is_none() {
-            return Err(CliError::usage(
-                "'service create' requires the image name to run: --image IMAGE",
-            ));
+        self.waiting.patience()?;
+        let target = self.target.target()?;
+        let source = self.source.read("create", context, target.is_some()).await?;
+        let flags = write::load(&self.flags, output)?;
+        let Source {
+            name,
+            namespace,
+            start,
+        } = source;
+        let mut service = change::create(start, &flags, Timestamp::now())?;
+        if let Some(tag) = &self.tag {
+            edit::tag_latest(&mut service, tag)?;
         }
-        let namespace = context.namespace(&self.namespace).await?;
-        let api = context.api(Kind::Service, &namespace).await?;
-        let mut service = self.desired(&namespace)?;
+        match target {
+            Some(target) => self.offline(&target, (&namespace, &name), &service, output),
+            None => self.online(context, (&namespace, &name), service, output).await,
+        }
+    }
+
+    async fn online(
+        &self,
+        context: &Context,
+        (namespace, name): (&str, &str),
+        mut service: Value,
+        output: &mut Output,
+    ) -> Result<Exit, CliError> {
+        let api = context.api(Kind::Service, namespace).await?;
         let params = PostParams::default();
+        let mut written = Written {
+            verb: write::CREATE,
+            namespace,
+            name,
+            before: None,
+        };
         let present = if self.force {
-            api.get_opt(&self.name).await?
+            api.get_opt(name).await?
         } else {
             None
         };
-        let replaces = present.is_some();
         match present {
             Some(present) => {
+                let present = serde_json::to_value(present).unwrap_or_default();
                 keep_identity(&mut service, &present);
-                api.replace(&self.name, &params, &object(service)?).await?;
+                api.replace(name, &params, &write::object(&service)?).await?;
+                written.verb = write::REPLACE;
+                written.before = write::latest_ready(&present);
             }
             None => {
-                api.create(&params, &object(service)?)
+                api.create(&params, &write::object(&service)?)
                     .await
-                    .map_err(|error| already_there(error, &self.name))?;
+                    .map_err(|error| explain_conflict(error, name))?;
             }
         }
-        let (doing, done) = if replaces {
-            ("Replacing", "replaced")
-        } else {
-            ("Creating", "created")
-        };
-        let done = Done {
-            doing,
-            done,
-            namespace: &namespace,
-            before: None,
-        };
-        self.waiting.finish(&api, &self.name, &done, output).await
+        written.finish(context, &self.waiting, output).await
     }
 
-    fn desired(&self, namespace: &str) -> Result<Value, CliError> {
-        let mut service = json!({
-            "apiVersion": "serving.knative.dev/v1", "kind": "Service",
-            "metadata": { "name": self.name, "namespace": namespace },
-            "spec": { "template": { "metadata": {} } },
-        });
-        self.template.apply(&self.name, &mut service)?;
-        TemplateArgs::stamp(&mut service, jiff::Timestamp::now());
-        if let Some(tag) = &self.tag {
-            service["spec"]["traffic"] = json!([{ "latestRevision": true, "percent": 100, "tag": tag }]);
+    fn offline(
+        &self,
+        target: &Target,
+        (namespace, name): (&str, &str),
+        service: &Value,
+        output: &mut Output,
+    ) -> Result<Exit, CliError> {
+        let there = target.get(namespace, name)?.is_some();
+        if there && !self.force {
+            return Err(already_there(name));
         }
-        Ok(service)
+        target.put(namespace, name, service)?;
+        let done = if there {
+            write::REPLACE.done
+        } else {
+            write::CREATE.done
+        };
+        output.line(format!("Service '{name}' {done} in namespace '{namespace}'."))?;
+        Ok(Exit::Success)
     }
 }
 
 /// What the server owns of an object that is replaced.
-fn keep_identity(service: &mut Value, present: &DynamicObject) {
-    service["metadata"]["resourceVersion"] = json!(present.metadata.resource_version);
-    for key in ["serving.knative.dev/creator", "serving.knative.dev/lastModifier"] {
-        if let Some(value) = present.metadata.annotations.as_ref().and_then(|all| all.get(key)) {
-            service["metadata"]["annotations"][key] = json!(value);
+fn keep_identity(service: &mut Value, present: &Value) {
+    let metadata = &present["metadata"];
+    edit::set_resource_version(service, &metadata["resourceVersion"]);
+    for key in KEPT {
+        if let Some(value) = metadata["annotations"][key].as_str() {
+            edit::annotate(service, key, value);
         }
     }
 }
 
-/// The raw JSON as the client sends it.
-pub fn object(service: Value) -> Result<DynamicObject, CliError> {
-    serde_json::from_value(service)
-        .map_err(|error| CliError::new(Exit::Failure, format!("cannot send the service: {error}")))
-}
-
-fn already_there(error: kube::Error, name: &str) -> CliError {
-    let conflict = matches!(&error, kube::Error::Api(status) if status.code == 409);
-    let error = CliError::from(error);
-    if !conflict {
-        return error;
-    }
+fn already_there(name: &str) -> CliError {
     CliError::new(
         Exit::Conflict,
         format!("cannot create service '{name}' because the service already exists and no --force option was given"),
     )
-    .with_hint(format!("change it with `kn service update {name}`, or replace it with --force"))
+    .with_hint(format!(
+        "change it with `kn service update {name}`, or replace it with --force"
+    ))
+}
+
+/// Another conflict than an existing name keeps the text of the API.
+fn explain_conflict(error: kube::Error, name: &str) -> CliError {
+    match &error {
+        kube::Error::Api(status) if status.code == 409 && status.reason == "AlreadyExists" => {
+            already_there(name)
+        }
+        _ => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_replacement_keeps_its_creator_and_nothing_else() {
+        let present = json!({ "metadata": { "resourceVersion": "7", "uid": "u", "labels": { "old": "1" },
+            "annotations": { "serving.knative.dev/creator": "me", "old": "1" } } });
+        let mut service = json!({ "metadata": { "name": "web" } });
+        keep_identity(&mut service, &present);
+        assert_eq!(
+            service,
+            json!({ "metadata": { "name": "web", "resourceVersion": "7", "annotations": { "serving.knative.dev/creator": "me" } } })
+        );
+    }
 }

@@ -6,8 +6,10 @@ use kube::api::ListParams;
 
 use crate::cli::NamespaceArgs;
 use crate::commands::delete::{self, DeleteWait};
+use crate::commands::list::text;
 use crate::context::{Context, Kind};
 use crate::error::{CliError, Exit};
+use crate::offline::{Target, TargetArgs};
 use crate::output::Output;
 
 /// Deletes services.
@@ -24,13 +26,14 @@ pub struct Delete {
     #[command(flatten)]
     namespace: NamespaceArgs,
     #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
     waiting: DeleteWait,
 }
 
 impl Delete {
     pub async fn run(&self, context: &Context, output: &mut Output) -> Result<Exit, CliError> {
-        let namespace = context.namespace(&self.namespace).await?;
-        let names = match (self.names.is_empty(), self.all) {
+        match (self.names.is_empty(), self.all) {
             (true, false) => {
                 return Err(CliError::usage(
                     "'service delete' requires the service name(s), or --all",
@@ -41,16 +44,18 @@ impl Delete {
                     "'service delete' with --all flag requires no arguments",
                 ));
             }
-            (false, false) => self.names.clone(),
-            (true, true) => {
-                let api = context.api(Kind::Service, &namespace).await?;
-                api.list(&ListParams::default())
-                    .await?
-                    .items
-                    .iter()
-                    .map(ResourceExt::name_any)
-                    .collect()
-            }
+            _ => {}
+        }
+        if let Some(target) = self.target.target()? {
+            return self.offline(context, &target, output).await;
+        }
+        let namespace = context.namespace(&self.namespace).await?;
+        let names = if self.all {
+            let api = context.api(Kind::Service, &namespace).await?;
+            let listed = api.list(&ListParams::default()).await?;
+            listed.items.iter().map(ResourceExt::name_any).collect()
+        } else {
+            self.names.clone()
         };
         if names.is_empty() {
             output.line(format!("No services found in namespace '{namespace}'."))?;
@@ -66,5 +71,33 @@ impl Delete {
             output,
         )
         .await
+    }
+
+    async fn offline(
+        &self,
+        context: &Context,
+        target: &Target,
+        output: &mut Output,
+    ) -> Result<Exit, CliError> {
+        let namespace = context.namespace_offline(&self.namespace).await;
+        let names = if self.all {
+            let services = target.list(Some(&namespace))?;
+            services
+                .iter()
+                .map(|service| text(service, "/metadata/name"))
+                .collect()
+        } else {
+            self.names.clone()
+        };
+        if names.is_empty() {
+            output.line(format!("No services found in namespace '{namespace}'."))?;
+        }
+        for name in names {
+            target.remove(&namespace, &name)?;
+            output.line(format!(
+                "Service '{name}' successfully deleted in namespace '{namespace}'."
+            ))?;
+        }
+        Ok(Exit::Success)
     }
 }

@@ -8,8 +8,9 @@ use crate::cli::{ListScope, NamespaceArgs};
 use crate::commands::list::{fetch, text};
 use crate::context::{Context, Kind};
 use crate::error::{CliError, Exit};
+use crate::offline::TargetArgs;
 use crate::output::{Output, OutputArgs};
-use crate::{age, conditions, describe};
+use crate::{age, conditions, describe, revision_view};
 
 /// Shows a service and its revisions.
 #[derive(Args, Debug)]
@@ -23,13 +24,23 @@ pub struct Describe {
     namespace: NamespaceArgs,
     #[command(flatten)]
     form: OutputArgs,
-    /// Show more
+    #[command(flatten)]
+    target: TargetArgs,
+    /// Show all: configuration, labels and annotations, revisions without traffic, messages
     #[arg(short, long)]
     verbose: bool,
 }
 
 impl Describe {
     pub async fn run(&self, context: &Context, output: &mut Output) -> Result<Exit, CliError> {
+        if let Some(target) = self.target.target()? {
+            let namespace = context.namespace_offline(&self.namespace).await;
+            let service = target.require(&namespace, &self.name)?;
+            if !self.form.print(&service, output)? {
+                output.line(render_file(&service, self.verbose))?;
+            }
+            return Ok(Exit::Success);
+        }
         let namespace = context.namespace(&self.namespace).await?;
         let service = context.get(Kind::Service, &namespace, &self.name).await?;
         if self.form.print(&service, output)? {
@@ -48,40 +59,34 @@ impl Describe {
     }
 }
 
+/// A service in a file has no status; what it would run is its template.
+fn render_file(service: &Value, verbose: bool) -> String {
+    let mut rows = describe::metadata(service, verbose, Timestamp::UNIX_EPOCH);
+    rows.retain(|(label, _)| *label != "Age");
+    rows.extend(
+        revision_view::full(&service["spec"]["template"], verbose)
+            .into_iter()
+            .filter(|(label, _)| *label != "Replicas"),
+    );
+    describe::block(&rows)
+}
+
 fn render(service: &Value, revisions: &[Value], verbose: bool, now: Timestamp) -> String {
     let mut rows = describe::metadata(service, verbose, now);
     rows.push(("URL", text(service, "/status/url")));
     if verbose {
         rows.push(("Cluster", text(service, "/status/address/url")));
     }
-    let account = text(service, "/spec/template/spec/serviceAccountName");
-    if !account.is_empty() {
-        rows.push(("Service Account", account));
-    }
-    let mut lines = Vec::new();
-    let mut shown = Vec::new();
-    for target in service["status"]["traffic"].as_array().into_iter().flatten() {
-        let name = text(target, "/revisionName");
-        lines.push(routed(
-            target,
-            revisions.iter().find(|r| text(r, "/metadata/name") == name),
-            service,
-            now,
-        ));
-        shown.push(name);
-    }
-    // Revisions that were made last say why they have no traffic yet.
-    for pointer in [
-        "/status/latestCreatedRevisionName",
-        "/status/latestReadyRevisionName",
-    ] {
-        let name = text(service, pointer);
-        if !name.is_empty() && !shown.contains(&name) {
-            let revision = revisions.iter().find(|r| text(r, "/metadata/name") == name);
-            lines.push(revision_line("     ", &name, "", revision, now));
-            shown.push(name);
-        }
-    }
+    rows.push((
+        "Service Account",
+        text(service, "/spec/template/spec/serviceAccountName"),
+    ));
+    rows.push((
+        "Image Pull Secret",
+        text(service, "/spec/template/spec/imagePullSecrets/0/name"),
+    ));
+    rows.retain(|(_, value)| !value.is_empty());
+    let lines = revision_lines(service, revisions, verbose, now);
     format!(
         "{}\n\nRevisions:\n{}\n\n{}",
         describe::block(&rows),
@@ -90,14 +95,95 @@ fn render(service: &Value, revisions: &[Value], verbose: bool, now: Timestamp) -
     )
 }
 
-fn routed(target: &Value, revision: Option<&Value>, service: &Value, now: Timestamp) -> String {
-    let percent = target["percent"].as_i64().unwrap_or(0);
-    let mark = match revision.map(conditions::ready).as_deref() {
+/// The revisions that have traffic, then the latest ones that have none yet, and with `verbose` all others.
+fn revision_lines(service: &Value, revisions: &[Value], verbose: bool, now: Timestamp) -> Vec<String> {
+    let find = |name: &str| {
+        revisions
+            .iter()
+            .find(|revision| text(revision, "/metadata/name") == name)
+    };
+    let mut lines = Vec::new();
+    let mut shown: Vec<String> = Vec::new();
+    let mut targets: Vec<&Value> = service["status"]["traffic"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .collect();
+    targets.sort_by_key(|target| {
+        std::cmp::Reverse(generation(
+            find(&text(target, "/revisionName")).unwrap_or(&Value::Null),
+        ))
+    });
+    for target in targets {
+        let name = text(target, "/revisionName");
+        lines.push(routed(target, find(&name), service, verbose, now));
+        shown.push(name);
+    }
+    let mut others: Vec<String> = [
+        "/status/latestCreatedRevisionName",
+        "/status/latestReadyRevisionName",
+    ]
+    .map(|pointer| text(service, pointer))
+    .into_iter()
+    .filter(|name| !name.is_empty())
+    .collect();
+    if verbose {
+        let mut rest: Vec<&Value> = revisions.iter().collect();
+        rest.sort_by_key(|revision| std::cmp::Reverse(generation(revision)));
+        others.extend(rest.into_iter().map(|revision| text(revision, "/metadata/name")));
+    }
+    for name in others {
+        if shown.contains(&name) {
+            continue;
+        }
+        let revision = find(&name);
+        let share = format!("   {} ", mark(revision, 0));
+        let head = with_note(&name, service);
+        lines.push(revision_line(&share, &head, "", revision, verbose, now));
+        shown.push(name);
+    }
+    lines
+}
+
+fn generation(revision: &Value) -> i64 {
+    text(
+        revision,
+        "/metadata/labels/serving.knative.dev~1configurationGeneration",
+    )
+    .parse()
+    .unwrap_or(0)
+}
+
+/// `%` ready with traffic, `+` ready without, `!` failed, `?` not settled.
+fn mark(revision: Option<&Value>, percent: i64) -> &'static str {
+    match revision.map(conditions::ready).as_deref() {
         Some("True") if percent > 0 => "%",
         Some("True") => "+",
         Some("False") => "!",
         _ => "?",
-    };
+    }
+}
+
+/// A pinned revision's name, and whether it is the latest all the same.
+fn with_note(name: &str, service: &Value) -> String {
+    if name == text(service, "/status/latestReadyRevisionName") {
+        format!("{name} (current @latest)")
+    } else if name == text(service, "/status/latestCreatedRevisionName") {
+        format!("{name} (latest created)")
+    } else {
+        name.to_owned()
+    }
+}
+
+fn routed(
+    target: &Value,
+    revision: Option<&Value>,
+    service: &Value,
+    verbose: bool,
+    now: Timestamp,
+) -> String {
+    let percent = target["percent"].as_i64().unwrap_or(0);
+    let mark = mark(revision, percent);
     let share = if percent > 0 {
         format!("{percent:3}{mark} ")
     } else {
@@ -106,20 +192,25 @@ fn routed(target: &Value, revision: Option<&Value>, service: &Value, now: Timest
     let name = text(target, "/revisionName");
     let head = if target["latestRevision"] == true {
         format!("@latest ({name})")
-    } else if name == text(service, "/status/latestReadyRevisionName") {
-        format!("{name} (current @latest)")
     } else {
-        name.clone()
+        with_note(&name, service)
     };
     let tag = target["tag"]
         .as_str()
         .map(|tag| format!(" #{tag}"))
         .unwrap_or_default();
-    revision_line(&share, &head, &tag, revision, now)
+    revision_line(&share, &head, &tag, revision, verbose, now)
 }
 
 /// The head line of a revision and, beneath it, what it runs and what is wrong with it.
-fn revision_line(share: &str, head: &str, tag: &str, revision: Option<&Value>, now: Timestamp) -> String {
+fn revision_line(
+    share: &str,
+    head: &str,
+    tag: &str,
+    revision: Option<&Value>,
+    verbose: bool,
+    now: Timestamp,
+) -> String {
     let Some(revision) = revision else {
         return format!("{share} {head}{tag} (deleted)");
     };
@@ -127,42 +218,25 @@ fn revision_line(share: &str, head: &str, tag: &str, revision: Option<&Value>, n
         revision,
         "/metadata/labels/serving.knative.dev~1configurationGeneration",
     );
-    let mut lines = vec![format!(
-        "{share} {head}{tag} [{generation}] ({})",
-        age::of(revision, now)
-    )];
-    let indent = " ".repeat(share.chars().count() + 3);
-    let reason = conditions::reason(revision);
+    let mut rows = Vec::new();
     if conditions::ready(revision) == "False" {
-        lines.push(format!("{indent}Error:     {reason}"));
+        rows.push(("Error", conditions::reason(revision)));
     }
-    lines.push(format!("{indent}Image:     {}", image(revision)));
-    let count = |field: &str| revision["status"][field].as_i64().unwrap_or(0);
-    lines.push(format!(
-        "{indent}Replicas:  {}/{}",
-        count("actualReplicas"),
-        count("desiredReplicas")
-    ));
-    lines.join("\n")
-}
-
-/// `image (pinned to abc123)`: what was typed, and the first six digits of what runs.
-fn image(revision: &Value) -> String {
-    let written = text(revision, "/spec/containers/0/image");
-    let typed = text(revision, "/metadata/annotations/client.knative.dev~1user-image");
-    let digest = text(revision, "/status/containerStatuses/0/imageDigest");
-    let short: String = digest
-        .rsplit_once("sha256:")
-        .map_or("", |(_, hex)| hex)
-        .chars()
-        .take(6)
+    rows.extend(if verbose {
+        revision_view::full(revision, verbose)
+    } else {
+        revision_view::brief(revision)
+    });
+    let indent = " ".repeat(share.chars().count() + 3);
+    let block: Vec<String> = describe::block(&rows)
+        .lines()
+        .map(|line| format!("{indent}{line}"))
         .collect();
-    let shown = if typed.is_empty() { written.clone() } else { typed };
-    match (short.is_empty(), written.contains("@sha256:")) {
-        (true, _) => shown,
-        (false, true) => format!("{shown} (pinned to {short})"),
-        (false, false) => format!("{shown} (at {short})"),
-    }
+    format!(
+        "{share} {head}{tag} [{generation}] ({})\n{}",
+        age::of(revision, now),
+        block.join("\n")
+    )
 }
 
 #[cfg(test)]
@@ -199,7 +273,8 @@ mod tests {
         );
         assert!(text.contains("Replicas:  1/2"), "{text}");
         assert!(
-            text.contains("web-00003 [3] (0s)\n") && text.contains("Error:     ExitCode1 : it broke"),
+            text.contains("web-00003 (latest created) [3] (0s)\n")
+                && text.contains("Error:     ExitCode1 : it broke"),
             "{text}"
         );
     }

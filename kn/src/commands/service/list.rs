@@ -8,6 +8,7 @@ use crate::cli::ListScope;
 use crate::commands::list::{fetch, list_object, text};
 use crate::context::{Context, Kind};
 use crate::error::{CliError, Exit};
+use crate::offline::{Target, TargetArgs};
 use crate::output::{Output, OutputArgs};
 use crate::{age, conditions, table};
 
@@ -21,11 +22,16 @@ pub struct List {
     scope: ListScope,
     #[command(flatten)]
     form: OutputArgs,
+    #[command(flatten)]
+    target: TargetArgs,
 }
 
 impl List {
     pub async fn run(&self, context: &Context, output: &mut Output) -> Result<Exit, CliError> {
-        let services = fetch(context, Kind::Service, &self.scope, self.name.as_deref(), None).await?;
+        let services = match self.target.target()? {
+            Some(target) => self.offline(context, &target).await?,
+            None => fetch(context, Kind::Service, &self.scope, self.name.as_deref(), None).await?,
+        };
         if self.form.print(&list_object(Kind::Service, &services), output)? {
             return Ok(Exit::Success);
         }
@@ -35,6 +41,18 @@ impl List {
         }
         output.line(render(&services, &self.scope, Timestamp::now()))?;
         Ok(Exit::Success)
+    }
+
+    async fn offline(&self, context: &Context, target: &Target) -> Result<Vec<Value>, CliError> {
+        let namespace = match self.scope.all_namespaces {
+            true => None,
+            false => Some(context.namespace_offline(&self.scope.namespace).await),
+        };
+        let mut services = target.list(namespace.as_deref())?;
+        if let Some(name) = &self.name {
+            services.retain(|service| text(service, "/metadata/name") == *name);
+        }
+        Ok(services)
     }
 }
 

@@ -3,17 +3,21 @@
 use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
 use kube::api::PostParams;
 use serde_json::Value;
 
-use super::change::{Done, WaitArgs};
-use super::create::object;
+use super::write::{self, Written};
+use crate::change::service::{self as change, Updated};
+use crate::change::{digest, edit};
 use crate::cli::NamespaceArgs;
 use crate::commands::list::text;
 use crate::context::{Context, Kind};
 use crate::error::{CliError, Exit};
+use crate::flags::service::ServiceArgs;
+use crate::flags::waiting::WaitArgs;
+use crate::offline::{Target, TargetArgs};
 use crate::output::Output;
-use crate::template::TemplateArgs;
 use crate::traffic::{Known, TrafficFlags};
 
 /// Attempts when somebody else writes at the same time.
@@ -24,95 +28,134 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Changes a service; what no flag names stays as it is.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  kn service update web --env TARGET=green\n  kn service update web --traffic web-00001=90 --traffic @latest=10 --tag @latest=next\n  kn service update web --scale 1..5"
+    args_override_self = true,
+    after_help = "Examples:\n  kn service update web --env TARGET=green\n  kn service update web --env TARGET- --scale 1..5 --limit memory=256Mi\n  kn service update web --image localhost:5000/hello:2 --revision-name v2\n  kn service update web --traffic web-00001=90 --traffic @latest=10 --tag @latest=next\n  kn service update web --untag next --traffic @latest=100"
 )]
 pub struct Update {
     /// Name of the service
     name: String,
     #[command(flatten)]
-    template: TemplateArgs,
-    /// Share of a revision, a tag or @latest: REF=PERCENT; may be repeated
-    #[arg(long, value_delimiter = ',', value_name = "REF=PERCENT")]
-    traffic: Vec<String>,
-    /// Tag a revision or @latest: REF=TAG; may be repeated
-    #[arg(long, value_delimiter = ',', value_name = "REF=TAG")]
-    tag: Vec<String>,
-    /// Remove a tag; may be repeated
-    #[arg(long, value_delimiter = ',', value_name = "TAG")]
-    untag: Vec<String>,
+    flags: ServiceArgs,
+    #[command(flatten)]
+    traffic: TrafficFlags,
     #[command(flatten)]
     namespace: NamespaceArgs,
+    #[command(flatten)]
+    target: TargetArgs,
     #[command(flatten)]
     waiting: WaitArgs,
 }
 
 impl Update {
     pub async fn run(&self, context: &Context, output: &mut Output) -> Result<Exit, CliError> {
+        if self.flags.is_empty() && self.traffic.is_empty() {
+            return Err(CliError::usage(
+                "flag(s) not set: 'service update' needs at least one that says what to change",
+            ));
+        }
+        self.waiting.patience()?;
+        let flags = write::load(&self.flags, output)?;
+        if let Some(target) = self.target.target()? {
+            return self.offline(context, &target, &flags, output).await;
+        }
         let namespace = context.namespace(&self.namespace).await?;
-        let api = context.api(Kind::Service, &namespace).await?;
+        let (before, after) = self.write(context, &namespace, &flags, output).await?;
+        if before["metadata"]["generation"] == after["metadata"]["generation"] {
+            output.line(format!(
+                "Service '{}' updated in namespace '{namespace}'.\nNo new revision has been created.",
+                self.name
+            ))?;
+            return Ok(Exit::Success);
+        }
+        let written = Written {
+            verb: write::UPDATE,
+            namespace: &namespace,
+            name: &self.name,
+            before: write::latest_ready(&before),
+        };
+        written.finish(context, &self.waiting, output).await
+    }
+
+    /// Writes the change, and again upon what somebody else wrote meanwhile; returns the service before and after.
+    async fn write(
+        &self,
+        context: &Context,
+        namespace: &str,
+        flags: &ServiceArgs,
+        output: &mut Output,
+    ) -> Result<(Value, Value), CliError> {
+        let api = context.api(Kind::Service, namespace).await?;
         let mut pause = PAUSE;
-        for attempt in 1.. {
-            let present = context.get(Kind::Service, &namespace, &self.name).await?;
+        let mut attempt = 1;
+        loop {
+            let present = context.get(Kind::Service, namespace, &self.name).await?;
             if present["metadata"]["deletionTimestamp"].is_string() {
                 return Err(CliError::new(
                     Exit::Conflict,
                     format!("service '{}' is marked for deletion", self.name),
                 ));
             }
-            let wanted = self.desired(&present)?;
-            if wanted == present {
-                return Err(CliError::usage(
-                    "flag(s) not set, or nothing that they change: see `kn service update --help`",
-                ));
-            }
-            let before =
-                Some(text(&present, "/status/latestReadyRevisionName")).filter(|name| !name.is_empty());
-            let stored = match api
-                .replace(&self.name, &PostParams::default(), &object(wanted)?)
+            let base = match digest::base_revision(&present) {
+                Some(revision) => {
+                    let found = context
+                        .api(Kind::Revision, namespace)
+                        .await?
+                        .get_opt(revision)
+                        .await?;
+                    serde_json::to_value(found).unwrap_or_default()
+                }
+                None => Value::Null,
+            };
+            let Updated { service, pinned, .. } = self.changed(&present, &base, flags)?;
+            match api
+                .replace(&self.name, &PostParams::default(), &write::object(&service)?)
                 .await
             {
-                Ok(stored) => stored,
+                Ok(after) => {
+                    if let Some(digest) = pinned {
+                        output.progress(format!(
+                            "Keeping the image that runs, {digest} (--no-lock-to-digest looks up the tag anew)"
+                        ));
+                    }
+                    return Ok((present, serde_json::to_value(after).unwrap_or_default()));
+                }
                 Err(kube::Error::Api(status)) if status.code == 409 && attempt < ATTEMPTS => {
+                    attempt += 1;
                     tokio::time::sleep(pause).await;
                     pause = pause * 3 / 2;
-                    continue;
                 }
                 Err(error) => return Err(error.into()),
-            };
-            if stored.metadata.generation == present["metadata"]["generation"].as_i64() {
-                output.line(format!(
-                    "Service '{}' updated in namespace '{namespace}'.\nNo new revision has been created.",
-                    self.name
-                ))?;
-                return Ok(Exit::Success);
             }
-            let done = Done {
-                doing: "Updating",
-                done: "updated",
-                namespace: &namespace,
-                before,
-            };
-            return self.waiting.finish(&api, &self.name, &done, output).await;
         }
+    }
+
+    async fn offline(
+        &self,
+        context: &Context,
+        target: &Target,
+        flags: &ServiceArgs,
+        output: &mut Output,
+    ) -> Result<Exit, CliError> {
+        let namespace = context.namespace_offline(&self.namespace).await;
+        let present = target.require(&namespace, &self.name)?;
+        let updated = self.changed(&present, &Value::Null, flags)?;
+        target.put(&namespace, &self.name, &updated.service)?;
+        output.line(format!(
+            "Service '{}' updated in namespace '{namespace}'.",
+            self.name
+        ))?;
         Ok(Exit::Success)
     }
 
-    fn desired(&self, present: &Value) -> Result<Value, CliError> {
-        let mut service = present.clone();
-        let changed = self.template.apply(&self.name, &mut service)?;
-        if changed {
-            TemplateArgs::stamp(&mut service, jiff::Timestamp::now());
-        }
-        let flags = TrafficFlags {
-            traffic: self.traffic.clone(),
-            tag: self.tag.clone(),
-            untag: self.untag.clone(),
-        };
-        if !flags.is_empty() {
+    /// The service as it shall be; `base` is the revision whose image it keeps.
+    fn changed(&self, present: &Value, base: &Value, flags: &ServiceArgs) -> Result<Updated, CliError> {
+        let mut updated = change::update(present, base, flags, Timestamp::now())?;
+        if !self.traffic.is_empty() {
             let targets = present["spec"]["traffic"].as_array().cloned().unwrap_or_default();
-            service["spec"]["traffic"] = Value::Array(flags.apply(&targets, &known(present, changed))?);
+            let known = known(present, updated.makes_revision);
+            edit::set_traffic(&mut updated.service, self.traffic.apply(&targets, &known)?);
         }
-        Ok(service)
+        Ok(updated)
     }
 }
 
@@ -124,10 +167,9 @@ fn known(present: &Value, makes_revision: bool) -> Known {
             routed.push(revision);
         }
     }
-    let latest_ready = Some(text(present, "/status/latestReadyRevisionName")).filter(|name| !name.is_empty());
     Known {
         routed,
-        latest_ready,
+        latest_ready: write::latest_ready(present),
         makes_revision,
     }
 }

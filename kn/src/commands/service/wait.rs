@@ -1,14 +1,14 @@
 //! `kn service wait`
 
-use std::time::Duration;
-
 use clap::Args;
 
 use crate::cli::NamespaceArgs;
 use crate::context::{Context, Kind};
 use crate::error::{CliError, Exit};
+use crate::failure;
+use crate::flags::waiting::WaitLimits;
 use crate::output::Output;
-use crate::wait::{self, Patience};
+use crate::wait;
 
 /// Waits for a service to be ready; one that does not exist yet is waited for, too.
 #[derive(Args, Debug)]
@@ -18,12 +18,8 @@ pub struct Wait {
     name: String,
     #[command(flatten)]
     namespace: NamespaceArgs,
-    /// Seconds to wait at the most
-    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
-    wait_timeout: u64,
-    /// Seconds that an error may last before it counts
-    #[arg(long, default_value_t = 2, value_name = "SECONDS")]
-    wait_window: u64,
+    #[command(flatten)]
+    limits: WaitLimits,
 }
 
 impl Wait {
@@ -34,11 +30,10 @@ impl Wait {
             "Waiting for Service '{}' in namespace '{namespace}':",
             self.name
         ));
-        let patience = Patience {
-            timeout: Duration::from_secs(self.wait_timeout),
-            error_window: Duration::from_secs(self.wait_window),
-        };
-        wait::ready(&api, "service", &self.name, patience, output).await?;
+        let ready = wait::ready(&api, "service", &self.name, self.limits.patience(), output).await;
+        if let Err(error) = ready {
+            return Err(failure::explain(context, &namespace, &self.name, error).await);
+        }
         output.line(format!(
             "Service '{}' in namespace '{namespace}' is ready.",
             self.name

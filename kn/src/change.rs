@@ -1,0 +1,22 @@
+//! What flags do to a service: pure changes of raw JSON, so that fields newer than this program survive.
+
+pub mod digest;
+pub mod edit;
+pub mod last_applied;
+pub mod service;
+pub mod shape;
+
+mod container;
+mod containers;
+mod env;
+mod json;
+mod metadata;
+mod pairs;
+mod probe;
+mod resources;
+mod revision_name;
+mod scale;
+mod scheduling;
+mod volumes;
+
+pub use containers::parse as further_containers;

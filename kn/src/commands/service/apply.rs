@@ -1,0 +1,126 @@
+//! `kn service apply`
+
+use clap::Args;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+use super::source::{Source, SourceArgs};
+use super::write::{self, Written};
+use crate::change::{last_applied, service as change};
+use crate::commands::list::text;
+use crate::context::{Context, Kind};
+use crate::error::{CliError, Exit};
+use crate::flags::service::ServiceArgs;
+use crate::flags::waiting::WaitArgs;
+use crate::output::Output;
+
+/// Applies what flags or a file declare: a service is created, or changed where it differs from the declaration.
+#[derive(Args, Debug)]
+#[command(
+    args_override_self = true,
+    after_help = "Examples:\n  kn service apply -f service.yaml\n  kn service apply web --image localhost:5000/hello --env TARGET=blue\n  kn service apply -f service.yaml --scale 1..5 --no-wait"
+)]
+pub struct Apply {
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    flags: ServiceArgs,
+    /// Has no effect: apply changes what exists anyway
+    #[arg(long, hide = true)]
+    force: bool,
+    #[command(flatten)]
+    waiting: WaitArgs,
+}
+
+impl Apply {
+    pub async fn run(&self, context: &Context, output: &mut Output) -> Result<Exit, CliError> {
+        self.waiting.patience()?;
+        let source = self.source.read("apply", context, false).await?;
+        let flags = write::load(&self.flags, output)?;
+        let Source {
+            name,
+            namespace,
+            start,
+        } = source;
+        let mut declared = change::declare(start, &flags)?;
+        last_applied::remember(&mut declared)?;
+        let api = context.api(Kind::Service, &namespace).await?;
+        let mut written = Written {
+            verb: write::CREATE,
+            namespace: &namespace,
+            name: &name,
+            before: None,
+        };
+        let Some(present) = api.get_opt(&name).await? else {
+            api.create(&PostParams::default(), &write::object(&declared)?)
+                .await?;
+            return written.finish(context, &self.waiting, output).await;
+        };
+        let present = serde_json::to_value(present).unwrap_or_default();
+        if present["metadata"]["deletionTimestamp"].is_string() {
+            return Err(CliError::new(
+                Exit::Conflict,
+                format!("service '{name}' is marked for deletion"),
+            ));
+        }
+        let last = last_applied::recall(&present);
+        if last.is_none() {
+            output.note(format!(
+                "warning: service '{name}' lacks the annotation {}, since it was not made by apply; what is declared is changed, nothing is removed, and the annotation is added",
+                last_applied::LAST_APPLIED
+            ));
+        }
+        let patch = last_applied::patch(last.as_ref(), &declared, &present);
+        let after = if patch == json!({}) {
+            present.clone()
+        } else {
+            let params = PatchParams::default();
+            serde_json::to_value(api.patch(&name, &params, &Patch::Merge(&patch)).await?).unwrap_or_default()
+        };
+        if is_same(&present, &after) {
+            output.line(format!(
+                "No changes to apply to service '{name}'.\nService '{name}' with latest revision '{}' (unchanged) is available at URL:\n{}",
+                text(&after, "/status/latestReadyRevisionName"),
+                text(&after, "/status/url"),
+            ))?;
+            return Ok(Exit::Success);
+        }
+        written.verb = write::APPLY;
+        written.before = write::latest_ready(&present);
+        written.finish(context, &self.waiting, output).await
+    }
+}
+
+/// Whether a write changed nothing that anybody declared: the server's own marks, and the memory of apply, don't count.
+fn is_same(before: &Value, after: &Value) -> bool {
+    let own = |service: &Value| {
+        let mut annotations = service["metadata"]["annotations"].clone();
+        if let Some(annotations) = annotations.as_object_mut() {
+            annotations.retain(|key, _| {
+                key != last_applied::LAST_APPLIED && key != "serving.knative.dev/lastModifier"
+            });
+        }
+        (
+            service["metadata"]["labels"].clone(),
+            annotations,
+            service["spec"].clone(),
+        )
+    };
+    own(before) == own(after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_do_not_count_as_changes() {
+        let service = |applied: &str, label: &str, image: &str| {
+            json!({ "metadata": { "labels": { "a": label }, "annotations": { last_applied::LAST_APPLIED: applied, "serving.knative.dev/lastModifier": applied } },
+                    "spec": { "image": image } })
+        };
+        assert!(is_same(&service("1", "l", "i"), &service("2", "l", "i")));
+        assert!(!is_same(&service("1", "l", "i"), &service("1", "m", "i")));
+        assert!(!is_same(&service("1", "l", "i"), &service("1", "l", "j")));
+    }
+}

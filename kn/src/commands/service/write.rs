@@ -1,0 +1,143 @@
+//! What the verbs that write services have in common: the object for the API, waiting, and the lines that say what came of it.
+
+use kube::api::DynamicObject;
+use serde_json::Value;
+
+use crate::change::service as change;
+use crate::commands::list::text;
+use crate::context::{Context, Kind};
+use crate::error::{CliError, Exit};
+use crate::failure;
+use crate::flags::service::ServiceArgs;
+use crate::flags::waiting::WaitArgs;
+use crate::output::Output;
+use crate::wait;
+
+/// How the lines tell what is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Verb {
+    /// `Creating`.
+    pub doing: &'static str,
+    /// `created`.
+    pub done: &'static str,
+}
+
+pub const CREATE: Verb = Verb {
+    doing: "Creating",
+    done: "created",
+};
+pub const REPLACE: Verb = Verb {
+    doing: "Replacing",
+    done: "replaced",
+};
+pub const UPDATE: Verb = Verb {
+    doing: "Updating",
+    done: "updated",
+};
+pub const APPLY: Verb = Verb {
+    doing: "Applying",
+    done: "applied",
+};
+
+/// What was written.
+pub struct Written<'a> {
+    pub verb: Verb,
+    pub namespace: &'a str,
+    pub name: &'a str,
+    /// The latest ready revision until then.
+    pub before: Option<String>,
+}
+
+/// The raw JSON as the client sends it.
+///
+/// # Errors
+/// It lacks what every object has.
+pub fn object(service: &Value) -> Result<DynamicObject, CliError> {
+    serde_json::from_value(service.clone())
+        .map_err(|error| CliError::usage(format!("this is no Kubernetes object: {error}")))
+}
+
+/// The latest ready revision.
+pub fn latest_ready(service: &Value) -> Option<String> {
+    Some(text(service, "/status/latestReadyRevisionName")).filter(|name| !name.is_empty())
+}
+
+/// Reads the files that flags name, and tells which flags have other names by now.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn load(flags: &ServiceArgs, output: &mut Output) -> Result<ServiceArgs, CliError> {
+    for message in change::deprecations(flags) {
+        output.note(message);
+    }
+    flags.load()
+}
+
+impl Written<'_> {
+    /// Waits unless told not to, and says what came of it.
+    ///
+    /// # Errors
+    /// The service did not become ready: with conditions, the last lines of the log, and what to try next.
+    pub async fn finish(
+        &self,
+        context: &Context,
+        waiting: &WaitArgs,
+        output: &mut Output,
+    ) -> Result<Exit, CliError> {
+        let (Verb { doing, done }, namespace, name) = (self.verb, self.namespace, self.name);
+        let Some(patience) = waiting.patience()? else {
+            output.line(format!("Service '{name}' {done} in namespace '{namespace}'."))?;
+            return Ok(Exit::Success);
+        };
+        output.progress(format!("{doing} service '{name}' in namespace '{namespace}':\n"));
+        let api = context.api(Kind::Service, namespace).await?;
+        let ready = match wait::ready(&api, "service", name, patience, output).await {
+            Ok(ready) => ready,
+            Err(error) => return Err(failure::explain(context, namespace, name, error).await),
+        };
+        output.progress("");
+        output.line(self.outcome(&ready))?;
+        Ok(Exit::Success)
+    }
+
+    fn outcome(&self, ready: &Value) -> String {
+        let revision = text(ready, "/status/latestReadyRevisionName");
+        let unchanged = if self.before.as_ref() == Some(&revision) {
+            " (unchanged)"
+        } else {
+            ""
+        };
+        format!(
+            "Service '{}' {} to latest revision '{revision}'{unchanged} is available at URL:\n{}",
+            self.name,
+            self.verb.done,
+            text(ready, "/status/url")
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_outcome_names_revision_and_url() {
+        let ready = json!({ "status": { "latestReadyRevisionName": "web-00002", "url": "http://web" } });
+        let written = |before: &str| Written {
+            verb: UPDATE,
+            namespace: "d",
+            name: "web",
+            before: Some(before.to_owned()),
+        };
+        assert_eq!(
+            written("web-00001").outcome(&ready),
+            "Service 'web' updated to latest revision 'web-00002' is available at URL:\nhttp://web"
+        );
+        assert!(
+            written("web-00002")
+                .outcome(&ready)
+                .contains("'web-00002' (unchanged)")
+        );
+    }
+}

@@ -1,0 +1,10 @@
+//! Flags of the commands that write services, as the command line has them; `change` gives them their meaning.
+
+pub mod env;
+pub mod load;
+pub mod metadata;
+pub mod pair;
+pub mod pod;
+pub mod scale;
+pub mod service;
+pub mod waiting;
