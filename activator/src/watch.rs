@@ -1,42 +1,15 @@
-//! Follows a kind of object: what there is now, then every change, across lost connections.
+//! Follows a kind of object without keeping it: what there is now, then every change, across lost connections.
 
 use std::collections::HashSet;
 use std::fmt::Debug;
-use std::time::Duration;
 
-use futures::StreamExt;
+use informer::Key;
+use kube::Resource;
 use kube::api::Api;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::utils::Backoff;
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Resource, ResourceExt};
+use kube::runtime::watcher::{Config, Event};
 use serde::de::DeserializeOwned;
 
-/// First and longest pause after a failed list or watch. The first is short: the embedded API answers in microseconds.
-const MIN_PAUSE: Duration = Duration::from_millis(10);
-const MAX_PAUSE: Duration = Duration::from_secs(5);
-
-/// Namespace and name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ObjectKey {
-    pub namespace: String,
-    pub name: String,
-}
-
-impl ObjectKey {
-    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
-        Self {
-            namespace: namespace.into(),
-            name: name.into(),
-        }
-    }
-}
-
-impl std::fmt::Display for ObjectKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
+pub use informer::Key as ObjectKey;
 
 /// One step of the truth.
 #[derive(Debug)]
@@ -50,70 +23,93 @@ pub enum Change<K> {
 /// Calls `apply` with each change, for ever. While the API is away the last known state simply stays.
 ///
 /// Objects that vanished during a lost connection are told as deleted before [`Change::Synced`].
-pub async fn follow<K>(api: Api<K>, config: watcher::Config, mut apply: impl FnMut(Change<K>))
+pub async fn follow<K>(api: Api<K>, config: Config, mut apply: impl FnMut(Change<K>))
 where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let mut known: HashSet<ObjectKey> = HashSet::new();
-    let mut listed: HashSet<ObjectKey> = HashSet::new();
-    let mut events = watcher(api, config).backoff(Pause(MIN_PAUSE)).boxed();
-    while let Some(event) = events.next().await {
+    let mut seen = Seen::default();
+    informer::watch::follow(api, config, &K::kind(&()), |event| seen.tell(event, &mut apply)).await;
+}
+
+/// The names that were told, to notice those that vanish while nobody watches.
+#[derive(Default)]
+struct Seen {
+    known: HashSet<Key>,
+    listed: HashSet<Key>,
+}
+
+impl Seen {
+    fn tell<K: Resource>(&mut self, event: Event<K>, apply: &mut impl FnMut(Change<K>)) {
         match event {
-            Ok(Event::Apply(object)) => {
-                let key = key(&object);
-                known.insert(key.clone());
+            Event::Apply(object) => {
+                let key = Key::of(&object);
+                self.known.insert(key.clone());
                 apply(Change::Applied(key, object));
             }
-            Ok(Event::Delete(object)) => {
-                let key = key(&object);
-                known.remove(&key);
+            Event::Delete(object) => {
+                let key = Key::of(&object);
+                self.known.remove(&key);
                 apply(Change::Deleted(key));
             }
-            Ok(Event::Init) => listed.clear(),
-            Ok(Event::InitApply(object)) => {
-                let key = key(&object);
-                listed.insert(key.clone());
+            Event::Init => self.listed.clear(),
+            Event::InitApply(object) => {
+                let key = Key::of(&object);
+                self.listed.insert(key.clone());
                 apply(Change::Applied(key, object));
             }
-            Ok(Event::InitDone) => {
-                for vanished in known.difference(&listed) {
+            Event::InitDone => {
+                for vanished in self.known.difference(&self.listed) {
                     apply(Change::Deleted(vanished.clone()));
                 }
-                known = std::mem::take(&mut listed);
+                self.known = std::mem::take(&mut self.listed);
                 apply(Change::Synced);
-            }
-            Err(error) => {
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "Watch failed and is retried"
-                );
             }
         }
     }
 }
 
-/// Doubles from [`MIN_PAUSE`] to [`MAX_PAUSE`], then begins anew after each success.
-struct Pause(Duration);
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::api::ObjectMeta;
 
-impl Iterator for Pause {
-    type Item = Duration;
+    use super::*;
 
-    fn next(&mut self) -> Option<Duration> {
-        let pause = self.0;
-        self.0 = (pause * 2).min(MAX_PAUSE);
-        Some(pause)
+    fn map(name: &str) -> ConfigMap {
+        let metadata = ObjectMeta {
+            name: Some(name.to_owned()),
+            ..ObjectMeta::default()
+        };
+        ConfigMap {
+            metadata,
+            ..ConfigMap::default()
+        }
     }
-}
 
-impl Backoff for Pause {
-    fn reset(&mut self) {
-        self.0 = MIN_PAUSE;
-    }
-}
-
-fn key<K: Resource>(object: &K) -> ObjectKey {
-    ObjectKey {
-        namespace: object.meta().namespace.clone().unwrap_or_default(),
-        name: object.name_any(),
+    #[test]
+    fn what_vanished_during_an_outage_is_told_before_the_list_counts_as_complete() {
+        let (mut seen, mut told) = (Seen::default(), Vec::new());
+        let events = [
+            Event::Init,
+            Event::InitApply(map("a")),
+            Event::InitDone,
+            Event::Apply(map("b")),
+            // The connection was lost: `a` went, `c` came.
+            Event::Init,
+            Event::InitApply(map("b")),
+            Event::InitApply(map("c")),
+            Event::InitDone,
+            Event::Delete(map("b")),
+        ];
+        for event in events {
+            seen.tell(event, &mut |change| {
+                told.push(match change {
+                    Change::Applied(key, _) => format!("+{}", key.name),
+                    Change::Deleted(key) => format!("-{}", key.name),
+                    Change::Synced => "synced".to_owned(),
+                });
+            });
+        }
+        assert_eq!(told, ["+a", "synced", "+b", "+b", "+c", "-a", "synced", "-b"]);
     }
 }

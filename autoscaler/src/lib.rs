@@ -57,7 +57,7 @@ pub async fn run(config: Config) {
     } = config;
     let registry = Arc::new(Registry::default());
     let pods = Pods::new(&caches);
-    let (autoscaler_queue, metric_queue) = (Queue::new("podautoscaler"), Queue::new("metric"));
+    let (autoscaler_queue, metric_queue) = (reconciler::queue("podautoscaler"), reconciler::queue("metric"));
 
     let kpa = kpa::controller(
         &caches,

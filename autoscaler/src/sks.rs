@@ -40,6 +40,7 @@ pub fn controller(caches: &Caches, system_namespace: &str) -> Controller<Sks> {
     let activators = Selection {
         namespace: Some(system_namespace.to_owned()),
         labels: Some(format!("{SLICE_SERVICE}={ACTIVATOR_SERVICE}")),
+        ..Selection::default()
     };
     let sks = Sks {
         applier: Applier::new(caches.client().clone(), MANAGER),

@@ -6,16 +6,15 @@ mod sync;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use informer::object::{api, controller_reference, is_controlled_by};
+use informer::{Cache, Key, Object, Scoped};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cache::Cache;
 use crate::error::{Error, is_not_found};
-use crate::key::Key;
-use crate::object::{Object, Scoped, api, controller_reference, is_controlled_by};
 
 pub use sync::in_sync;
 
@@ -120,7 +119,7 @@ impl Applier {
     {
         let key = Key::of(updated);
         let stored = api::<K>(&self.client, &key.namespace)
-            .replace(&key.name, &self.post(), updated)
+            .replace(&key.name, &self.post(), &without_fields(updated))
             .await
             .map_err(|error| Error::api(doing::<K>("update", &key), error))?;
         cache.record(stored.clone());
@@ -178,7 +177,7 @@ impl Applier {
         }
         let key = Key::of(updated);
         let stored = api::<K>(&self.client, &key.namespace)
-            .replace_status(&key.name, &self.post(), updated)
+            .replace_status(&key.name, &self.post(), &without_fields(updated))
             .await
             .map_err(|error| Error::api(doing::<K>("update the status of", &key), error))?;
         cache.record(stored.clone());
@@ -255,6 +254,14 @@ impl Debug for Applier {
 pub fn same_metadata(a: &ObjectMeta, b: &ObjectMeta) -> bool {
     a.labels.clone().unwrap_or_default() == b.labels.clone().unwrap_or_default()
         && a.annotations.clone().unwrap_or_default() == b.annotations.clone().unwrap_or_default()
+}
+
+/// The object as it goes over the wire in an update: without managed fields the server keeps those it has, whereas
+/// what a cache kept of them would replace them.
+fn without_fields<K: Object>(object: &K) -> K {
+    let mut object = object.clone();
+    object.meta_mut().managed_fields = None;
+    object
 }
 
 fn doing<K: Resource<DynamicType = ()>>(verb: &str, key: &Key) -> String {

@@ -14,7 +14,7 @@ use prometheus::{IntGaugeVec, Opts};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::cache::{Cache, Caches, Selection};
+use informer::{Cache, Caches, Selection};
 
 /// All snapshots of a process. Cheap to clone.
 #[derive(Clone)]
@@ -41,7 +41,7 @@ static REJECTED: LazyLock<IntGaugeVec> = LazyLock::new(|| {
         "kn_config_rejected",
         "1 while the contents of a ConfigMap are ignored as invalid.",
     );
-    crate::metrics::registered(IntGaugeVec::new(options, &["name"]))
+    informer::registered(IntGaugeVec::new(options, &["name"]))
 });
 
 impl ConfigStore {

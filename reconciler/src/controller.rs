@@ -1,33 +1,34 @@
 //! Runs a reconciler: keys from watches into a queue, a few workers, back-off, time limit, panic isolation.
 
-use std::collections::HashMap;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
-use parking_lot::Mutex;
+use informer::object::controller_of;
+use informer::{Broken, Cache, Key, Object, Pace, attempt};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{Instrument, debug, error, info_span, warn};
 
-use crate::backoff::exponential;
-use crate::cache::Cache;
+use crate::Queue;
 use crate::error::{Class, Error, chain};
-use crate::key::Key;
 use crate::leases::Leadership;
-use crate::object::{Object, controller_of};
-use crate::queue::Queue;
+use crate::metrics::{queue, reconciled};
 
 /// Reconciles that run at the same time in one controller.
 pub const CONCURRENCY: usize = 8;
 /// A reconcile that takes longer is given up and tried again.
 pub const TIME_LIMIT: Duration = Duration::from_secs(30);
-/// First and longest pause after a fault.
-const RETRY: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(60));
-/// First and longest pause after somebody else wrote first; the cache usually catches up within milliseconds.
-const CONFLICT: (Duration, Duration) = (Duration::from_millis(2), Duration::from_secs(1));
+/// After a fault.
+const RETRY: Pace = Pace {
+    first: Duration::from_millis(10),
+    max: Duration::from_secs(60),
+};
+/// After somebody else wrote first; the cache usually catches up within milliseconds.
+const CONFLICT: Pace = Pace {
+    first: Duration::from_millis(2),
+    max: Duration::from_secs(1),
+};
 
 /// Brings the objects that belong to one key to the wanted state.
 ///
@@ -76,7 +77,7 @@ pub struct Controller<R> {
 impl<R: Reconcile> Controller<R> {
     /// `name` is lower case and short: metrics, leases and logs carry it.
     pub fn new(name: &'static str, reconciler: R) -> Self {
-        Self::with_queue(name, Queue::new(name), reconciler)
+        Self::with_queue(name, queue(name), reconciler)
     }
 
     /// For reconcilers that need their own queue, to wake a key when background work ends.
@@ -164,7 +165,6 @@ impl<R: Reconcile> Controller<R> {
             reconciler: self.reconciler,
             queue: self.queue,
             time_limit: self.time_limit,
-            failures: Mutex::new(HashMap::new()),
         });
         loop {
             leadership.gained().await;
@@ -190,8 +190,6 @@ struct Shared<R> {
     reconciler: Arc<R>,
     queue: Queue,
     time_limit: Duration,
-    /// Faults in a row per key, and the last message told about.
-    failures: Mutex<HashMap<Key, u32>>,
 }
 
 impl<R: Reconcile> Shared<R> {
@@ -210,64 +208,43 @@ impl<R: Reconcile> Shared<R> {
     }
 
     async fn reconcile(&self, key: &Key) {
-        let metrics = self.queue.metrics();
-        metrics.started(key);
-        let attempt = AssertUnwindSafe(tokio::time::timeout(
-            self.time_limit,
-            self.reconciler.reconcile(key),
-        ));
-        let result = match attempt.catch_unwind().await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(Error::TimedOut(self.time_limit)),
-            Err(panic) => Err(Error::Panicked(panic_text(panic.as_ref()))),
+        let result = match attempt(self.time_limit, self.reconciler.reconcile(key)).await {
+            Ok(result) => result,
+            Err(Broken::TimedOut(limit)) => Err(Error::TimedOut(limit)),
+            Err(Broken::Panicked(message)) => Err(Error::Panicked(message)),
         };
         match result {
             Ok(next) => {
-                metrics.finished(key, "success");
-                self.failures.lock().remove(key);
+                reconciled(self.name, "success");
+                self.queue.forget(key);
                 if let Next::After(pause) = next {
                     self.queue.add_after(key.clone(), pause);
                 }
             }
             Err(error) => {
-                metrics.finished(key, error.class().as_str());
+                reconciled(self.name, error.class().as_str());
                 self.after_error(key, &error);
             }
         }
     }
 
     fn after_error(&self, key: &Key, error: &Error) {
-        let (first, max) = match error.class() {
+        let pace = match error.class() {
             Class::Wait | Class::Terminal => {
                 debug!(error = %chain(error), "Reconcile waits");
-                self.failures.lock().remove(key);
+                self.queue.forget(key);
                 return;
             }
             Class::Conflict => CONFLICT,
             Class::Retry => RETRY,
         };
-        let failures = {
-            let mut failures = self.failures.lock();
-            let count = failures.entry(key.clone()).or_default();
-            *count = count.saturating_add(1);
-            *count - 1
-        };
+        let failures = self.queue.retry(key.clone(), pace);
         match error {
             Error::Panicked(_) => error!(%error, "Reconcile panicked"),
             _ if error.class() == Class::Conflict => debug!(error = %chain(error), "Reconcile conflicted"),
             _ => warn!(error = %chain(error), failures, "Reconcile failed"),
         }
-        self.queue.metrics().retries.inc();
-        let pause =
-            exponential(first, max, failures).mul_f64(rand::Rng::random_range(&mut rand::rng(), 0.75..=1.0));
-        self.queue.add_after(key.clone(), pause);
     }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
 }
 
 #[cfg(test)]

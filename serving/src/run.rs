@@ -56,7 +56,7 @@ pub async fn run_with(caches: Caches, config: Config) {
         running: JoinSet::new(),
     };
 
-    let revisions = Queue::new("revision");
+    let revisions = reconciler::queue("revision");
     let resolver = Resolver::new(shared.client.clone(), revisions.clone());
     let services = service::controller(&shared);
     let configurations = configuration::controller(&shared);

@@ -9,54 +9,54 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use informer::{Pace, Queue};
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, PartialObjectMeta, Patch, PatchParams, Preconditions,
     PropagationPolicy,
 };
 use kube::discovery::{Discovery, Scope, verbs};
-use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::backoff::WatchBackoff;
-use crate::informer::Informer;
-use crate::queue::Queue;
-use crate::worker::{self, Next, is_conflict, is_not_found};
+use crate::worker::{Next, Setup, is_conflict, is_not_found};
 use graph::{Action, Graph, Identity, Node, Owner, Uid};
 
 /// After a change of CRDs, wait for the API to serve the new kind before discovery is asked.
 const REDISCOVER: Duration = Duration::from_millis(300);
+/// While discovery fails.
+const DISCOVERY_RETRY: Pace = Pace {
+    first: Duration::from_millis(10),
+    max: Duration::from_secs(30),
+};
+/// The kind whose changes change the kinds there are.
+const DEFINITION: &str = "CustomResourceDefinition";
 
 struct Context {
     client: Client,
     graph: Mutex<Graph>,
-    queue: Arc<Queue<Uid>>,
+    queue: Queue<Uid>,
+    /// Asks for the kinds to be looked up again.
+    rediscover: Queue<()>,
     /// Every kind that is watched, by `apiVersion/Kind`; owners name their kind that way.
     kinds: Mutex<HashMap<String, (ApiResource, Scope)>>,
 }
 
-pub fn spawn(tasks: &mut JoinSet<()>, client: &Client) {
-    let queue = Arc::new(Queue::new());
+pub fn spawn(setup: &mut Setup) {
+    let queue = Queue::new("garbagecollector");
+    let rediscover = Queue::new("garbagecollector-kinds");
     let context = Arc::new(Context {
-        client: client.clone(),
+        client: setup.client.clone(),
         graph: Mutex::default(),
         queue: queue.clone(),
+        rediscover: rediscover.clone(),
         kinds: Mutex::default(),
     });
-    worker::spawn(tasks, "garbagecollector", &queue, &context, reconcile);
-
-    let rediscover = Arc::new(Queue::new());
-    let on_crd = rediscover.clone();
-    let crds: Arc<Informer<CustomResourceDefinition>> = Informer::new();
-    crds.on_change(move |_| on_crd.add_after((), REDISCOVER));
-    crds.run(tasks, client);
+    setup.controller("garbagecollector", &queue, Vec::new, &context, reconcile);
     rediscover.add(());
-    tasks.spawn(async move {
+    setup.spawn(async move {
         let mut watches = BTreeMap::new();
         loop {
             rediscover.next().await;
@@ -64,7 +64,7 @@ pub fn spawn(tasks: &mut JoinSet<()>, client: &Client) {
                 Ok(()) => rediscover.forget(&()),
                 Err(error) => {
                     tracing::debug!(%error, "Discovery failed and will be retried");
-                    rediscover.retry(());
+                    rediscover.retry((), DISCOVERY_RETRY);
                 }
             }
             rediscover.done(&());
@@ -113,41 +113,44 @@ fn kind_key(api_version: &str, kind: &str) -> String {
 
 async fn watch(context: &Context, resource: ApiResource) {
     let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(context.client.clone(), &resource);
-    let mut events = watcher::watcher(api, watcher::Config::default())
-        .backoff(WatchBackoff::new())
-        .boxed();
     let kind = kind_key(&resource.api_version, &resource.kind);
     let mut listed = Vec::new();
-    while let Some(event) = events.next().await {
-        let touched = match event {
-            Ok(Event::Apply(object)) => node(&resource, &object).map(|node| context.graph.lock().put(node)),
-            Ok(Event::Delete(object)) => object
-                .metadata
-                .uid
-                .as_ref()
-                .map(|uid| context.graph.lock().remove(uid)),
-            Ok(Event::Init) => {
-                listed.clear();
-                None
-            }
-            Ok(Event::InitApply(object)) => {
-                listed.extend(object.metadata.uid.clone());
-                node(&resource, &object).map(|node| context.graph.lock().put(node))
-            }
-            Ok(Event::InitDone) => Some(
-                context
-                    .graph
-                    .lock()
-                    .keep_only(&kind, &std::mem::take(&mut listed)),
-            ),
-            Err(error) => {
-                tracing::debug!(%error, %kind, "Watch failed and will be retried");
-                None
-            }
-        };
-        for uid in touched.into_iter().flatten() {
+    informer::watch::follow(api, watcher::Config::default(), &resource.kind, |event| {
+        if resource.kind == DEFINITION
+            && matches!(event, Event::Apply(_) | Event::Delete(_) | Event::InitDone)
+        {
+            context.rediscover.add_after((), REDISCOVER);
+        }
+        for uid in take_in(&mut context.graph.lock(), &resource, &kind, &mut listed, event) {
             context.queue.add(uid);
         }
+    })
+    .await;
+}
+
+/// Returns the objects to look at. `listed` collects the uids of a list until it is complete.
+fn take_in(
+    graph: &mut Graph,
+    resource: &ApiResource,
+    kind: &str,
+    listed: &mut Vec<Uid>,
+    event: Event<PartialObjectMeta<DynamicObject>>,
+) -> Vec<Uid> {
+    match event {
+        Event::Apply(object) => node(resource, &object).map_or_else(Vec::new, |node| graph.put(node)),
+        Event::Delete(object) => {
+            let uid = object.metadata.uid;
+            uid.map_or_else(Vec::new, |uid| graph.remove(&uid))
+        }
+        Event::Init => {
+            listed.clear();
+            Vec::new()
+        }
+        Event::InitApply(object) => {
+            listed.extend(object.metadata.uid.clone());
+            node(resource, &object).map_or_else(Vec::new, |node| graph.put(node))
+        }
+        Event::InitDone => graph.keep_only(kind, &std::mem::take(listed)),
     }
 }
 

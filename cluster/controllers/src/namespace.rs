@@ -3,15 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use informer::{Cache, Key, Queue};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
 use kube::discovery::{Discovery, Scope, verbs};
 use kube::{Api, Client, Resource, ResourceExt};
-use tokio::task::JoinSet;
 
-use crate::informer::Informer;
-use crate::queue::Queue;
-use crate::worker::{self, Next, is_conflict, is_not_found};
+use crate::worker::{Next, Setup, is_conflict, is_not_found};
 
 /// Wait before looking again whether the content is gone: pods take their grace period.
 const RECHECK: Duration = Duration::from_millis(250);
@@ -19,26 +17,31 @@ const FINALIZER: &str = "kubernetes";
 
 struct Context {
     client: Client,
-    namespaces: Arc<Informer<Namespace>>,
+    namespaces: Cache<Namespace>,
 }
 
-pub fn spawn(tasks: &mut JoinSet<()>, client: &Client, namespaces: &Arc<Informer<Namespace>>) {
-    let queue: Arc<Queue<String>> = Arc::new(Queue::new());
+pub fn spawn(setup: &mut Setup) {
+    let queue = Queue::new("namespace");
+    let context = Arc::new(Context {
+        client: setup.client.clone(),
+        namespaces: setup.caches.cache(),
+    });
     let on_namespace = queue.clone();
-    namespaces.on_change(move |change| {
-        if let Some(namespace) = change.new.filter(|n| n.meta().deletion_timestamp.is_some()) {
-            on_namespace.add(namespace.name_any());
+    context.namespaces.on_change(move |change| {
+        let going = change
+            .new
+            .as_ref()
+            .filter(|namespace| namespace.meta().deletion_timestamp.is_some());
+        if let Some(namespace) = going {
+            on_namespace.add(Key::of(namespace.as_ref()));
         }
     });
-    let context = Arc::new(Context {
-        client: client.clone(),
-        namespaces: namespaces.clone(),
-    });
-    worker::spawn(tasks, "namespace", &queue, &context, reconcile);
+    let all = context.namespaces.clone();
+    setup.controller("namespace", &queue, move || all.keys(), &context, reconcile);
 }
 
-async fn reconcile(context: Arc<Context>, name: String) -> Result<Next, kube::Error> {
-    let Some(namespace) = context.namespaces.get(&(String::new(), name.clone())) else {
+async fn reconcile(context: Arc<Context>, key: Key) -> Result<Next, kube::Error> {
+    let Some(namespace) = context.namespaces.get(&key) else {
         return Ok(Next::Wait);
     };
     let finalizers = namespace
@@ -49,7 +52,7 @@ async fn reconcile(context: Arc<Context>, name: String) -> Result<Next, kube::Er
     if namespace.meta().deletion_timestamp.is_none() || !finalizers.iter().any(|f| f == FINALIZER) {
         return Ok(Next::Wait);
     }
-    if empty(&context.client, &name).await? > 0 {
+    if empty(&context.client, &key.name).await? > 0 {
         return Ok(Next::After(RECHECK));
     }
     finalize(&context.client, &namespace, finalizers).await?;

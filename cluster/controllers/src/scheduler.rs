@@ -5,15 +5,13 @@ mod fit;
 use std::sync::Arc;
 use std::time::Duration;
 
+use informer::{Cache, Key, Queue};
 use k8s_openapi::api::core::v1::{Binding, Node, ObjectReference, Pod};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
-use tokio::task::JoinSet;
 
-use crate::informer::{Informer, Key, key_of};
-use crate::queue::Queue;
-use crate::worker::{self, Next, is_conflict, is_not_found};
+use crate::worker::{Next, Setup, is_conflict, is_not_found};
 use fit::Decision;
 
 /// The scheduler name of pods that do not ask for another one.
@@ -23,45 +21,48 @@ const UNSCHEDULABLE_RECHECK: Duration = Duration::from_secs(60);
 
 struct Context {
     client: Client,
-    pods: Arc<Informer<Pod>>,
-    nodes: Arc<Informer<Node>>,
+    pods: Cache<Pod>,
+    nodes: Cache<Node>,
 }
 
-pub fn spawn(
-    tasks: &mut JoinSet<()>,
-    client: &Client,
-    pods: &Arc<Informer<Pod>>,
-    nodes: &Arc<Informer<Node>>,
-) {
-    let queue: Arc<Queue<Key>> = Arc::new(Queue::new());
-    let (on_pod, all) = (queue.clone(), Arc::downgrade(pods));
-    pods.on_change(move |change| {
-        if let Some(pod) = change.new.filter(|pod| waits(pod)) {
-            on_pod.add(key_of(pod.as_ref()));
+pub fn spawn(setup: &mut Setup) {
+    let queue = Queue::new("scheduler");
+    let context = Arc::new(Context {
+        client: setup.client.clone(),
+        pods: setup.caches.cache(),
+        nodes: setup.caches.cache(),
+    });
+    let (on_pod, waiting) = (queue.clone(), Arc::downgrade(&context));
+    context.pods.on_change(move |change| {
+        if let Some(pod) = change.new.as_ref().filter(|pod| waits(pod)) {
+            on_pod.add(Key::of(pod.as_ref()));
         }
         // Room was made: those that did not fit may fit now.
-        let freed = change.old.is_some_and(|old| crate::pod::is_active(old))
-            && change.new.is_none_or(|new| !crate::pod::is_active(new));
-        if freed && let Some(pods) = all.upgrade() {
-            pods.all()
-                .iter()
-                .filter(|pod| waits(pod))
-                .for_each(|pod| on_pod.add(key_of(pod.as_ref())));
+        let active = |pod: &Arc<Pod>| crate::pod::is_active(pod);
+        let freed = change.old.as_ref().is_some_and(active) && !change.new.as_ref().is_some_and(active);
+        if freed && let Some(context) = waiting.upgrade() {
+            context.waiting().into_iter().for_each(|key| on_pod.add(key));
         }
     });
-    let (on_node, all) = (queue.clone(), pods.clone());
-    nodes.on_change(move |_| {
-        all.all()
-            .iter()
+    let (on_node, waiting) = (queue.clone(), Arc::downgrade(&context));
+    context.nodes.on_change(move |_| {
+        if let Some(context) = waiting.upgrade() {
+            context.waiting().into_iter().for_each(|key| on_node.add(key));
+        }
+    });
+    let all = context.clone();
+    setup.controller("scheduler", &queue, move || all.waiting(), &context, reconcile);
+}
+
+impl Context {
+    /// The pods that have no node yet.
+    fn waiting(&self) -> Vec<Key> {
+        let pods = self.pods.list();
+        pods.iter()
             .filter(|pod| waits(pod))
-            .for_each(|pod| on_node.add(key_of(pod.as_ref())));
-    });
-    let context = Arc::new(Context {
-        client: client.clone(),
-        pods: pods.clone(),
-        nodes: nodes.clone(),
-    });
-    worker::spawn(tasks, "scheduler", &queue, &context, reconcile);
+            .map(|pod| Key::of(pod.as_ref()))
+            .collect()
+    }
 }
 
 /// Whether `pod` is ours to place.
@@ -74,14 +75,11 @@ fn waits(pod: &Pod) -> bool {
 }
 
 async fn reconcile(context: Arc<Context>, key: Key) -> Result<Next, kube::Error> {
-    if !(context.pods.synced() && context.nodes.synced()) {
-        return Ok(Next::After(Duration::from_millis(20)));
-    }
     let Some(pod) = context.pods.get(&key).filter(|pod| waits(pod)) else {
         return Ok(Next::Wait);
     };
-    let api: Api<Pod> = Api::namespaced(context.client.clone(), &key.0);
-    match fit::decide(&pod, &context.nodes.all(), &context.pods.all()) {
+    let api: Api<Pod> = Api::namespaced(context.client.clone(), &key.namespace);
+    match fit::decide(&pod, &context.nodes.list(), &context.pods.list()) {
         Decision::Bind(node) => bind(&context, &key, &pod, node).await,
         Decision::Unschedulable(message) => {
             report(&api, &pod, &message).await?;
@@ -100,12 +98,12 @@ async fn bind(context: &Context, key: &Key, pod: &Pod, node: String) -> Result<N
         },
         ..Binding::default()
     };
-    binding.metadata.name = Some(key.1.clone());
-    binding.metadata.namespace = Some(key.0.clone());
+    binding.metadata.name = Some(key.name.clone());
+    binding.metadata.namespace = Some(key.namespace.clone());
     binding.metadata.uid = pod.uid();
-    let api: Api<Pod> = Api::namespaced(context.client.clone(), &key.0);
+    let api: Api<Pod> = Api::namespaced(context.client.clone(), &key.namespace);
     let bound: Result<serde_json::Value, _> = api
-        .create_subresource("binding", &key.1, &PostParams::default(), &binding)
+        .create_subresource("binding", &key.name, &PostParams::default(), &binding)
         .await;
     match bound {
         // Bound by a worker before us, or deleted: its next event tells.

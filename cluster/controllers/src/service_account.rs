@@ -3,15 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use informer::{Cache, Key, Queue, Selection};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
-use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt};
-use tokio::task::JoinSet;
 
-use crate::informer::Informer;
-use crate::queue::Queue;
-use crate::worker::{self, Next, is_conflict};
+use crate::worker::{Next, Setup, is_conflict};
 
 const ACCOUNT: &str = "default";
 const ROOT_CA: &str = "kube-root-ca.crt";
@@ -19,71 +16,56 @@ const ROOT_CA_KEY: &str = "ca.crt";
 
 struct Context {
     client: Client,
-    namespaces: Arc<Informer<Namespace>>,
-    accounts: Arc<Informer<ServiceAccount>>,
-    root_cas: Arc<Informer<ConfigMap>>,
+    namespaces: Cache<Namespace>,
+    accounts: Cache<ServiceAccount>,
+    root_cas: Cache<ConfigMap>,
     ca_pem: String,
 }
 
-pub fn spawn(
-    tasks: &mut JoinSet<()>,
-    client: &Client,
-    namespaces: &Arc<Informer<Namespace>>,
-    ca_pem: String,
-) {
-    let queue: Arc<Queue<String>> = Arc::new(Queue::new());
-    let accounts: Arc<Informer<ServiceAccount>> = Informer::new();
-    let root_cas: Arc<Informer<ConfigMap>> = Informer::new();
+pub fn spawn(setup: &mut Setup, ca_pem: String) {
+    let queue = Queue::new("serviceaccount");
+    let context = Arc::new(Context {
+        client: setup.client.clone(),
+        namespaces: setup.caches.cache(),
+        accounts: setup.caches.cache_of(Selection::named(ACCOUNT)),
+        root_cas: setup.caches.cache_of(Selection::named(ROOT_CA)),
+        ca_pem,
+    });
     let on_namespace = queue.clone();
-    namespaces.on_change(move |change| {
-        if let Some(namespace) = change.new {
-            on_namespace.add(namespace.name_any());
+    context.namespaces.on_change(move |change| {
+        if let Some(namespace) = &change.new {
+            on_namespace.add(Key::of(namespace.as_ref()));
         }
     });
     let on_account = queue.clone();
-    accounts.on_change(move |change| {
-        if let (Some(account), None) = (change.old, change.new) {
-            on_account.add(account.namespace().unwrap_or_default());
+    context.accounts.on_change(move |change| {
+        if let (Some(account), None) = (&change.old, &change.new) {
+            on_account.add(namespace_of(account.as_ref()));
         }
     });
     let on_root_ca = queue.clone();
-    root_cas.on_change(move |change| {
-        if let Some(map) = change.latest().filter(|_| change.old.is_some()) {
-            on_root_ca.add(map.namespace().unwrap_or_default());
+    context.root_cas.on_change(move |change| {
+        if let Some(map) = &change.old {
+            on_root_ca.add(namespace_of(map.as_ref()));
         }
     });
-    let context = Arc::new(Context {
-        client: client.clone(),
-        namespaces: namespaces.clone(),
-        accounts: accounts.clone(),
-        root_cas: root_cas.clone(),
-        ca_pem,
-    });
-    worker::spawn(tasks, "serviceaccount", &queue, &context, reconcile);
-    accounts.run_with(
-        tasks,
-        client,
-        watcher::Config::default().fields(&format!("metadata.name={ACCOUNT}")),
-    );
-    root_cas.run_with(
-        tasks,
-        client,
-        watcher::Config::default().fields(&format!("metadata.name={ROOT_CA}")),
-    );
+    let all = context.namespaces.clone();
+    setup.controller("serviceaccount", &queue, move || all.keys(), &context, reconcile);
 }
 
-async fn reconcile(context: Arc<Context>, namespace: String) -> Result<Next, kube::Error> {
-    let Some(live) = context.namespaces.get(&(String::new(), namespace.clone())) else {
+fn namespace_of(object: &impl Resource<DynamicType = ()>) -> Key {
+    Key::new("", object.namespace().unwrap_or_default())
+}
+
+async fn reconcile(context: Arc<Context>, key: Key) -> Result<Next, kube::Error> {
+    let Some(live) = context.namespaces.get(&key) else {
         return Ok(Next::Wait);
     };
     if live.meta().deletion_timestamp.is_some() {
         return Ok(Next::Wait);
     }
-    if context
-        .accounts
-        .get(&(namespace.clone(), ACCOUNT.to_owned()))
-        .is_none()
-    {
+    let namespace = key.name;
+    if context.accounts.get(&Key::new(&namespace, ACCOUNT)).is_none() {
         let account = ServiceAccount {
             metadata: named(ACCOUNT),
             ..ServiceAccount::default()
@@ -93,7 +75,7 @@ async fn reconcile(context: Arc<Context>, namespace: String) -> Result<Next, kub
     }
     let data = BTreeMap::from([(ROOT_CA_KEY.to_owned(), context.ca_pem.clone())]);
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &namespace);
-    match context.root_cas.get(&(namespace.clone(), ROOT_CA.to_owned())) {
+    match context.root_cas.get(&Key::new(&namespace, ROOT_CA)) {
         Some(live) if live.data.as_ref() == Some(&data) => {}
         Some(_) => {
             let patch = serde_json::json!({ "data": data });

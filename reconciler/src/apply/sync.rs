@@ -4,21 +4,15 @@
 //! (else something has to be taken back). A wrong "no" costs one request that the server finds to be empty; a wrong
 //! "yes" would lose an update, so doubt says no.
 
+use informer::cache::owned_fields;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::{Map, Value};
 
 /// Whether applying `wanted` as `manager` would leave `live` as it is.
 pub fn in_sync(live: &Value, managed: Option<&[ManagedFieldsEntry]>, wanted: &Value, manager: &str) -> bool {
-    let owned = managed.into_iter().flatten().find(|entry| {
-        entry.manager.as_deref() == Some(manager)
-            && entry.operation.as_deref() == Some("Apply")
-            && entry.subresource.is_none()
-    });
     // Never applied by us: fields would get an owner, which others can see.
-    let Some(fields) = owned.and_then(|entry| entry.fields_v1.as_ref()) else {
-        return false;
-    };
-    covers(live, wanted) && owns_no_more_than(&fields.0, wanted)
+    covers(live, wanted)
+        && owned_fields(managed, manager).is_some_and(|fields| owns_no_more_than(&fields, wanted))
 }
 
 /// Whether every value of `wanted` is in `live`.

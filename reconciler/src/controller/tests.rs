@@ -2,6 +2,10 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::sync::mpsc;
 
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+
 use super::*;
 
 struct Script<F>(F, mpsc::UnboundedSender<String>);

@@ -109,7 +109,7 @@ async fn tag_becomes_a_digest_with_a_token_and_is_asked_for_once() {
     let address = listener.local_addr().unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
     let server = tokio::spawn(serve(listener, asked.clone()));
-    let resolver = Resolver::new(empty_api(), Queue::new("test-digest"));
+    let resolver = Resolver::new(empty_api(), reconciler::queue("test-digest"));
     let revision = with_image(&format!("{address}/app:1"));
     for _ in 0..2 {
         let Lookup::Found(found) = settled(&resolver, &revision).await else {
@@ -129,7 +129,7 @@ async fn missing_tag_is_told_and_the_key_is_woken() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = tokio::spawn(serve(listener, Arc::new(AtomicUsize::new(0))));
-    let queue = Queue::new("test-digest-missing");
+    let queue = reconciler::queue("test-digest-missing");
     let resolver = Resolver::new(empty_api(), queue.clone());
     let revision = with_image(&format!("{address}/app:gone"));
     let Lookup::Failed(message) = settled(&resolver, &revision).await else {

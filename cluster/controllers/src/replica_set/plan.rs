@@ -17,15 +17,14 @@ pub enum Plan {
     Delete(Vec<Arc<Pod>>),
 }
 
-/// Compares `wanted` with the `active` pods plus `unseen` ones that are created but not in the cache yet.
-pub fn plan(wanted: usize, unseen: usize, active: &[Arc<Pod>]) -> Plan {
-    let have = active.len() + unseen;
+/// Compares `wanted` with the `active` pods.
+pub fn plan(wanted: usize, active: &[Arc<Pod>]) -> Plan {
+    let have = active.len();
     if have < wanted {
         return Plan::Create(wanted - have);
     }
-    let surplus = (have - wanted).min(active.len());
-    // Nothing is deleted while creations are unseen: the victims could be chosen better once all pods are known.
-    if surplus == 0 || unseen > 0 {
+    let surplus = have - wanted;
+    if surplus == 0 {
         return Plan::Keep;
     }
     let mut ranked = active.to_vec();
@@ -111,10 +110,8 @@ mod tests {
     #[test]
     fn counts_unseen_pods_as_existing() {
         let running = [pod("a", true, "Running", None, None)];
-        assert_eq!(plan(3, 0, &running), Plan::Create(2));
-        assert_eq!(plan(3, 2, &running), Plan::Keep);
-        assert_eq!(plan(0, 1, &running), Plan::Keep, "waits until every pod is known");
-        assert_eq!(plan(1, 0, &running), Plan::Keep);
+        assert_eq!(plan(3, &running), Plan::Create(2));
+        assert_eq!(plan(1, &running), Plan::Keep);
     }
 
     #[test]
@@ -133,7 +130,7 @@ mod tests {
             pod("pending", true, "Pending", None, None),
             pod("unscheduled", false, "Pending", None, None),
         ];
-        let Plan::Delete(victims) = plan(0, 0, &pods) else {
+        let Plan::Delete(victims) = plan(0, &pods) else {
             panic!("expected deletions")
         };
         let names: Vec<String> = victims.iter().map(|p| p.name_any()).collect();

@@ -4,20 +4,25 @@
 //! handlers about changes. Results of own writes go in through [`Cache::record`] so that the next reconcile sees
 //! them even when the watch lags: a revision that was just created is never created twice or reported missing.
 
+mod fields;
 mod state;
-mod watch;
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use kube::runtime::watcher::{self, Event};
 use parking_lot::{Mutex, RwLock};
+use prometheus::IntGauge;
 use tokio::sync::watch as signal;
 use tokio::task::AbortHandle;
 
 use crate::key::Key;
+use crate::metrics::OBJECTS;
 use crate::object::{Object, Scoped};
 use state::State;
+
+pub use fields::{Fields, owned_fields};
 
 /// One difference in a cache. `old` is `None` for an object that appeared, `new` for one that went.
 #[derive(Clone, Debug)]
@@ -45,12 +50,22 @@ pub struct Selection {
     pub namespace: Option<String>,
     /// Label selector in its string form; `None` means all.
     pub labels: Option<String>,
+    /// Field selector in its string form; `None` means all.
+    pub fields: Option<String>,
 }
 
 impl Selection {
     pub fn labelled(selector: impl Into<String>) -> Self {
         Self {
             labels: Some(selector.into()),
+            ..Self::default()
+        }
+    }
+
+    /// The objects of this name, in every namespace.
+    pub fn named(name: &str) -> Self {
+        Self {
+            fields: Some(format!("metadata.name={name}")),
             ..Self::default()
         }
     }
@@ -73,6 +88,7 @@ pub struct Caches {
 
 struct CachesInner {
     client: kube::Client,
+    fields: Fields,
     caches: Mutex<HashMap<(TypeId, Selection), Started>>,
 }
 
@@ -91,10 +107,17 @@ impl Drop for CachesInner {
 }
 
 impl Caches {
+    /// Caches that remember what each field manager applied, for those who write by server-side apply.
     pub fn new(client: kube::Client) -> Self {
+        Self::keeping(Fields::Applied, client)
+    }
+
+    /// Caches that remember as much of the managed fields as said.
+    pub fn keeping(fields: Fields, client: kube::Client) -> Self {
         Self {
             inner: Arc::new(CachesInner {
                 client,
+                fields,
                 caches: Mutex::new(HashMap::new()),
             }),
         }
@@ -127,8 +150,8 @@ impl Caches {
         {
             return Cache { inner };
         }
-        let cache = Cache::<K>::empty();
-        let task = tokio::spawn(watch::run(self.inner.client.clone(), selection, cache.clone()));
+        let cache = Cache::<K>::over(self.inner.fields, &slot.1);
+        let task = tokio::spawn(fill(self.inner.client.clone(), selection, cache.clone()));
         let started = Started {
             cache: cache.inner.clone(),
             synced: cache.inner.synced.subscribe(),
@@ -171,16 +194,29 @@ struct Inner<K> {
     state: RwLock<State<K>>,
     handlers: RwLock<Vec<Handler<K>>>,
     synced: signal::Sender<bool>,
+    fields: Fields,
+    size: IntGauge,
 }
 
 impl<K: Object> Cache<K> {
     /// A cache without a watch, for tests of code that reads one: fill it with [`Cache::record`].
     pub fn empty() -> Self {
+        Self::over(Fields::Applied, &Selection::default())
+    }
+
+    fn over(fields: Fields, selection: &Selection) -> Self {
+        let kind = K::kind(&());
+        let parts = [&selection.namespace, &selection.labels, &selection.fields];
+        let parts: Vec<&str> = std::iter::once(kind.as_ref())
+            .chain(parts.into_iter().flatten().map(String::as_str))
+            .collect();
         Self {
             inner: Arc::new(Inner {
                 state: RwLock::new(State::default()),
                 handlers: RwLock::new(Vec::new()),
                 synced: signal::Sender::new(false),
+                fields,
+                size: OBJECTS.with_label_values(&[&parts.join(" ")]),
             }),
         }
     }
@@ -197,6 +233,11 @@ impl<K: Object> Cache<K> {
     /// Every object, ordered by key.
     pub fn list(&self) -> Vec<Arc<K>> {
         self.inner.state.read().list()
+    }
+
+    /// The objects of `namespace` that `wanted` accepts, in no order.
+    pub fn in_namespace(&self, namespace: &str, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
+        self.inner.state.read().in_namespace(namespace, wanted)
     }
 
     pub fn keys(&self) -> Vec<Key> {
@@ -248,7 +289,7 @@ impl<K: Object> Cache<K> {
     /// Takes in the result of an own write ahead of the watch. Ignored if the watch has already shown something
     /// newer, the deletion of this object included.
     pub fn record(&self, mut object: K) {
-        state::slim(&mut object);
+        self.inner.fields.trim(&mut object);
         let change = self.inner.state.write().record(object);
         self.announce(change);
     }
@@ -259,7 +300,38 @@ impl<K: Object> Cache<K> {
         let _ = synced.wait_for(|synced| *synced).await;
     }
 
+    /// Takes in what the watch shows. `listing` collects a list until it is complete.
+    fn take_in(&self, listing: &mut Vec<K>, event: Event<K>) {
+        let state = &self.inner.state;
+        match event {
+            Event::Init => {
+                listing.clear();
+                state.write().begin_list();
+            }
+            Event::InitApply(mut object) => {
+                self.inner.fields.trim(&mut object);
+                listing.push(object);
+            }
+            Event::InitDone => {
+                let changes = state.write().finish_list(std::mem::take(listing));
+                self.announce(changes);
+                self.inner.synced.send_replace(true);
+            }
+            Event::Apply(mut object) => {
+                self.inner.fields.trim(&mut object);
+                let change = state.write().observe(object);
+                self.announce(change);
+            }
+            Event::Delete(object) => {
+                let change = state.write().remove(&object);
+                self.announce(change);
+            }
+        }
+    }
+
     fn announce(&self, changes: impl IntoIterator<Item = Change<K>>) {
+        let size = self.inner.state.read().len();
+        self.inner.size.set(i64::try_from(size).unwrap_or(i64::MAX));
         let handlers = self.inner.handlers.read();
         for change in changes {
             for handler in handlers.iter() {
@@ -267,4 +339,24 @@ impl<K: Object> Cache<K> {
             }
         }
     }
+}
+
+/// Keeps `cache` current for ever.
+async fn fill<K>(client: kube::Client, selection: Selection, cache: Cache<K>)
+where
+    K: Object,
+    K::Scope: Scoped,
+{
+    let api = match &selection.namespace {
+        Some(namespace) => crate::object::api::<K>(&client, namespace),
+        None => kube::Api::all(client),
+    };
+    let config = watcher::Config {
+        label_selector: selection.labels,
+        field_selector: selection.fields,
+        ..watcher::Config::default()
+    };
+    let mut listing = Vec::new();
+    let kind = K::kind(&());
+    crate::watch::follow(api, config, &kind, |event| cache.take_in(&mut listing, event)).await;
 }

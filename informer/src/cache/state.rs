@@ -38,16 +38,6 @@ impl<K> Default for State<K> {
     }
 }
 
-/// Drops what no controller reads: managed fields are a quarter of an object. Those that an Apply wrote stay, they
-/// tell `apply` whether a field has to be taken back.
-pub(super) fn slim<K: Resource>(object: &mut K) {
-    let Some(entries) = object.meta_mut().managed_fields.as_mut() else {
-        return;
-    };
-    entries.retain(|entry| entry.operation.as_deref() == Some("Apply") && entry.subresource.is_none());
-    entries.shrink_to_fit();
-}
-
 /// The version as a number; versions of one kind are comparable since Kubernetes 1.35. Zero if it is not a number.
 fn version<K: Resource>(object: &K) -> u64 {
     object
@@ -75,6 +65,12 @@ impl<K: Object> State<K> {
 
     pub(super) fn list(&self) -> Vec<Arc<K>> {
         self.keys().iter().filter_map(|key| self.get(key)).collect()
+    }
+
+    pub(super) fn in_namespace(&self, namespace: &str, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
+        let objects = self.objects.iter();
+        let inside = objects.filter(|(key, object)| key.namespace == namespace && wanted(object));
+        inside.map(|(_, object)| object.clone()).collect()
     }
 
     pub(super) fn controlled_by(&self, owner_uid: &str) -> Vec<Arc<K>> {
@@ -226,7 +222,7 @@ fn remove_from(keys: &mut HashMap<String, BTreeSet<Key>>, value: &str, key: &Key
 #[cfg(test)]
 mod tests {
     use k8s_openapi::api::core::v1::ConfigMap;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, OwnerReference};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
     use super::*;
 
@@ -331,24 +327,5 @@ mod tests {
         state.record(successor);
         assert!(state.remove(&object("a", 8)).is_none());
         assert_eq!(known(&state, "a"), Some(9));
-    }
-
-    #[test]
-    fn slim_keeps_only_what_apply_wrote() {
-        let entry = |operation: &str| ManagedFieldsEntry {
-            operation: Some(operation.into()),
-            ..ManagedFieldsEntry::default()
-        };
-        let mut object = object("a", 1);
-        object.metadata.managed_fields = Some(vec![entry("Update"), entry("Apply")]);
-        slim(&mut object);
-        let kept: Vec<_> = object
-            .metadata
-            .managed_fields
-            .unwrap()
-            .into_iter()
-            .map(|e| e.operation)
-            .collect();
-        assert_eq!(kept, vec![Some("Apply".to_owned())]);
     }
 }
