@@ -48,4 +48,11 @@ async fn services_created_together_all_become_ready() {
     println!("{wanted} services were ready after {:?}", start.elapsed());
     // Afterwards nobody writes any more: reconcilers that disagree would go on for ever.
     cluster.settle().await;
+    for (operation, count) in cluster.api.requests().counted() {
+        println!("{count:6} {operation}");
+    }
+    println!(
+        "{:.1} writes per service",
+        cluster.api.requests().writes() as f64 / wanted as f64
+    );
 }

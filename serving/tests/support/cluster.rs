@@ -3,19 +3,18 @@
 use std::future::Future;
 use std::time::Duration;
 
-use cluster_apiserver::{ApiServer, Config as ApiConfig};
 use crds::autoscaling::{PodAutoscaler, PodAutoscalerStatus};
 use crds::conditions::{Condition, ConditionStatus};
 use crds::networking::{Ingress, IngressStatus, LoadBalancerIngressStatus, LoadBalancerStatus};
 use crds::serving::{Configuration, Revision, Route, Service};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, DeploymentStatus};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Service as KubeService};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, ResourceExt};
 use reconciler::{Applier, Cache, Caches, Controller, Error, Key, Leadership, Next, Object, Reconcile};
 use serde_json::{Value, json};
+use test_api::TestApi;
 use tokio::task::JoinHandle;
 
 pub struct Cluster {
@@ -23,8 +22,8 @@ pub struct Cluster {
     controllers: JoinHandle<()>,
     players: Vec<JoinHandle<()>>,
     _caches: Caches,
-    _api: ApiServer,
-    _dir: tempfile::TempDir,
+    #[allow(dead_code, reason = "not every test file counts requests")]
+    pub api: TestApi,
 }
 
 impl Drop for Cluster {
@@ -41,10 +40,9 @@ impl Cluster {
             .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
             .with_test_writer()
             .try_init();
-        let dir = tempfile::tempdir().unwrap();
-        let api = ApiServer::open(ApiConfig::ephemeral(dir.path())).await.unwrap();
+        let api = TestApi::start().await;
         let client = api.client();
-        install(&client).await;
+        install(&api).await;
         let caches = Caches::new(client.clone());
         let players = vec![
             play(&caches, "pods", Pods),
@@ -57,8 +55,7 @@ impl Cluster {
             controllers,
             players,
             _caches: caches,
-            _api: api,
-            _dir: dir,
+            api,
         }
     }
 
@@ -161,29 +158,9 @@ impl Cluster {
     }
 }
 
-async fn install(client: &Client) {
-    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let all = crds::all();
-    for definition in &all {
-        definitions
-            .create(&PostParams::default(), definition)
-            .await
-            .unwrap();
-    }
-    eventually("all definitions to be established", async || {
-        let list = definitions.list(&ListParams::default()).await.unwrap();
-        let established = list.items.iter().filter(|definition| {
-            let conditions = definition
-                .status
-                .iter()
-                .flat_map(|status| status.conditions.iter().flatten());
-            conditions
-                .into_iter()
-                .any(|condition| condition.type_ == "Established" && condition.status == "True")
-        });
-        (established.count() == all.len()).then_some(())
-    })
-    .await;
+async fn install(api: &TestApi) {
+    api.define(&crds::all()).await;
+    let client = api.client();
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let system = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "knative-serving"}});
     namespaces
