@@ -4,19 +4,27 @@
 mod sync;
 
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use informer::object::{api, controller_reference, is_controlled_by};
-use informer::{Cache, Key, Object, Scoped};
+use informer::{Cache, Key, Object, Scoped, registered};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Resource, ResourceExt};
+use prometheus::{IntCounterVec, Opts};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use tracing::debug;
 
 use crate::error::{Error, is_not_found};
 
 pub use sync::in_sync;
+
+/// Applies that turned out to change nothing.
+static EMPTY: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let options = Opts::new("kn_empty_applies_total", "Applies that changed nothing.");
+    registered(IntCounterVec::new(options, &["manager", "kind"]))
+});
 
 /// Writes on behalf of one controller.
 #[derive(Clone)]
@@ -106,6 +114,11 @@ impl Applier {
             return Ok(Applied::Unchanged(live));
         }
         let updated = self.patch::<K>(&key, &wanted, true).await?;
+        if updated.resource_version() == live.resource_version() {
+            // `in_sync` could have known: not wrong, but a request for nothing each time.
+            EMPTY.with_label_values(&[self.manager, &K::kind(&())]).inc();
+            debug!(kind = %K::kind(&()), %key, "Apply changed nothing");
+        }
         cache.record(updated.clone());
         Ok(Applied::Updated(Arc::new(updated)))
     }
@@ -280,5 +293,35 @@ fn body<K: Serialize>(object: &K) -> Result<Value, Error> {
         }
     }
     sync::drop_nulls(&mut value);
+    if let Some(meta) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+        // No labels and empty labels are the same, and the server stores neither.
+        meta.retain(|_, field| !field.as_object().is_some_and(Map::is_empty));
+    }
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn body_leaves_out_what_the_server_would_not_store() {
+        let map: ConfigMap = serde_json::from_value(json!({
+            "metadata": {"name": "a", "labels": {}, "annotations": {"k": "v"}, "creationTimestamp": "2026-01-01T00:00:00Z"},
+            "data": {},
+        }))
+        .unwrap();
+        let expected = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "data": {},
+            "metadata": {"name": "a", "annotations": {"k": "v"}},
+        });
+        assert_eq!(
+            body(&map).unwrap(),
+            expected,
+            "only empty labels and annotations mean nothing"
+        );
+    }
 }

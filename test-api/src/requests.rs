@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 pub struct Operation {
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `apply` or `delete`.
     pub verb: &'static str,
-    /// Plural name, with the subresource behind a slash: `services/status`.
+    /// Plural name and group, with the subresource behind a slash: `services.serving.knative.dev/status`.
     pub resource: String,
     /// Whether it was answered with an error, a conflict for example.
     pub failed: bool,
@@ -89,11 +89,8 @@ fn classify<B>(request: &Request<B>) -> (&'static str, String) {
         .filter(|part| !part.is_empty())
         .peekable();
     // `api/v1` or `apis/group/version`
-    let _ = if parts.next() == Some("apis") {
-        parts.nth(1)
-    } else {
-        parts.next()
-    };
+    let group = (parts.next() == Some("apis")).then(|| parts.next()).flatten();
+    parts.next();
     let mut rest: Vec<&str> = parts.collect();
     // `namespaces/default/pods`, but neither `namespaces/default` nor `namespaces/default/finalize`
     if rest.len() > 2
@@ -103,10 +100,14 @@ fn classify<B>(request: &Request<B>) -> (&'static str, String) {
         rest.drain(..2);
     }
     let named = rest.len() > 1;
-    let resource = match rest.as_slice() {
-        [resource, _, sub, ..] => format!("{resource}/{sub}"),
-        [resource, ..] => (*resource).to_owned(),
-        [] => request.uri().path().to_owned(),
+    let plural = match (rest.first(), group) {
+        (Some(plural), Some(group)) => format!("{plural}.{group}"),
+        (Some(plural), None) => (*plural).to_owned(),
+        (None, _) => request.uri().path().to_owned(),
+    };
+    let resource = match rest.get(2) {
+        Some(sub) => format!("{plural}/{sub}"),
+        None => plural,
     };
     let query = request.uri().query().unwrap_or_default();
     let applied = request
@@ -138,7 +139,7 @@ mod tests {
             (
                 "GET",
                 "/apis/apps/v1/deployments?&watch=true&x=1",
-                "watch deployments",
+                "watch deployments.apps",
             ),
             ("GET", "/api/v1/namespaces/default", "get namespaces"),
             (
@@ -149,7 +150,7 @@ mod tests {
             (
                 "PUT",
                 "/apis/serving.knative.dev/v1/namespaces/a/services/b/status",
-                "update services/status",
+                "update services.serving.knative.dev/status",
             ),
             (
                 "POST",
@@ -159,7 +160,7 @@ mod tests {
             (
                 "DELETE",
                 "/apis/apps/v1/namespaces/a/deployments/d",
-                "delete deployments",
+                "delete deployments.apps",
             ),
         ];
         for (method, path, expected) in table {
