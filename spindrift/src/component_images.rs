@@ -13,7 +13,7 @@ struct Program {
     required: bool,
 }
 
-const PROGRAMS: [Program; 4] = [
+const PROGRAMS: [Program; 5] = [
     Program {
         binary: "queue-proxy",
         repository: "spindrift/queue-proxy",
@@ -32,6 +32,11 @@ const PROGRAMS: [Program; 4] = [
     Program {
         binary: "echo",
         repository: "echo",
+        required: false,
+    },
+    Program {
+        binary: "autoscale",
+        repository: "autoscale",
         required: false,
     },
 ];

@@ -1,72 +1,22 @@
 //! An A/B page: shows the revision that answered, in the colour of `$COLOR`.
 
-use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::time::Duration;
-
 use bytes::Bytes;
-use http_body_util::Full;
+use example_server::{full, serve, variable};
+use hyper::Response;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-
-/// Time that open requests get after SIGTERM.
-const DRAIN: Duration = Duration::from_secs(10);
 
 fn main() -> std::io::Result<()> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(serve())
-}
-
-async fn serve() -> std::io::Result<()> {
-    let port = variable("PORT")
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(8080);
     let page = Bytes::from(page(
         &variable("COLOR").unwrap_or_else(|| "blue".to_owned()),
         &variable("K_REVISION").unwrap_or_else(|| "no revision".to_owned()),
     ));
-    let listener = TcpListener::bind(SocketAddr::from(([0, 0, 0, 0], port))).await?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let draining = GracefulShutdown::new();
-    loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(_) => {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
-            _ = terminate.recv() => break,
-        };
-        let page = page.clone();
-        let answer = service_fn(move |_: Request<hyper::body::Incoming>| {
-            let mut response = Response::new(Full::new(page.clone()));
-            let headers = response.headers_mut();
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            async move { Ok::<_, Infallible>(response) }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(Duration::from_secs(10))
-            .serve_connection(TokioIo::new(stream), answer);
-        tokio::spawn(draining.watch(connection));
-    }
-    let _ = tokio::time::timeout(DRAIN, draining.shutdown()).await;
-    Ok(())
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|text| !text.is_empty())
+    serve(move |_| {
+        let mut response = Response::new(full(page.clone()));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        std::future::ready(response)
+    })
 }
 
 fn page(color: &str, revision: &str) -> String {
