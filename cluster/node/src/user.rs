@@ -153,13 +153,13 @@ pub fn identity(
             .filter_map(|&group| u32::try_from(group).ok()),
     );
     groups.extend(id(pod_security.fs_group));
+    // The primary group too: a set-group-id program could otherwise shed it, and with it what is denied to that group
+    // (CVE-2023-25173).
+    let gid = wanted_gid.unwrap_or(image_gid);
+    groups.push(gid);
     groups.sort_unstable();
     groups.dedup();
-    Ok(User {
-        uid,
-        gid: wanted_gid.unwrap_or(image_gid),
-        groups,
-    })
+    Ok(User { uid, gid, groups })
 }
 
 fn check_non_root(
@@ -255,12 +255,13 @@ mod tests {
         )
     }
 
+    /// `groups` without the primary one, which is always among them.
     fn user(uid: u32, gid: u32, groups: &[u32]) -> User {
-        User {
-            uid,
-            gid,
-            groups: groups.to_vec(),
-        }
+        let mut groups = groups.to_vec();
+        groups.push(gid);
+        groups.sort_unstable();
+        groups.dedup();
+        User { uid, gid, groups }
     }
 
     #[test]
