@@ -2,12 +2,15 @@
 //!
 //! A test that needs what the machine lacks is reported as ignored, by name and with the reason in front of it.
 
+pub mod images;
 pub mod platform;
 pub mod run;
+pub mod shared;
 pub mod tools;
 pub mod wait;
 
 pub use platform::{Options, Platform};
 pub use run::{Output, run};
+pub use shared::{shared, stop_shared};
 pub use tools::{Need, suite};
 pub use wait::eventually;

@@ -13,7 +13,15 @@ use crate::run::{Output, run};
 use crate::wait::eventually;
 
 /// Programs that the tests run; built once per test program, with cargo's own up-to-date check.
-const PROGRAMS: [&str; 6] = ["spindrift", "kn", "queue-proxy", "hello", "ab", "echo"];
+const PROGRAMS: [&str; 7] = [
+    "spindrift",
+    "kn",
+    "queue-proxy",
+    "hello",
+    "ab",
+    "echo",
+    "autoscale",
+];
 
 /// The folder that holds the freshly built programs.
 ///

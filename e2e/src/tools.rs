@@ -13,6 +13,7 @@ pub enum Need {
     Curl,
     Buildah,
     Skopeo,
+    Mmdebstrap,
 }
 
 impl Need {
@@ -24,6 +25,7 @@ impl Need {
             Self::Curl => (find("curl").is_some(), "needs curl"),
             Self::Buildah => (find("buildah").is_some(), "needs buildah"),
             Self::Skopeo => (find("skopeo").is_some(), "needs skopeo"),
+            Self::Mmdebstrap => (find("mmdebstrap").is_some(), "needs mmdebstrap"),
         };
         (!there).then_some(reason)
     }

@@ -1,21 +1,13 @@
 //! The main job, as a user does it, on one platform that all tests of this file share.
 
 use std::process::ExitCode;
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::{Mutex, MutexGuard};
 
 use anyhow::{Context, ensure};
 use e2e::tools::{Case, Need};
-use e2e::{Options, Platform, eventually, suite};
+use e2e::{eventually, shared, stop_shared, suite};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Kubectl, Need::Curl];
-
-static PLATFORM: OnceLock<Result<Platform, String>> = OnceLock::new();
-
-fn platform() -> anyhow::Result<&'static Platform> {
-    let started =
-        PLATFORM.get_or_init(|| Platform::start(Options::default()).map_err(|error| format!("{error:?}")));
-    started.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
-}
 
 /// Tests that create much run one at a time: two cores do not start everything at once.
 fn turn() -> MutexGuard<'static, ()> {
@@ -24,7 +16,7 @@ fn turn() -> MutexGuard<'static, ()> {
 }
 
 fn a_service_is_created_called_updated_and_deleted() -> anyhow::Result<()> {
-    let (platform, _turn) = (platform()?, turn());
+    let (platform, _turn) = (shared()?, turn());
     let image = format!("{}/hello", platform.registry());
     let created = platform.kn(&[
         "service",
@@ -100,7 +92,7 @@ fn a_service_is_created_called_updated_and_deleted() -> anyhow::Result<()> {
 }
 
 fn an_idle_service_goes_to_zero_and_the_next_request_wakes_it() -> anyhow::Result<()> {
-    let (platform, _turn) = (platform()?, turn());
+    let (platform, _turn) = (shared()?, turn());
     let manifest = format!(
         "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: sleepy\nspec:\n  template:\n    metadata:\n      \
          annotations:\n        autoscaling.knative.dev/window: 6s\n    spec:\n      containers:\n        - image: {}/hello\n",
@@ -121,24 +113,6 @@ fn an_idle_service_goes_to_zero_and_the_next_request_wakes_it() -> anyhow::Resul
     Ok(())
 }
 
-fn finish() -> anyhow::Result<()> {
-    // The platform lives in a static, which is never dropped: stop it by hand.
-    match PLATFORM.get() {
-        Some(Ok(platform)) => {
-            let stopped = e2e::run(
-                platform
-                    .program("spindrift")
-                    .arg("down")
-                    .arg("--data-dir")
-                    .arg(platform.data_dir()),
-            )?;
-            ensure!(stopped.code == 0, "{}", stopped.text());
-            Ok(())
-        }
-        _ => Ok(()),
-    }
-}
-
 fn main() -> ExitCode {
     let case = |name, test| Case {
         name,
@@ -156,6 +130,6 @@ fn main() -> ExitCode {
                 an_idle_service_goes_to_zero_and_the_next_request_wakes_it,
             ),
         ],
-        finish,
+        stop_shared,
     )
 }
