@@ -76,10 +76,13 @@ pub enum Command {
     #[command(subcommand, alias = "routes")]
     Route(route::Command),
     /// Start the platform on this machine (further arguments go to `spindrift up`)
+    #[command(after_help = "Examples:\n  kn up\n  kn up --detach --http-port 8080")]
     Up(platform::Passed),
     /// Stop the platform on this machine
+    #[command(after_help = "Examples:\n  kn down")]
     Down(platform::Passed),
     /// Say whether the platform runs on this machine, and where
+    #[command(after_help = "Examples:\n  kn status")]
     Status(platform::Passed),
     /// Print a completion script for a shell
     Completion(completion::Completion),

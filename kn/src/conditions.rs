@@ -46,12 +46,24 @@ pub fn reason(object: &Value) -> String {
     }
 }
 
-/// `Ready is False: Reason: Message`, a line for each condition that is not True; those for information only are left out.
+/// `Ready is False: Reason: Message`, a line for each condition that is not True. Those for information only are left out,
+/// and Ready where it only repeats another.
 pub fn not_true(object: &Value) -> Vec<String> {
     let text = |condition: &Value, field: &str| condition[field].as_str().unwrap_or_default().to_owned();
+    let same = |a: &Value, b: &Value| {
+        ["status", "reason", "message"]
+            .iter()
+            .all(|field| a[*field] == b[*field])
+    };
+    let repeats = |ready: &Value| {
+        all(object)
+            .iter()
+            .any(|other| other["type"] != "Ready" && same(ready, other))
+    };
     all(object)
         .iter()
         .filter(|condition| condition["status"] != "True" && condition["severity"] != "Info")
+        .filter(|condition| condition["type"] != "Ready" || !repeats(condition))
         .map(|condition| {
             let said: Vec<String> = ["reason", "message"]
                 .map(|field| text(condition, field))

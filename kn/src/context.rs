@@ -11,11 +11,20 @@ use tokio::sync::OnceCell;
 
 use crate::cli::{Global, NamespaceArgs};
 use crate::error::{CliError, Exit};
+use crate::local;
 
 /// The environment of one command; connects when it is first needed.
 pub struct Context {
     global: Global,
-    connected: OnceCell<(Client, String)>,
+    connected: OnceCell<Connected>,
+}
+
+/// What is known once there is a connection.
+struct Connected {
+    client: Client,
+    namespace: String,
+    /// Address of the API.
+    url: String,
 }
 
 /// The kinds that commands read and write, as raw JSON so that fields newer than this program survive an update.
@@ -46,27 +55,32 @@ impl Context {
         }
     }
 
-    async fn connect(&self) -> Result<&(Client, String), CliError> {
+    async fn connect(&self) -> Result<&Connected, CliError> {
         self.connected
             .get_or_try_init(|| async {
                 let config = configuration(&self.global).await?;
                 let namespace = config.default_namespace.clone();
+                let url = config.cluster_url.to_string();
                 let client = Client::try_from(config).map_err(CliError::from)?;
-                Ok((client, namespace))
+                Ok(Connected {
+                    client,
+                    namespace,
+                    url,
+                })
             })
             .await
     }
 
     /// The client.
     pub async fn client(&self) -> Result<Client, CliError> {
-        Ok(self.connect().await?.0.clone())
+        Ok(self.connect().await?.client.clone())
     }
 
     /// The namespace that a flag names, or that of the kubeconfig's context.
     pub async fn namespace(&self, flag: &NamespaceArgs) -> Result<String, CliError> {
         match &flag.namespace {
             Some(namespace) => Ok(namespace.clone()),
-            None => Ok(self.connect().await?.1.clone()),
+            None => Ok(self.connect().await?.namespace.clone()),
         }
     }
 
@@ -84,6 +98,14 @@ impl Context {
             namespace,
             &kind.resource(),
         ))
+    }
+
+    /// `url` with the port that the gateway of this machine listens on, if the cluster is on this machine and the port is
+    /// another than the URL means.
+    pub async fn local_url(&self, url: &str) -> Option<String> {
+        let connected = self.connect().await.ok()?;
+        let folders = [kubeconfig_folders(&self.global), local::folders()].concat();
+        local::at_port(url, local::gateway_port(&folders, &connected.url)?)
     }
 
     /// One object as JSON, with apiVersion and kind.
@@ -173,16 +195,22 @@ fn read(path: &Path) -> Result<Kubeconfig, CliError> {
 
 /// What a local instance wrote.
 fn local_kubeconfig() -> Option<PathBuf> {
-    let data = std::env::var_os("XDG_DATA_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share")));
-    let candidates = [
-        Some(PathBuf::from("/var/lib/spindrift")),
-        data.map(|data| data.join("spindrift")),
-    ];
-    candidates
+    local::folders()
         .into_iter()
-        .flatten()
         .map(|folder| folder.join("kubeconfig"))
         .find(|path| path.is_file())
+}
+
+/// Folders of the kubeconfig files in use: an instance writes its own into the folder of its state.
+fn kubeconfig_folders(global: &Global) -> Vec<PathBuf> {
+    let named = match &global.kubeconfig {
+        Some(path) => vec![path.clone()],
+        None => std::env::var_os("KUBECONFIG")
+            .map(|list| std::env::split_paths(&list).collect())
+            .unwrap_or_default(),
+    };
+    named
+        .iter()
+        .filter_map(|path| path.parent().map(Path::to_path_buf))
+        .collect()
 }

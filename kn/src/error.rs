@@ -87,7 +87,13 @@ impl From<kube::Error> for CliError {
                     )
                     .with_hint("check that Knative Serving or Spindrift is installed there");
                 }
-                Self::new(exit, status.message)
+                let error = Self::new(exit, status.message);
+                match status.code {
+                    401 => error.with_hint("the cluster does not accept these credentials: check the kubeconfig, or name another by --kubeconfig or --context"),
+                    403 => error.with_hint("this user may not do that: ask for the right, or try another --context, --as or --namespace"),
+                    404 => error.with_hint("names belong to a namespace: `kn service list -A` shows all services, --namespace chooses another"),
+                    _ => error,
+                }
             }
             kube::Error::HyperError(_) | kube::Error::Service(_) => Self::new(
                 Exit::NoConnection,

@@ -1,7 +1,8 @@
 //! The command line: a client only.
 //!
 //! `commands/<noun>.rs` declares a noun, `commands/<noun>/<verb>.rs` holds a verb's arguments and its `run`. Verbs resolve
-//! arguments, fetch, build a view and render it. Data goes to standard output, conversation to standard error.
+//! arguments, fetch, build a view and render it. `flags` is what is typed, `change` what that does to a service: pure
+//! functions on raw JSON. Data goes to standard output, conversation to standard error.
 
 mod age;
 mod change;
@@ -13,54 +14,64 @@ mod describe;
 mod error;
 mod failure;
 mod flags;
+mod local;
 mod offline;
 mod output;
 mod revision_view;
 mod service_file;
 mod table;
 mod traffic;
+mod usage;
 mod wait;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use cli::Cli;
 use context::Context;
 use error::{CliError, Exit};
 use output::Output;
+use usage::Parsed;
 
 /// Runs the command in `arguments` (the program's name first) and returns its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
     let mut output = Output::standard();
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
-        Err(error) => return usage(&error),
+    let mut root = Cli::command();
+    root.build();
+    let parsed = root.clone().try_get_matches_from(&arguments).and_then(|matches| {
+        Ok((
+            usage::path(&usage::program(&arguments), &matches),
+            Cli::from_arg_matches(&matches)?,
+        ))
+    });
+    let (path, cli) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => match usage::explain(&root, &arguments, &error) {
+            Parsed::Text(text) => return ending(output.raw(&text).map(|()| Exit::Success), "", &mut output),
+            Parsed::Wrong(error, path) => return ending(Err(error), &path, &mut output),
+        },
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            return output
-                .fail(&CliError::new(Exit::Failure, format!("cannot start: {error}")))
-                .into();
-        }
-    };
+    let result = execute(cli, &mut output);
+    ending(result, &path, &mut output)
+}
+
+fn execute(cli: Cli, output: &mut Output) -> Result<Exit, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::new(Exit::Failure, format!("cannot start: {error}")))?;
     // The only provider that is linked; a second installation would be a programming error and changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let context = Context::new(cli.global.clone());
-    match runtime.block_on(commands::run(&context, cli, &mut output)) {
-        Ok(exit) => exit.into(),
-        Err(error) => output.fail(&error).into(),
-    }
+    runtime.block_on(commands::run(&context, cli, output))
 }
 
-/// Help and version go to standard output with exit 0; wrong usage to standard error with its own code.
-fn usage(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
-    if error.use_stderr() {
-        Exit::Usage.into()
-    } else {
-        Exit::Success.into()
+fn ending(result: Result<Exit, CliError>, path: &str, output: &mut Output) -> ExitCode {
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => output.fail(&error, path).into(),
     }
 }

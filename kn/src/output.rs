@@ -7,6 +7,11 @@ use formats::jsonpath::JsonPath;
 use serde_json::{Value, json};
 
 use crate::error::{CliError, Exit};
+use crate::usage;
+
+/// Colours of the word that begins an error; the stream takes them out where nobody would see them.
+const RED: &str = "\u{1b}[1;31m";
+const PLAIN: &str = "\u{1b}[0m";
 
 /// The two streams of a command; tests collect them.
 pub struct Output {
@@ -55,21 +60,21 @@ impl Output {
         let _ = writeln!(self.stderr, "{}", text.as_ref());
     }
 
-    /// Tells a failure, and returns the code to end with.
-    pub fn fail(&mut self, error: &CliError) -> Exit {
+    /// Tells that `command` failed, and returns the code to end with.
+    pub fn fail(&mut self, error: &CliError, command: &str) -> Exit {
         if error.message.is_empty() {
             return error.exit;
         }
         let message = error.message.trim_start_matches("error:").trim();
-        let _ = writeln!(self.stderr, "Error: {message}");
+        let _ = writeln!(self.stderr, "{RED}Error:{PLAIN} {message}");
         if let Some(details) = &error.details {
             let _ = writeln!(self.stderr, "\n{details}\n");
         }
         if let Some(hint) = &error.hint {
             let _ = writeln!(self.stderr, "hint: {hint}");
         }
-        if error.exit == Exit::Usage {
-            let _ = writeln!(self.stderr, "Run 'kn --help' for usage");
+        if let Some(line) = usage::help_line(error, command) {
+            let _ = writeln!(self.stderr, "{line}");
         }
         error.exit
     }

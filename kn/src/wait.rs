@@ -149,8 +149,8 @@ fn consider(
         }
         Verdict::Failed(message) => {
             progress.condition(object, output);
-            let since = failing.as_ref().map_or_else(Instant::now, |(since, _)| *since);
-            *failing = Some((since, message));
+            // What fails first is the cause; later messages tell what else cannot work without it.
+            failing.get_or_insert_with(|| (Instant::now(), message));
             false
         }
         Verdict::Pending => {

@@ -11,6 +11,7 @@ const SERVING: &str = "serving.knative.dev/v1";
 
 /// Shows the version.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  kn version\n  kn version -o json")]
 pub struct Version {
     /// Print as json or yaml
     #[arg(short, long, value_name = "FORM")]

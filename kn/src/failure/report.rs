@@ -103,19 +103,19 @@ impl Found {
     /// The blocks that follow the error.
     pub fn render(&self) -> String {
         let mut blocks = Vec::new();
-        for (noun, object) in [
-            ("Service", Some(&self.service)),
-            ("Revision", self.revision.as_ref()),
-        ] {
-            let Some(object) = object else { continue };
-            let lines = conditions::not_true(object);
-            if !lines.is_empty() {
-                let name = object["metadata"]["name"].as_str().unwrap_or_default();
-                blocks.push(format!(
-                    "{noun} '{name}':\n{}",
-                    conditions::indent(&lines.join("\n"))
-                ));
-            }
+        // A service only repeats what its revision says, unless that is ready.
+        let revision = self
+            .revision
+            .as_ref()
+            .filter(|revision| conditions::ready(revision) != "True");
+        let (noun, object) = revision.map_or(("Service", &self.service), |revision| ("Revision", revision));
+        let lines = conditions::not_true(object);
+        if !lines.is_empty() {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            blocks.push(format!(
+                "{noun} '{name}':\n{}",
+                conditions::indent(&lines.join("\n"))
+            ));
         }
         if let Some(container) = &self.container {
             blocks.push(container.to_string());
@@ -165,6 +165,9 @@ impl Found {
         match state {
             Some(State::Waiting(waiting, _)) if bad_image(waiting) => image_step(&update),
             _ if bad_image(reason) => image_step(&update),
+            Some(State::Waiting(waiting, _)) if waiting == "CreateContainerConfigError" => format!(
+                "create what the message names, or take it away with the flag that named it and a dash at the end, such as `{update} --env-from config-map:NAME-`"
+            ),
             Some(State::Ended(..)) => format!(
                 "mend the application, its --env, --cmd or --arg, and run `{update} --image IMAGE` (or the flag in question); `{describe}` shows what it runs with"
             ),
@@ -258,7 +261,7 @@ mod tests {
         };
         assert_eq!(
             found.render(),
-            "Service 'web':\n  Ready is False: RevisionFailed: it broke\nRevision 'web-00001':\n  Ready is False: ExitCode7: it broke\n\
+            "Revision 'web-00001':\n  Ready is False: ExitCode7: it broke\n\
              Container 'user-container' of pod 'p' ended with exit code 7 (Error), restarted 2 times\n\
              Warnings about the pod:\n  BackOff: restarting\nLast lines that container 'user-container' has logged:\n  boom"
         );

@@ -97,6 +97,11 @@ impl Written<'_> {
         };
         output.progress("");
         output.line(self.outcome(&ready))?;
+        if let Some(url) = context.local_url(&text(&ready, "/status/url")).await {
+            output.note(format!(
+                "\nThe gateway of this machine listens on another port: curl {url}"
+            ));
+        }
         Ok(Exit::Success)
     }
 
