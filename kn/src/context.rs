@@ -71,6 +71,14 @@ impl Context {
             .await
     }
 
+    /// Names the address of a cluster that cannot be reached.
+    pub fn locate(&self, mut error: CliError) -> CliError {
+        if let (Exit::NoConnection, Some(connected)) = (error.exit, self.connected.get()) {
+            error.message = format!("{} ({})", error.message, connected.url.trim_end_matches('/'));
+        }
+        error
+    }
+
     /// The client.
     pub async fn client(&self) -> Result<Client, CliError> {
         Ok(self.connect().await?.client.clone())

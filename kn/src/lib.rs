@@ -66,7 +66,9 @@ fn execute(cli: Cli, output: &mut Output) -> Result<Exit, CliError> {
     // The only provider that is linked; a second installation would be a programming error and changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let context = Context::new(cli.global.clone());
-    runtime.block_on(commands::run(&context, cli, output))
+    runtime
+        .block_on(commands::run(&context, cli, output))
+        .map_err(|error| context.locate(error))
 }
 
 fn ending(result: Result<Exit, CliError>, path: &str, output: &mut Output) -> ExitCode {

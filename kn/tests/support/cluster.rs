@@ -1,0 +1,353 @@
+//! The embedded API server over HTTPS with the kinds of Serving, a player for the controllers, and the program under test.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cluster_apiserver::{ApiServer, Config, LogOptions, LogStream, NodeApi, StatusError, write_kubeconfig};
+use futures::future::BoxFuture;
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::core::GroupVersionKind;
+use kube::runtime::watcher::{self, Event};
+use kube::{Client, ResourceExt};
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// A digest for every image.
+pub const DIGEST: &str = "sha256:abcdef0000000000000000000000000000000000000000000000000000000000";
+
+pub struct Cluster {
+    pub client: Client,
+    kubeconfig: PathBuf,
+    tasks: Vec<JoinHandle<()>>,
+    _server: ApiServer,
+    dir: tempfile::TempDir,
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// What a run of the program left behind.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Cluster {
+    pub async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::ephemeral(dir.path().join("api"));
+        assert!(config.node.connect(Arc::new(Logs)));
+        let server = ApiServer::open(config).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        let kubeconfig = dir.path().join("kubeconfig");
+        write_kubeconfig(&kubeconfig, &server.kubeconfig_entry("test", &url), true).unwrap();
+        let client = server.client();
+        define(&client).await;
+        let serving = server.clone();
+        let tasks = vec![
+            tokio::spawn(async move {
+                serving
+                    .serve(listener, std::future::pending::<()>())
+                    .await
+                    .unwrap();
+            }),
+            tokio::spawn(play(client.clone())),
+        ];
+        Self {
+            client,
+            kubeconfig,
+            tasks,
+            _server: server,
+            dir,
+        }
+    }
+
+    /// A folder for files.
+    pub fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Runs the program with the cluster's kubeconfig.
+    pub async fn kn(&self, arguments: &[&str]) -> Ran {
+        self.kn_with(arguments, "").await
+    }
+
+    /// As [`Self::kn`], with standard input.
+    pub async fn kn_with(&self, arguments: &[&str], input: &str) -> Ran {
+        let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_kn"))
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .env_clear()
+            .env("KUBECONFIG", &self.kubeconfig)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input.as_bytes()).await.unwrap();
+        drop(stdin);
+        let ran = child.wait_with_output().await.unwrap();
+        Ran {
+            code: ran.status.code().unwrap_or(-1),
+            out: String::from_utf8(ran.stdout).unwrap(),
+            err: String::from_utf8(ran.stderr).unwrap(),
+        }
+    }
+
+    /// A service as it is stored.
+    pub async fn service(&self, name: &str) -> Value {
+        serde_json::to_value(api(&self.client, "Service").get(name).await.unwrap()).unwrap()
+    }
+
+    /// Changes a service behind the program's back.
+    pub async fn patch(&self, name: &str, change: Value) {
+        api(&self.client, "Service")
+            .patch(name, &PatchParams::default(), &Patch::Merge(change))
+            .await
+            .unwrap();
+    }
+}
+
+impl Ran {
+    /// Asserts the exit code, and returns standard output.
+    pub fn code(self, expected: i32) -> Self {
+        assert_eq!(self.code, expected, "{}\n{}", self.out, self.err);
+        self
+    }
+
+    /// Asserts that standard output contains each of the tokens.
+    pub fn says(self, tokens: &[&str]) -> Self {
+        for token in tokens {
+            assert!(
+                self.out.contains(token),
+                "no {token:?} in\n{}\n{}",
+                self.out,
+                self.err
+            );
+        }
+        self
+    }
+
+    /// Asserts that standard error contains each of the tokens.
+    pub fn complains(self, tokens: &[&str]) -> Self {
+        for token in tokens {
+            assert!(
+                self.err.contains(token),
+                "no {token:?} in\n{}\n{}",
+                self.out,
+                self.err
+            );
+        }
+        self
+    }
+}
+
+fn api(client: &Client, kind: &str) -> Api<DynamicObject> {
+    let resource = ApiResource::from_gvk_with_plural(
+        &GroupVersionKind::gvk("serving.knative.dev", "v1", kind),
+        &format!("{}s", kind.to_lowercase()),
+    );
+    Api::namespaced_with(client.clone(), "default", &resource)
+}
+
+async fn define(client: &Client) {
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let wanted = crds::all();
+    for definition in &wanted {
+        definitions
+            .create(&PostParams::default(), definition)
+            .await
+            .unwrap();
+    }
+    let established = async || {
+        let list = definitions.list(&ListParams::default()).await.unwrap();
+        let is_there = |definition: &CustomResourceDefinition| {
+            let conditions = definition
+                .status
+                .clone()
+                .unwrap_or_default()
+                .conditions
+                .unwrap_or_default();
+            conditions
+                .iter()
+                .any(|condition| condition.type_ == "Established" && condition.status == "True")
+        };
+        list.items
+            .iter()
+            .filter(|definition| is_there(definition))
+            .count()
+            == wanted.len()
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), async {
+        while !established().await {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .unwrap();
+}
+
+/// Every container has logged these lines.
+struct Logs;
+
+impl NodeApi for Logs {
+    fn logs<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+        container: &'a str,
+        options: LogOptions,
+    ) -> BoxFuture<'a, Result<LogStream, StatusError>> {
+        assert_eq!((container, options.tail_lines), ("user-container", Some(10)));
+        let lines = futures::stream::iter([Ok(Bytes::from("starting\npanic: no database\n"))]);
+        Box::pin(async move { Ok(lines.boxed()) })
+    }
+}
+
+/// Plays the controllers: each new template gets a revision, and the image's name decides what becomes of it.
+async fn play(client: Client) {
+    let services = api(&client, "Service");
+    let mut templates: HashMap<String, (Value, String)> = HashMap::new();
+    let mut events = watcher::watcher(services.clone(), watcher::Config::default()).boxed();
+    while let Ok(Some(event)) = events.try_next().await {
+        let (Event::Apply(service) | Event::InitApply(service)) = event else {
+            continue;
+        };
+        let name = service.name_any();
+        let service = serde_json::to_value(service).unwrap();
+        if service["metadata"]["generation"] == service["status"]["observedGeneration"] {
+            continue;
+        }
+        let generation = service["metadata"]["generation"].as_i64().unwrap();
+        let template = service["spec"]["template"].clone();
+        let known = templates.get(&name).filter(|(known, _)| *known == template);
+        let revision = match known {
+            Some((_, revision)) => revision.clone(),
+            None => {
+                let revision = make_revision(&client, &name, generation, &template).await;
+                templates.insert(name.clone(), (template.clone(), revision.clone()));
+                revision
+            }
+        };
+        let status = service_status(&service, &template, &revision, generation);
+        let _ = services
+            .patch_status(
+                &name,
+                &PatchParams::default(),
+                &Patch::Merge(json!({ "status": status })),
+            )
+            .await;
+    }
+}
+
+fn image(template: &Value) -> &str {
+    template["spec"]["containers"][0]["image"].as_str().unwrap()
+}
+
+fn service_status(service: &Value, template: &Value, revision: &str, generation: i64) -> Value {
+    let ready = match image(template) {
+        image if image.contains("never") => ("Unknown", "Deploying", "waiting"),
+        image if image.contains("missing") || image.contains("crash") => (
+            "False",
+            "RevisionFailed",
+            "Revision failed with message: it broke.",
+        ),
+        _ => ("True", "", ""),
+    };
+    let mut status = json!({
+        "observedGeneration": generation, "url": format!("http://{}.default.example.com", service["metadata"]["name"].as_str().unwrap()),
+        "latestCreatedRevisionName": revision,
+        "conditions": [{ "type": "Ready", "status": ready.0, "reason": ready.1, "message": ready.2, "lastTransitionTime": "2026-01-01T00:00:00Z" }],
+    });
+    if ready.0 == "True" {
+        let declared = service["spec"]["traffic"].as_array().cloned().unwrap_or_default();
+        let mut traffic = if declared.is_empty() {
+            vec![json!({ "latestRevision": true, "percent": 100 })]
+        } else {
+            declared
+        };
+        for target in &mut traffic {
+            if target["latestRevision"] == true {
+                target["revisionName"] = json!(revision);
+            }
+        }
+        status["latestReadyRevisionName"] = json!(revision);
+        status["traffic"] = json!(traffic);
+    }
+    status
+}
+
+async fn make_revision(client: &Client, service: &str, generation: i64, template: &Value) -> String {
+    let name = template["metadata"]["name"]
+        .as_str()
+        .map_or_else(|| format!("{service}-{generation:05}"), str::to_owned);
+    let revision = json!({ "apiVersion": "serving.knative.dev/v1", "kind": "Revision",
+        "metadata": { "name": name, "annotations": template["metadata"]["annotations"], "labels": {
+            "serving.knative.dev/service": service, "serving.knative.dev/configurationGeneration": generation.to_string() } },
+        "spec": template["spec"] });
+    let revisions = api(client, "Revision");
+    revisions
+        .create(&PostParams::default(), &serde_json::from_value(revision).unwrap())
+        .await
+        .unwrap();
+    let image = image(template);
+    let failed = image.contains("missing") || image.contains("crash");
+    let reason = if image.contains("missing") {
+        "ContainerMissing"
+    } else {
+        "ExitCode3"
+    };
+    let condition = match failed {
+        true => {
+            json!({ "type": "Ready", "status": "False", "reason": reason, "message": "it broke", "lastTransitionTime": "2026-01-01T00:00:00Z" })
+        }
+        false => json!({ "type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z" }),
+    };
+    let repository = image.split(['@', ':']).next().unwrap();
+    let status = json!({ "status": { "conditions": [condition], "actualReplicas": 1, "desiredReplicas": 1,
+        "containerStatuses": [{ "name": "user-container", "imageDigest": format!("{repository}@{DIGEST}") }] } });
+    revisions
+        .patch_status(&name, &PatchParams::default(), &Patch::Merge(status))
+        .await
+        .unwrap();
+    if image.contains("crash") {
+        crash(client, &name).await;
+    }
+    name
+}
+
+/// A pod whose container ended.
+async fn crash(client: &Client, revision: &str) {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), "default");
+    let pod = json!({ "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": format!("{revision}-pod"), "labels": { "serving.knative.dev/revision": revision } },
+        "spec": { "containers": [{ "name": "user-container", "image": "i" }] } });
+    pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap())
+        .await
+        .unwrap();
+    let status = json!({ "status": { "containerStatuses": [{ "name": "user-container", "ready": false, "restartCount": 2,
+        "image": "i", "imageID": "i", "state": { "terminated": { "exitCode": 3, "reason": "Error" } } }] } });
+    pods.patch_status(
+        &format!("{revision}-pod"),
+        &PatchParams::default(),
+        &Patch::Merge(status),
+    )
+    .await
+    .unwrap();
+}
