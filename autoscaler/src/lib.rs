@@ -6,6 +6,7 @@
 //! the replicas and tells the ServerlessService (`sks`) whether the activators stay in the path.
 
 mod clock;
+mod exposition;
 mod kpa;
 mod metric;
 mod metrics;
@@ -89,24 +90,40 @@ pub async fn run(config: Config) {
         move |key: Key| queue.add(key)
     };
     let autoscalers = caches.cache::<PodAutoscaler>();
+    exposition::register(&registry, &pods, &autoscalers);
+    autoscalers.on_change(|change| {
+        if let (Some(gone), None) = (&change.old, &change.new) {
+            exposition::forget(&Key::of(gone.as_ref()), gone);
+        }
+    });
+    let took = {
+        let autoscalers = autoscalers.clone();
+        move |key: &Key, took| exposition::scraped(&autoscalers, key, took)
+    };
     tokio::join!(
         kpa.run(leadership.clone()),
         metric.run(leadership.clone()),
         sks.run(leadership),
         stats::serve(stats, registry.clone(), poke),
-        scrape::run(scrape::Scraper::new(), registry.clone(), pods.clone(), scraped),
+        scrape::run(
+            scrape::Scraper::new(),
+            registry.clone(),
+            pods.clone(),
+            scraped,
+            took
+        ),
         tick(&registry, &pods, &autoscaler_queue),
         follow_config(&config, &autoscalers, &autoscaler_queue),
     );
 }
 
-/// Decides for every revision, again and again.
+/// Decides for every revision that does not rest, again and again.
 async fn tick(registry: &Registry, pods: &Pods, queue: &Queue) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        for key in registry.keys() {
+        for key in registry.awake() {
             if registry.decide(
                 &key,
                 pods.counts(&key).ready,

@@ -10,7 +10,7 @@ use crds::stat::Stat;
 use parking_lot::Mutex;
 use reconciler::Key;
 
-use crate::metrics::collection::{Collection, LoadMetric};
+use crate::metrics::collection::{Collection, Load, LoadMetric};
 use crate::metrics::window::Aggregation;
 use crate::scaling::decide::{Decision, Scaler, Settings};
 
@@ -45,6 +45,26 @@ struct Scaled {
     plan: Plan,
     scaler: Scaler,
     decision: Decision,
+    /// What the last decision was made of.
+    load: Option<Load>,
+    ready_pods: i32,
+    /// At zero and calm: until a report, another plan or a pod comes along, every decision would be the same.
+    asleep: bool,
+}
+
+/// What is known of one revision at one moment.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    pub key: Key,
+    /// Pods that the load asks for; −1 while nothing is known.
+    pub desired: i32,
+    pub excess_burst_capacity: i32,
+    pub panicking: bool,
+    pub metric: LoadMetric,
+    /// The windows at the last decision.
+    pub load: Option<Load>,
+    /// Load per pod that is aimed at.
+    pub target: f64,
 }
 
 /// All revisions. Times are whole Unix seconds for reports and [`Instant`]s for decisions.
@@ -72,13 +92,17 @@ impl Revision {
             Some(load) => load,
             // Nobody reported: the pods may be starting or unreachable, which is not the same as idle.
             None if plan.scraped => return false,
-            None => crate::metrics::collection::Load {
+            None => Load {
                 stable: 0.0,
                 panic: 0.0,
             },
         };
         let decision = scaled.scaler.decide(&plan.settings, load, ready_pods, now);
         let before = std::mem::replace(&mut scaled.decision, decision);
+        scaled.load = Some(load);
+        scaled.ready_pods = ready_pods;
+        let calm = load.stable == 0.0 && load.panic == 0.0 && !scaled.scaler.panicking();
+        scaled.asleep = decision.desired == 0 && ready_pods == 0 && calm;
         decision.desired != before.desired
             || (decision.excess_burst_capacity < 0) != (before.excess_burst_capacity < 0)
     }
@@ -91,6 +115,9 @@ impl Registry {
         let revision = revisions.entry(key.clone()).or_insert_with(Revision::empty);
         match &mut revision.scaled {
             Some(scaled) => {
+                if scaled.plan != plan || scaled.ready_pods != ready_pods {
+                    scaled.asleep = false;
+                }
                 scaled.plan = plan;
                 scaled.decision
             }
@@ -100,6 +127,9 @@ impl Registry {
                     scaler: Scaler::new(ready_pods, now),
                     plan,
                     decision,
+                    load: None,
+                    ready_pods,
+                    asleep: false,
                 });
                 decision
             }
@@ -147,11 +177,13 @@ impl Registry {
             return false;
         };
         collection.record(second, stat);
-        stat.average_concurrent_requests > 0.0
-            && revision
-                .scaled
-                .as_ref()
-                .is_some_and(|scaled| scaled.decision.desired <= 0)
+        let Some(scaled) = &mut revision.scaled else {
+            return false;
+        };
+        if stat.average_concurrent_requests > 0.0 || stat.request_count > 0.0 {
+            scaled.asleep = false;
+        }
+        stat.average_concurrent_requests > 0.0 && scaled.decision.desired <= 0
     }
 
     /// Decides for one revision; returns whether its PodAutoscaler has to know.
@@ -162,16 +194,39 @@ impl Registry {
             .is_some_and(|revision| revision.decide(ready_pods, second, now))
     }
 
-    /// Every registered revision.
-    pub fn keys(&self) -> Vec<Key> {
-        self.revisions.lock().keys().cloned().collect()
+    /// The revisions for which time alone can change the decision: all but those that rest at zero.
+    pub fn awake(&self) -> Vec<Key> {
+        let revisions = self.revisions.lock();
+        let awake = |revision: &Revision| revision.scaled.as_ref().is_none_or(|scaled| !scaled.asleep);
+        let awake = revisions.iter().filter(|(_, revision)| awake(revision));
+        awake.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// What is known of every revision that is scaled here.
+    pub fn readings(&self) -> Vec<Reading> {
+        let revisions = self.revisions.lock();
+        let reading = |(key, revision): (&Key, &Revision)| {
+            let scaled = revision.scaled.as_ref()?;
+            Some(Reading {
+                key: key.clone(),
+                desired: scaled.decision.desired,
+                excess_burst_capacity: scaled.decision.excess_burst_capacity,
+                panicking: scaled.scaler.panicking(),
+                metric: scaled.plan.metric,
+                load: scaled.load,
+                target: scaled.plan.settings.target(),
+            })
+        };
+        revisions.iter().filter_map(reading).collect()
     }
 
     /// The revisions whose pods are scraped, with the length of their stable window in seconds.
     pub fn scraped(&self) -> Vec<(Key, u64)> {
         let revisions = self.revisions.lock();
-        let scraped =
-            |revision: &Revision| revision.scaled.as_ref().is_some_and(|scaled| scaled.plan.scraped);
+        let scraped = |revision: &Revision| {
+            let scaled = revision.scaled.as_ref();
+            scaled.is_some_and(|scaled| scaled.plan.scraped && !scaled.asleep)
+        };
         revisions
             .iter()
             .filter(|(_, revision)| scraped(revision))
@@ -198,13 +253,13 @@ impl Registry {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::time::Duration;
 
     use super::*;
     use crate::scaling::decide::{BurstCapacity, UNKNOWN};
 
-    fn plan(scraped: bool) -> Plan {
+    pub(crate) fn plan(scraped: bool) -> Plan {
         Plan {
             settings: Settings {
                 total: 10.0,
@@ -225,7 +280,7 @@ mod tests {
         }
     }
 
-    fn stat(concurrency: f64) -> Stat {
+    pub(crate) fn stat(concurrency: f64) -> Stat {
         Stat {
             average_concurrent_requests: concurrency,
             ..Stat::default()
@@ -261,15 +316,45 @@ mod tests {
     }
 
     #[test]
+    fn a_revision_at_rest_is_left_alone_until_something_comes_along() {
+        let (registry, key, now) = (Registry::default(), Key::new("ns", "rev"), Instant::now());
+        let others = Plan {
+            aggregation: Aggregation::WeightedExponential,
+            ..plan(true)
+        };
+        registry.measure(&key, 60, 6);
+        registry.plan(&key, plan(true), 1, now);
+        registry.record(&key, 1, &stat(0.0));
+        let rest = |ready| {
+            // The scaler of a revision that had a pod holds it for a stable window.
+            registry.decide(&key, ready, 2, now + Duration::from_secs(61));
+            (registry.awake().is_empty(), registry.scraped().is_empty())
+        };
+        assert_eq!(rest(1), (false, false), "a pod is still there");
+        assert_eq!(rest(0), (true, true));
+        registry.plan(&key, plan(true), 0, now);
+        registry.record(&key, 2, &stat(0.0));
+        assert!(registry.awake().is_empty(), "nothing new");
+        registry.plan(&key, plan(true), 1, now);
+        assert_eq!(registry.awake().len(), 1, "a pod came up");
+        rest(0);
+        registry.plan(&key, others, 0, now);
+        assert_eq!(registry.awake().len(), 1, "its settings changed");
+        rest(0);
+        registry.record(&key, 2, &stat(1.0));
+        assert_eq!(registry.awake().len(), 1, "a request came");
+    }
+
+    #[test]
     fn a_revision_is_gone_when_both_sides_forgot_it() {
         let (registry, key) = (Registry::default(), Key::new("ns", "rev"));
         registry.measure(&key, 60, 6);
         registry.plan(&key, plan(true), 0, Instant::now());
         assert_eq!(registry.scraped(), [(key.clone(), 60)]);
         registry.forget_plan(&key);
-        assert_eq!(registry.keys().len(), 1);
+        assert_eq!(registry.awake().len(), 1);
         registry.forget_measure(&key);
-        assert!(registry.keys().is_empty());
+        assert!(registry.awake().is_empty());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 mod sample;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crds::ports::AUTOSCALING_METRICS;
@@ -145,8 +145,15 @@ impl Scraper {
     }
 }
 
-/// Scrapes every registered revision each second, until dropped. `failed` hears of revisions whose result changed.
-pub async fn run(scraper: Scraper, registry: Arc<Registry>, pods: Pods, changed: impl Fn(Key) + Send + Sync) {
+/// Scrapes every registered revision each second, until dropped. `changed` hears of revisions whose result changed,
+/// `took` of how long each round with pods in it was.
+pub async fn run(
+    scraper: Scraper,
+    registry: Arc<Registry>,
+    pods: Pods,
+    changed: impl Fn(Key) + Send + Sync,
+    took: impl Fn(&Key, Duration) + Send + Sync,
+) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -156,7 +163,15 @@ pub async fn run(scraper: Scraper, registry: Arc<Registry>, pods: Pods, changed:
             .into_iter()
             .map(|(key, stable)| {
                 let (scraper, ready) = (&scraper, pods.to_scrape(&key));
-                async move { (scraper.scrape(&ready, Duration::from_secs(stable)).await, key) }
+                let took = &took;
+                async move {
+                    let start = Instant::now();
+                    let result = scraper.scrape(&ready, Duration::from_secs(stable)).await;
+                    if !ready.is_empty() {
+                        took(&key, start.elapsed());
+                    }
+                    (result, key)
+                }
             })
             .collect();
         while let Some((result, key)) = rounds.next().await {

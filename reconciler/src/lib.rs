@@ -22,7 +22,7 @@ pub use controller::{Controller, Next, Reconcile};
 pub use error::{Class, Error};
 pub use events::Recorder;
 pub use informer::{
-    Cache, Caches, Change, Key, Object, SECONDS, Scoped, Selection, backoff, cache, key, object,
+    Cache, Caches, Change, Key, Object, SECONDS, Scoped, Selection, backoff, cache, key, object, registered,
 };
 pub use leases::Leadership;
 pub use metrics::queue;
