@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crds::autoscaling::PodAutoscaler;
+use futures::future::BoxFuture;
 use reconciler::{Cache, Caches, ConfigStore, Key, Leadership, Queue};
 use tokio::net::TcpListener;
 use tokio::time::MissedTickBehavior;
@@ -47,7 +48,12 @@ pub struct Config {
 }
 
 /// Runs until dropped.
-pub async fn run(config: Config) {
+pub fn run(config: Config) -> BoxFuture<'static, ()> {
+    // Boxed, so that all below is compiled with this crate and not again with each program that calls it.
+    Box::pin(components(config))
+}
+
+async fn components(config: Config) {
     let Config {
         caches,
         config,

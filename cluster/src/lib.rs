@@ -15,6 +15,7 @@ use cluster_network::dns::{self, Dns, DnsConfig};
 use cluster_network::services::{ProxyConfig, ServiceProxy};
 use cluster_network::{Catalog, Network};
 use cluster_node::{NodeAgent, NodeConfig};
+use futures::future::BoxFuture;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -102,7 +103,12 @@ impl Cluster {
     ///
     /// # Errors
     /// [`Error`]; what was started until then is stopped.
-    pub async fn start(config: Config) -> Result<Self, Error> {
+    pub fn start(config: Config) -> BoxFuture<'static, Result<Self, Error>> {
+        // Boxed, so that all below is compiled with this crate and not again with each program that calls it.
+        Box::pin(Self::start_parts(config))
+    }
+
+    async fn start_parts(config: Config) -> Result<Self, Error> {
         let network = Network::start(cluster_network::Config {
             name: config.name.clone(),
             data_dir: config.data_dir.clone(),
@@ -234,7 +240,12 @@ impl Cluster {
     }
 
     /// Stops everything: pods, network, API. Nothing is left on the machine but what is stored.
-    pub async fn stop(mut self) {
+    pub fn stop(self) -> BoxFuture<'static, ()> {
+        // Boxed, so that all below is compiled with this crate and not again with each program that calls it.
+        Box::pin(self.stop_parts())
+    }
+
+    async fn stop_parts(mut self) {
         drop(self.controllers);
         if let Some(node) = self.node.take() {
             node.stop(true).await;

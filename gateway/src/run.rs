@@ -7,6 +7,7 @@ use std::time::Duration;
 use activator::{Activator, Change, follow};
 use crds::annotations::INGRESS_CLASS_KEYS;
 use crds::networking::{Ingress, ServerlessService};
+use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt;
 use kube::api::Api;
@@ -36,7 +37,12 @@ pub enum GatewayError {
 ///
 /// # Errors
 /// [`GatewayError`] before anything is served.
-pub async fn run(config: Config) -> Result<(), GatewayError> {
+pub fn run(config: Config) -> BoxFuture<'static, Result<(), GatewayError>> {
+    // Boxed, so that all below is compiled with this crate and not again with each program that calls it.
+    Box::pin(serve(config))
+}
+
+async fn serve(config: Config) -> Result<(), GatewayError> {
     let metrics = Arc::new(Metrics::register(&config.registry)?);
     let activator = Activator::new(config.activator, &config.registry)?;
     let table = Arc::new(Table::default());

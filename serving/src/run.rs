@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;
 use reconciler::{Caches, ConfigStore, Controller, Key, Leadership, Queue, Reconcile, Selection, leases};
 use tokio::task::JoinSet;
@@ -47,7 +48,12 @@ pub async fn run(client: kube::Client, config: Config) {
 }
 
 /// Like [`run`], with caches that the process shares among its controllers.
-pub async fn run_with(caches: Caches, config: Config) {
+pub fn run_with(caches: Caches, config: Config) -> BoxFuture<'static, ()> {
+    // Boxed, so that all below is compiled with this crate and not again with each program that calls it.
+    Box::pin(controllers(caches, config))
+}
+
+async fn controllers(caches: Caches, config: Config) {
     let store = ConfigStore::start(&caches, &config.system_namespace);
     let shared = Shared::new(&caches, store.clone(), &config);
     let mut tasks = Tasks {

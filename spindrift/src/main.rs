@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     // The shim clones processes, which only a program without threads may do: it must come before everything else.
     let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
     if arguments.get(1).is_some_and(|first| first == "shim") {
-        return cluster_node::shim::main(arguments.into_iter().skip(2));
+        return cluster_node::shim::main(arguments.into_iter().nth(2));
     }
     let cli = Cli::parse();
     start_log(&cli.log);

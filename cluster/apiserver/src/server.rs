@@ -56,7 +56,12 @@ impl ApiServer {
     ///
     /// # Errors
     /// When the directory is in use or cannot be read.
-    pub async fn open(config: Config) -> Result<Self, OpenError> {
+    pub fn open(config: Config) -> BoxFuture<'static, Result<Self, OpenError>> {
+        // Boxed, so that all below is compiled with this crate and not again with each program that calls it.
+        Box::pin(Self::open_parts(config))
+    }
+
+    async fn open_parts(config: Config) -> Result<Self, OpenError> {
         let lock = DirectoryLock::acquire(&config.data_dir)?;
         let backend = RedbBackend::open(&config.data_dir.join("store.redb"))?;
         let store = Store::open(Box::new(backend))?;

@@ -9,6 +9,7 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tracing::{debug, info};
 
@@ -62,7 +63,12 @@ impl Network {
     ///
     /// # Errors
     /// [`NetworkError`]; `Lacking` when the machine cannot have a pod network at all.
-    pub async fn start(config: Config) -> Result<Self, NetworkError> {
+    pub fn start(config: Config) -> BoxFuture<'static, Result<Self, NetworkError>> {
+        // Boxed, so that all below is compiled with this crate and not again with each program that calls it.
+        Box::pin(Self::start_parts(config))
+    }
+
+    async fn start_parts(config: Config) -> Result<Self, NetworkError> {
         let bridge_name = bridge_name(&config.name);
         let state_path = config.data_dir.join("network.json");
         std::fs::create_dir_all(&config.data_dir).map_err(|source| NetworkError::State {

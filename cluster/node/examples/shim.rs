@@ -5,7 +5,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     match arguments.next() {
-        Some(first) if first == "shim" => cluster_node::shim::main(arguments),
+        Some(first) if first == "shim" => cluster_node::shim::main(arguments.next()),
         _ => ExitCode::FAILURE,
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use cluster_images::ImageStore;
 use cluster_network::{Network, NetworkError};
 use futures::TryStreamExt;
+use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::runtime::reflector;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -129,7 +130,12 @@ impl NodeAgent {
     ///
     /// # Errors
     /// [`StartError`].
-    pub async fn start(config: NodeConfig) -> Result<Self, StartError> {
+    pub fn start(config: NodeConfig) -> BoxFuture<'static, Result<Self, StartError>> {
+        // Boxed, so that all below is compiled with this crate and not again with each program that calls it.
+        Box::pin(Self::start_parts(config))
+    }
+
+    async fn start_parts(config: NodeConfig) -> Result<Self, StartError> {
         std::fs::create_dir_all(pods_dir(&config.data_dir))?;
         let data_dir = std::fs::canonicalize(&config.data_dir)?;
         let cgroup = cgroup_of(Hierarchies::detect()?, &data_dir);

@@ -42,12 +42,12 @@ pub(crate) const RECORD_FILE: &str = "container.json";
 /// Memory volumes live below this directory, on a tmpfs that only the pod's mount namespace has.
 pub(crate) const MEMORY_DIR: &str = "memory";
 
-/// Runs the shim until it is told to shut down. `arguments` are those after `shim`: the pod's directory.
+/// Runs the shim until it is told to shut down. `pod_dir` is the argument after `shim`: the pod's directory.
 ///
 /// Call it first thing in `main`, before any thread exists. Standard input is the socket of the agent that started
 /// the shim, or anything else, in which case the shim waits for an agent on its socket file.
-pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let Some(pod_dir) = arguments.into_iter().next().map(PathBuf::from) else {
+pub fn main(pod_dir: Option<OsString>) -> ExitCode {
+    let Some(pod_dir) = pod_dir.map(PathBuf::from) else {
         return fail("usage: shim <pod dir>");
     };
     let result = ShimConfig::load(&pod_dir).and_then(|config| server::Server::open(pod_dir, config));
