@@ -107,7 +107,7 @@ impl Instance {
             &file,
             serde_json::to_vec(&json!({ "apiVersion": "v1", "kind": "List", "items": items }))?,
         )?;
-        self.kubectl(&["create", "--validate=ignore", "-f", &file.to_string_lossy()])
+        self.kubectl(&["create", "-f", &file.to_string_lossy()])
             .map(|_| ())
     }
 

@@ -1,6 +1,8 @@
-//! OpenAPI v3: an index whose URLs change with the content, and one document per group and version.
+//! OpenAPI v3: an index whose URLs change with the content, and one document per group and version. And v2, in one piece.
 //!
 //! Documents are made when asked for and not kept: they are megabytes, and asked for by people at keyboards.
+
+mod v2;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -41,13 +43,34 @@ pub(crate) fn index(registry: &Registry) -> Value {
     json!({"paths": paths})
 }
 
+/// `/openapi/v2`, as JSON or, for client-go, as protobuf.
+pub(crate) fn whole(registry: &Registry, release: &str, protobuf: bool) -> Bytes {
+    let table = registry.table();
+    let documents = table.groups().into_iter().flat_map(|(group, versions)| {
+        versions
+            .iter()
+            .filter_map(|version| group_version(registry, group, version))
+            .collect::<Vec<_>>()
+    });
+    let document = v2::document(release, documents);
+    if protobuf {
+        v2::protobuf(&document).into()
+    } else {
+        to_bytes(&document)
+    }
+}
+
 /// `/openapi/v3/{path}`, such as `apis/apps/v1`.
 pub(crate) fn document(registry: &Registry, path: &str) -> Option<Bytes> {
     let (group, version) = match path.split('/').collect::<Vec<_>>().as_slice() {
-        ["api", version] => (String::new(), (*version).to_owned()),
-        ["apis", group, version] => ((*group).to_owned(), (*version).to_owned()),
+        ["api", version] => ("", *version),
+        ["apis", group, version] => (*group, *version),
         _ => return None,
     };
+    group_version(registry, group, version).map(|document| to_bytes(&document))
+}
+
+fn group_version(registry: &Registry, group: &str, version: &str) -> Option<Value> {
     let custom = || {
         let (_, stored) = registry.store.list(DEFINITIONS);
         let of_group = format!(".{group}");
@@ -56,9 +79,7 @@ pub(crate) fn document(registry: &Registry, path: &str) -> Option<Bytes> {
             .filter(|(key, _)| key.ends_with(&of_group))
             .map(|(_, object)| object.value())
             .collect();
-        cluster_kinds::openapi::custom_resources(&definitions, &group, &version)
+        cluster_kinds::openapi::custom_resources(&definitions, group, version)
     };
-    cluster_kinds::openapi::group_version(&group, &version)
-        .or_else(custom)
-        .map(|document| to_bytes(&document))
+    cluster_kinds::openapi::group_version(group, version).or_else(custom)
 }

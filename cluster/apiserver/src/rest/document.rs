@@ -8,7 +8,7 @@ use super::respond::{self, not_found, text};
 use crate::body::ResponseBody;
 use crate::discovery;
 use crate::negotiate::{Accepted, Document, Encoding};
-use crate::registry::to_bytes;
+use crate::registry::{Registry, to_bytes};
 use crate::request::ApiPath;
 use crate::server::ApiServer;
 use crate::status::StatusError;
@@ -115,12 +115,7 @@ fn other(server: &ApiServer, parts: &Parts) -> Result<Response<ResponseBody>, St
             StatusCode::OK,
             server.inner.metrics.render(registry.store.usage()),
         )),
-        "/openapi/v2" => Ok(plain(
-            parts,
-            &json!({
-                "swagger": "2.0", "info": {"title": "Kubernetes", "version": RELEASE}, "paths": {}, "definitions": {},
-            }),
-        )),
+        "/openapi/v2" => Ok(whole(registry, parts)),
         "/openapi/v3" => Ok(plain(parts, &crate::openapi::index(registry))),
         _ => match path
             .strip_prefix("/openapi/v3/")
@@ -140,6 +135,24 @@ fn other(server: &ApiServer, parts: &Parts) -> Result<Response<ResponseBody>, St
             None => Ok(not_found()),
         },
     }
+}
+
+/// client-go asks for OpenAPI v2 as protobuf only, and reads nothing else.
+fn whole(registry: &Registry, parts: &Parts) -> Response<ResponseBody> {
+    let protobuf = parts
+        .headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("v2@v1.0+protobuf"));
+    let bytes = crate::openapi::whole(registry, RELEASE, protobuf);
+    let mut response = respond::document(StatusCode::OK, Encoding::Json, &parts.headers, bytes);
+    if protobuf {
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/com.github.proto-openapi.spec.v2.v1.0+protobuf"),
+        );
+    }
+    response
 }
 
 fn version() -> Value {
