@@ -61,6 +61,15 @@ pub enum Command {
     Activator(ActivatorArgs),
     /// Run the gateway against a cluster
     Gateway(GatewayArgs),
+    /// Run the admission webhook against a cluster
+    Webhook(WebhookArgs),
+    /// Install what the components work on into a cluster: resource definitions, namespace, configuration
+    #[command(
+        after_help = "Examples:\n  spindrift install --sidecar-image registry.example.com/spindrift/queue-proxy:v1\n  spindrift install --component-address 10.88.0.1    for components that run on this machine, outside any pod"
+    )]
+    Install(InstallArgs),
+    /// Print what `install` creates, as YAML for kubectl
+    Manifests(PlanArgs),
     /// Print a completion script for a shell
     Completion {
         /// The shell to complete in
@@ -158,6 +167,11 @@ pub enum ImageCommand {
         #[arg(short, long, value_enum)]
         output: Option<OutputFormat>,
     },
+    /// Put the platform's own programs that lie beside this one into the registry: the sidecar, and the samples
+    Components {
+        #[command(flatten)]
+        data: DataArgs,
+    },
     /// Remove a name from the images of this machine; what nothing else uses is deleted later
     #[command(visible_alias = "rm")]
     Remove {
@@ -220,4 +234,66 @@ pub struct GatewayArgs {
     /// Where to push stats [default: the Service `autoscaler`]
     #[arg(long, value_name = "URL")]
     pub autoscaler: Option<String>,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct WebhookArgs {
+    #[command(flatten)]
+    pub component: ComponentArgs,
+    /// Where to serve HTTPS
+    #[arg(long, default_value = "0.0.0.0:8443", value_name = "ADDRESS:PORT")]
+    pub listen: std::net::SocketAddr,
+    /// Service in the system namespace by which the API server reaches this webhook
+    #[arg(long, default_value = crds::names::WEBHOOK_SERVICE, value_name = "NAME")]
+    pub service: String,
+    /// Port of that Service
+    #[arg(long, default_value_t = crds::ports::SERVICE_HTTPS, value_name = "PORT")]
+    pub service_port: u16,
+    /// URL by which the API server reaches this webhook, instead of a Service
+    #[arg(long, value_name = "URL", conflicts_with_all = ["service", "service_port"], value_parser = https_url)]
+    pub url: Option<url::Url>,
+}
+
+fn https_url(text: &str) -> Result<url::Url, String> {
+    let url: url::Url = text
+        .parse()
+        .map_err(|error| format!("{error}: give https://HOST:PORT"))?;
+    if url.scheme() != "https" || url.host_str().is_none() || url.query().is_some() {
+        return Err("API servers ask webhooks over HTTPS only: give https://HOST:PORT".to_owned());
+    }
+    Ok(url)
+}
+
+/// What an install consists of.
+#[derive(Args, Debug, Clone)]
+pub struct PlanArgs {
+    /// Namespace of the install
+    #[arg(long, env = "SYSTEM_NAMESPACE", default_value = crds::names::SYSTEM_NAMESPACE)]
+    pub system_namespace: String,
+    /// Image of the sidecar; `spindrift image components` makes one on this machine
+    #[arg(
+        long,
+        default_value = "localhost:5000/spindrift/queue-proxy:latest",
+        value_name = "IMAGE"
+    )]
+    pub sidecar_image: String,
+    /// Domain of the services' hosts; without one they exist inside the cluster only
+    #[arg(long, value_name = "DOMAIN")]
+    pub domain: Option<String>,
+    /// Address of this machine as pods see it, if the components run on it outside any pod: makes Services that lead to
+    /// their usual ports there
+    #[arg(long, value_name = "ADDRESS")]
+    pub component_address: Option<std::net::Ipv4Addr>,
+    /// Port of the gateway for requests from inside the cluster, at that address
+    #[arg(long, default_value_t = 8081, value_name = "PORT")]
+    pub gateway_internal_port: u16,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct InstallArgs {
+    /// Credentials of the cluster [default: KUBECONFIG, ~/.kube/config, or the pod's own account]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    pub plan: PlanArgs,
 }

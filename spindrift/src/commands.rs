@@ -4,8 +4,10 @@ pub mod cluster;
 pub mod component;
 pub mod down;
 pub mod image;
+pub mod install;
 pub mod status;
 pub mod up;
+pub mod webhook;
 
 mod detach;
 mod say;

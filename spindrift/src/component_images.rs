@@ -50,8 +50,17 @@ const USER: &str = "65532:65532";
 /// # Errors
 /// If the sidecar's binary is not beside this one.
 pub async fn build(store: &ImageStore, registry: &str) -> anyhow::Result<String> {
+    let all = build_all(store, registry).await?;
+    all.into_iter().next().context("no sidecar image was made")
+}
+
+/// Like [`build`], but returns the references of all programs that are there; the sidecar's comes first.
+///
+/// # Errors
+/// If the sidecar's binary is not beside this one.
+pub async fn build_all(store: &ImageStore, registry: &str) -> anyhow::Result<Vec<String>> {
     let folder = beside()?;
-    let mut sidecar = None;
+    let mut references = Vec::new();
     for program in PROGRAMS {
         let path = folder.join(program.binary);
         if !path.is_file() {
@@ -67,11 +76,9 @@ pub async fn build(store: &ImageStore, registry: &str) -> anyhow::Result<String>
             .build(layer(&program, path, registry))
             .await
             .with_context(|| format!("cannot make the image of {}", program.binary))?;
-        if program.required {
-            sidecar = Some(format!("{registry}/{}@{digest}", program.repository));
-        }
+        references.push(format!("{registry}/{}@{digest}", program.repository));
     }
-    sidecar.context("no sidecar image was made")
+    Ok(references)
 }
 
 fn layer(program: &Program, path: PathBuf, registry: &str) -> LayerBuild {

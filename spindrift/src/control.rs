@@ -5,11 +5,12 @@
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
-use axum::extract::{Query, State};
+use axum::extract::{FromRef, Query, State};
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use cluster_images::{ImageStore, ImageSummary};
@@ -18,6 +19,8 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::net::{UnixListener, UnixStream};
+
+use crate::component_images;
 
 const NAME: &str = "control.sock";
 /// Answers are lists of images; nobody has this many.
@@ -67,6 +70,7 @@ pub enum Images {
 pub async fn serve(
     data_dir: &Path,
     images: ImageStore,
+    registry: &str,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let path = data_dir.join(NAME);
@@ -76,13 +80,31 @@ pub async fn serve(
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
     let router = Router::new()
         .route("/images", get(list).post(load).delete(remove))
-        .with_state(images);
+        .route("/components", post(components))
+        .with_state(Shared {
+            images,
+            registry: registry.into(),
+        });
     tokio::select! {
         result = axum::serve(listener, router) => result?,
         () = stop => {}
     }
     let _ = std::fs::remove_file(&path);
     Ok(())
+}
+
+/// What requests work on.
+#[derive(Clone)]
+struct Shared {
+    images: ImageStore,
+    /// `host:port` under which images name the registry.
+    registry: Arc<str>,
+}
+
+impl FromRef<Shared> for ImageStore {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.images.clone()
+    }
 }
 
 type Refusal = (StatusCode, String);
@@ -108,6 +130,13 @@ async fn remove(State(images): State<ImageStore>, Query(named): Query<Named>) ->
         .await
         .map(Json)
         .map_err(|error| refuse(error.into()))
+}
+
+async fn components(State(shared): State<Shared>) -> Result<Json<Vec<String>>, Refusal> {
+    component_images::build_all(&shared.images, &shared.registry)
+        .await
+        .map(Json)
+        .map_err(refuse)
 }
 
 async fn list_of(images: &ImageStore) -> anyhow::Result<Vec<ImageView>> {
@@ -149,6 +178,16 @@ impl Images {
         match self {
             Self::Running(socket) => ask(socket, "POST", "/images", &Archive { path }).await,
             Self::Stopped(images) => load_into(images, &path).await,
+        }
+    }
+
+    /// Makes the images of the platform's own programs; returns their references by digest, the sidecar's first.
+    pub async fn components(&self) -> anyhow::Result<Vec<String>> {
+        match self {
+            Self::Running(socket) => ask(socket, "POST", "/components", &()).await,
+            Self::Stopped(_) => anyhow::bail!(
+                "nothing runs on this data folder, so its registry has no address: start `spindrift cluster up` first"
+            ),
         }
     }
 

@@ -54,16 +54,14 @@ pub async fn configuration(
     settings: &BTreeMap<&str, BTreeMap<&str, String>>,
 ) -> anyhow::Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let namespace: Namespace = serde_json::from_value(json!({
-        "metadata": { "name": system_namespace, "labels": { "app.kubernetes.io/name": "knative-serving" } },
-    }))?;
-    create_if_missing(&namespaces, &namespace).await?;
+    create_if_missing(&namespaces, &namespace(system_namespace)?).await?;
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), system_namespace);
     try_join_all(
         crds::config::defaults_manifests(install)
             .into_iter()
             .map(|mut map| {
                 let maps = maps.clone();
+                map.metadata.namespace = Some(system_namespace.to_owned());
                 async move {
                     let own = settings.get(map.name_any().as_str()).into_iter().flatten();
                     let data = map.data.get_or_insert_default();
@@ -79,6 +77,40 @@ pub async fn configuration(
         .await
         .context("cannot set the sidecar image in config-deployment")?;
     Ok(())
+}
+
+fn namespace(name: &str) -> anyhow::Result<Namespace> {
+    Ok(serde_json::from_value(json!({
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": { "name": name, "labels": { "app.kubernetes.io/name": "knative-serving" } },
+    }))?)
+}
+
+/// Everything as manifests, in the order in which it has to be created.
+pub fn manifests(
+    system_namespace: &str,
+    install: &crds::config::Install,
+    at: Option<(Ipv4Addr, &[Front])>,
+) -> anyhow::Result<Vec<Value>> {
+    let mut all = Vec::new();
+    for crd in crds::all() {
+        all.push(serde_json::to_value(crd)?);
+    }
+    all.push(serde_json::to_value(namespace(system_namespace)?)?);
+    for mut map in crds::config::defaults_manifests(install) {
+        map.metadata.namespace = Some(system_namespace.to_owned());
+        all.push(serde_json::to_value(map)?);
+    }
+    if let Some((address, fronts)) = at {
+        for front in fronts {
+            let (mut service, mut slice) = front_objects(front, address);
+            for object in [&mut service, &mut slice] {
+                object["metadata"]["namespace"] = system_namespace.into();
+            }
+            all.extend([service, slice]);
+        }
+    }
+    Ok(all)
 }
 
 async fn create_if_missing<K>(api: &Api<K>, object: &K) -> anyhow::Result<()>

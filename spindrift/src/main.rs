@@ -10,6 +10,7 @@ mod install;
 mod platform;
 mod ports;
 mod run_file;
+mod webhook;
 
 use std::process::ExitCode;
 
@@ -62,6 +63,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Autoscaler(args) => commands::component::autoscaler(args).await,
         Command::Activator(args) => commands::component::activator(args).await,
         Command::Gateway(args) => commands::component::gateway(args).await,
+        Command::Webhook(args) => commands::webhook::run(args).await,
+        Command::Install(args) => commands::install::run(args).await,
+        Command::Manifests(args) => commands::install::print(&args),
         Command::Completion { shell } => {
             use clap::CommandFactory;
             clap_complete::generate(shell, &mut Cli::command(), "spindrift", &mut std::io::stdout());

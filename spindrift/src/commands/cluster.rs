@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use cluster::{Admission, Cluster};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::{detach, say};
 use crate::cli::ClusterUpArgs;
@@ -24,15 +26,31 @@ pub async fn run(args: ClusterUpArgs) -> anyhow::Result<ExitCode> {
     let started = start(&args, Vec::new()).await?;
     let run = Run {
         ready: true,
-        ..started.run
+        ..started.run.clone()
     };
     run.write(&args.data.data_dir)?;
+    let stop = CancellationToken::new();
+    let control = control(&started, &args.data.data_dir, stop.clone());
     summary(&run);
     interrupted().await?;
     say::progress("Stopping ...");
+    stop.cancel();
+    let _ = control.await;
     started.cluster.stop().await;
     Run::remove(&args.data.data_dir);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Lets later commands work on the images, until `stop`.
+pub fn control(started: &Started, data_dir: &Path, stop: CancellationToken) -> JoinHandle<()> {
+    let (images, registry) = (started.cluster.images().clone(), started.registry.clone());
+    let folder = data_dir.to_path_buf();
+    tokio::spawn(async move {
+        let serving = crate::control::serve(&folder, images, &registry, stop.cancelled_owned());
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "`spindrift image` does not reach this instance");
+        }
+    })
 }
 
 fn summary(run: &Run) {

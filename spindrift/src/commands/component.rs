@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
+use k8s_openapi::api::core::v1::Service;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
-use prometheus::Registry;
+use kube::{Api, Client, Config};
+use reconciler::health::Readiness;
 use reconciler::leases::{self, Election};
 use reconciler::{Caches, ConfigStore};
 use tokio::net::TcpListener;
@@ -17,10 +19,18 @@ use super::cluster::interrupted;
 use crate::cli::{ActivatorArgs, AutoscalerArgs, ComponentArgs, GatewayArgs};
 
 /// The Service that activators push stats to unless told otherwise.
-const AUTOSCALER: &str = "autoscaler";
+const AUTOSCALER: &str = crds::names::AUTOSCALER_SERVICE;
+/// The lease of the one autoscaler that decides (upstream's name for a single bucket).
+const AUTOSCALER_LEASE: &str = "autoscaler-bucket-00-of-01";
 
-async fn client(args: &ComponentArgs) -> anyhow::Result<Client> {
-    let mut config = match &args.kubeconfig {
+/// A client of the cluster that the arguments name.
+pub async fn client(args: &ComponentArgs) -> anyhow::Result<Client> {
+    connect(args.kubeconfig.as_deref()).await
+}
+
+/// A client of the cluster of a kubeconfig, or of the usual places.
+pub async fn connect(kubeconfig: Option<&std::path::Path>) -> anyhow::Result<Client> {
+    let mut config = match kubeconfig {
         Some(path) => {
             let kubeconfig =
                 Kubeconfig::read_from(path).with_context(|| format!("cannot use {}", path.display()))?;
@@ -35,17 +45,22 @@ async fn client(args: &ComponentArgs) -> anyhow::Result<Client> {
     Ok(Client::try_from(config)?)
 }
 
-async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}"))
 }
 
 /// Serves health and metrics beside `work` until a signal.
-async fn beside_health(args: &ComponentArgs, work: impl Future<Output = ()>) -> anyhow::Result<ExitCode> {
+pub async fn beside_health(
+    args: &ComponentArgs,
+    readiness: Readiness,
+    work: impl Future<Output = ()>,
+) -> anyhow::Result<ExitCode> {
     let listener = listen(args.health_address).await?;
+    tracing::info!(address = %listener.local_addr()?, "Health and metrics are served");
     tokio::select! {
-        () = reconciler::health::serve(listener, Arc::new(|| Ok(()))) => {}
+        () = reconciler::health::serve(listener, readiness) => {}
         () = work => anyhow::bail!("the component ended by itself"),
         result = interrupted() => result?,
     }
@@ -61,6 +76,26 @@ fn identity() -> String {
     format!("{host}_{}", std::process::id())
 }
 
+/// A readiness that is told when it is so.
+fn gate(missing: &'static str) -> (Arc<AtomicBool>, Readiness) {
+    let open = Arc::new(AtomicBool::new(false));
+    let seen = open.clone();
+    let readiness = move || match seen.load(Ordering::Relaxed) {
+        true => Ok(()),
+        false => Err(missing.to_owned()),
+    };
+    (open, Arc::new(readiness))
+}
+
+/// Runs `work`, whose first step subscribes to what it reads, and opens the gate once all of that is there.
+async fn once_synced(caches: Caches, open: Arc<AtomicBool>, work: impl Future<Output = ()>) {
+    let synced = async {
+        caches.synced().await;
+        open.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(biased; work, synced);
+}
+
 pub async fn controller(args: ComponentArgs) -> anyhow::Result<ExitCode> {
     let client = client(&args).await?;
     let election = serving::Election {
@@ -73,7 +108,10 @@ pub async fn controller(args: ComponentArgs) -> anyhow::Result<ExitCode> {
         election: Some(election),
         ..serving::Config::default()
     };
-    beside_health(&args, serving::run(client, config)).await
+    let caches = Caches::new(client);
+    let (open, readiness) = gate("the caches are not filled yet");
+    let work = once_synced(caches.clone(), open, serving::run_with(caches, config));
+    beside_health(&args, readiness, work).await
 }
 
 pub async fn autoscaler(args: AutoscalerArgs) -> anyhow::Result<ExitCode> {
@@ -82,43 +120,68 @@ pub async fn autoscaler(args: AutoscalerArgs) -> anyhow::Result<ExitCode> {
     let stats = listen(args.stats_address).await?;
     let caches = Caches::new(client.clone());
     let config = ConfigStore::start(&caches, &component.system_namespace);
-    let lease = format!("{AUTOSCALER}.00-of-01");
     let election = Election::new(
         client,
         &component.system_namespace,
-        &lease,
+        AUTOSCALER_LEASE,
         &identity(),
         leases::Timing::default(),
     );
     let leadership = election.leadership();
-    let work = autoscaler::run(autoscaler::Config {
-        caches,
-        config,
-        system_namespace: component.system_namespace.clone(),
-        cluster_domain: component.cluster_domain.clone(),
-        stats,
-        leadership,
-    });
-    let work = async {
-        tokio::join!(work, election.run(std::future::pending()));
-    };
-    beside_health(component, work).await
+    let (open, readiness) = gate("the caches are not filled yet");
+    let work = once_synced(
+        caches.clone(),
+        open,
+        autoscaler::run(autoscaler::Config {
+            caches,
+            config,
+            system_namespace: component.system_namespace.clone(),
+            cluster_domain: component.cluster_domain.clone(),
+            stats,
+            leadership,
+        }),
+    );
+    let stop = CancellationToken::new();
+    let electing = tokio::spawn(election.run(stop.clone().cancelled_owned()));
+    let code = beside_health(component, readiness, work).await;
+    // Gives the lease back, so that the next one need not wait for its end.
+    stop.cancel();
+    let _ = electing.await;
+    code
 }
 
-fn stats_url(given: Option<String>, component: &ComponentArgs) -> String {
-    given.unwrap_or_else(|| {
+/// Where to push stats: as given, else the address of the Service, which works without cluster DNS too, else its name.
+async fn stats_url(client: &Client, given: Option<String>, component: &ComponentArgs) -> String {
+    if let Some(url) = given {
+        return url;
+    }
+    let services: Api<Service> = Api::namespaced(client.clone(), &component.system_namespace);
+    let address = services
+        .get_opt(AUTOSCALER)
+        .await
+        .inspect_err(|error| tracing::warn!(%error, "The Service of the autoscaler cannot be read"))
+        .ok()
+        .flatten()
+        .and_then(|service| service.spec?.cluster_ip)
+        .filter(|address| address != "None");
+    let host = address.unwrap_or_else(|| {
         format!(
-            "ws://{AUTOSCALER}.{}.svc.{}:8080",
+            "{AUTOSCALER}.{}.svc.{}",
             component.system_namespace, component.cluster_domain
         )
-    })
+    });
+    format!("ws://{host}:{}", crds::ports::AUTOSCALER)
 }
 
-fn activator_config(autoscaler: Option<String>, component: &ComponentArgs) -> activator::Config {
+async fn activator_config(
+    client: &Client,
+    autoscaler: Option<String>,
+    component: &ComponentArgs,
+) -> activator::Config {
     activator::Config {
         pod_name: identity(),
         pod_ip: std::env::var("POD_IP").ok().and_then(|ip| ip.parse().ok()),
-        autoscaler: Some(stats_url(autoscaler, component)),
+        autoscaler: Some(stats_url(client, autoscaler, component).await),
         ..activator::Config::default()
     }
 }
@@ -130,12 +193,21 @@ pub async fn activator(args: ActivatorArgs) -> anyhow::Result<ExitCode> {
         listeners.push(listen(SocketAddr::new(args.listen, port)).await?);
     }
     let activator = activator::Activator::new(
-        activator_config(args.autoscaler, &args.component),
-        &Registry::new(),
+        activator_config(&client, args.autoscaler, &args.component).await,
+        prometheus::default_registry(),
     )?;
+    let (open, readiness) = gate("the revisions and their pods are not known yet");
+    let model = activator.model().clone();
     let stop = CancellationToken::new();
     let serving = tokio::spawn(activator.clone().serve(listeners, stop.clone()));
-    let code = beside_health(&args.component, activator.run(client)).await;
+    let work = async {
+        let synced = async {
+            model.synced().await;
+            open.store(true, Ordering::Relaxed);
+        };
+        tokio::join!(activator.run(client), synced);
+    };
+    let code = beside_health(&args.component, readiness, work).await;
     stop.cancel();
     let _ = serving.await;
     code
@@ -162,13 +234,13 @@ pub async fn gateway(args: GatewayArgs) -> anyhow::Result<ExitCode> {
         internal,
         external_domain: domain("gateway"),
         internal_domain: domain("gateway-internal"),
-        activator: activator_config(args.autoscaler.clone(), &args.component),
-        registry: Registry::new(),
+        activator: activator_config(&client, args.autoscaler.clone(), &args.component).await,
+        registry: prometheus::default_registry().clone(),
         shutdown: stop.clone(),
         ..gateway::Config::new(client)
     };
     let serving = tokio::spawn(gateway::run(config));
-    let code = beside_health(&args.component, std::future::pending()).await;
+    let code = beside_health(&args.component, Arc::new(|| Ok(())), std::future::pending()).await;
     stop.cancel();
     serving.await??;
     code

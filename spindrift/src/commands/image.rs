@@ -32,6 +32,11 @@ pub async fn run(command: ImageCommand) -> anyhow::Result<ExitCode> {
                 None => table(&all),
             });
         }
+        ImageCommand::Components { data } => {
+            for image in images(&data)?.components().await? {
+                say::line(image);
+            }
+        }
         ImageCommand::Remove { data, images: names } => {
             let images = images(&data)?;
             let mut missing = false;

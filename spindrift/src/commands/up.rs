@@ -19,7 +19,7 @@ use crate::demo;
 use crate::install;
 use crate::platform::{Listeners, Platform};
 use crate::run_file::Run;
-use crate::{component_images, control, ports};
+use crate::{component_images, ports};
 
 const HTTP_PORT: u16 = 8080;
 /// The port that a browser takes if none is named; served too when it is free, so that the URLs in statuses work as
@@ -103,18 +103,7 @@ impl Up {
             return Err((error, started.cluster));
         }
         let stop = CancellationToken::new();
-        let control = {
-            let (images, stop, folder) = (
-                started.cluster.images().clone(),
-                stop.clone(),
-                data_dir.to_path_buf(),
-            );
-            tokio::spawn(async move {
-                if let Err(error) = control::serve(&folder, images, stop.cancelled_owned()).await {
-                    tracing::error!(%error, "`spindrift image` does not reach this instance");
-                }
-            })
-        };
+        let control = bare::control(&started, data_dir, stop.clone());
         let gateway = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         Ok(Self {
             started,

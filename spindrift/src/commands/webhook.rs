@@ -1,0 +1,86 @@
+//! `spindrift webhook`: admission for API servers that do not have it built in.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use reconciler::{Caches, ConfigStore};
+use serving::admission::Settings;
+
+use super::component::{beside_health, client, listen};
+use crate::cli::WebhookArgs;
+use crate::webhook::{AUTHORITY, Identity, Reached, by_settings, keep, register, serve, text};
+
+/// How often certificate and registration are looked at again.
+const LOOK: Duration = Duration::from_secs(20);
+/// Wait after a failed look.
+const RETRY: Duration = Duration::from_secs(1);
+
+pub async fn run(args: WebhookArgs) -> anyhow::Result<ExitCode> {
+    let component = &args.component;
+    let client = client(component).await?;
+    let listener = listen(args.listen).await?;
+    let caches = Caches::new(client.clone());
+    let store = ConfigStore::start(&caches, &component.system_namespace);
+    let settings = Settings {
+        cluster_domain: component.cluster_domain.clone(),
+        system_namespace: component.system_namespace.clone(),
+        ..Settings::default()
+    };
+    let reached = match &args.url {
+        Some(url) => Reached::Url(url.clone()),
+        None => Reached::Service {
+            name: args.service.clone(),
+            port: args.service_port,
+        },
+    };
+    let names = reached.names(&component.system_namespace, &component.cluster_domain);
+    let (identity, ready) = (Arc::new(Identity::default()), Arc::new(AtomicBool::new(false)));
+    let keeping = {
+        let (identity, ready, client) = (identity.clone(), ready.clone(), client.clone());
+        let namespace = &component.system_namespace;
+        async move {
+            caches.synced().await;
+            loop {
+                let kept = async {
+                    let data = keep(&client, namespace, &names).await?;
+                    identity.set(&data)?;
+                    // Registered only now: whoever asks us gets an answer.
+                    let bundle = text(&data, AUTHORITY).unwrap_or_default();
+                    register(&client, &reached, namespace, bundle).await
+                };
+                let wait = match kept.await {
+                    Ok(()) => {
+                        ready.store(true, Ordering::Relaxed);
+                        LOOK
+                    }
+                    Err(error) => {
+                        tracing::warn!(error = format!("{error:#}"), "The webhook is not registered");
+                        RETRY
+                    }
+                };
+                tokio::time::sleep(wait).await;
+            }
+        }
+    };
+    let decide = by_settings(move || settings.with_present(&store))?;
+    let serving = serve(listener, identity, decide);
+    let work = async {
+        tokio::select! {
+            () = keeping => {}
+            result = serving => {
+                if let Err(error) = result {
+                    tracing::error!(%error, "The webhook does not serve");
+                }
+            }
+        }
+    };
+    let readiness = move || {
+        ready
+            .load(Ordering::Relaxed)
+            .then_some(())
+            .ok_or_else(|| "the webhook is not registered yet".to_owned())
+    };
+    beside_health(component, Arc::new(readiness), work).await
+}

@@ -1,0 +1,154 @@
+//! The webhook configurations that make the API server ask us.
+
+use anyhow::Context;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use serving::admission::Webhook;
+
+const MANAGER: &str = "spindrift-webhook";
+/// Seconds the API server waits for us.
+const TIMEOUT: u32 = 10;
+/// Namespaces with this label are left alone.
+const EXCLUDE: &str = "webhooks.knative.dev/exclude";
+
+/// How the API server reaches the webhook.
+#[derive(Clone, Debug)]
+pub enum Reached {
+    /// A Service of the system namespace.
+    Service { name: String, port: u16 },
+    /// For API servers that are outside of any pod network, or for a webhook that is.
+    Url(url::Url),
+}
+
+impl Reached {
+    /// Returns the names that the certificate has to be for.
+    pub fn names(&self, namespace: &str, cluster_domain: &str) -> Vec<String> {
+        match self {
+            Self::Service { name, .. } => vec![
+                format!("{name}.{namespace}.svc"),
+                format!("{name}.{namespace}.svc.{cluster_domain}"),
+                format!("{name}.{namespace}"),
+                name.clone(),
+            ],
+            Self::Url(url) => url
+                .host_str()
+                .map(|host| host.trim_matches(['[', ']']).to_owned())
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    fn client_config(&self, namespace: &str, path: &str, ca_bundle: &str) -> Value {
+        let mut config = match self {
+            Self::Service { name, port } => {
+                json!({"service": {"namespace": namespace, "name": name, "port": port, "path": path}})
+            }
+            Self::Url(url) => json!({"url": format!("{}{path}", url.as_str().trim_end_matches('/'))}),
+        };
+        config["caBundle"] = STANDARD.encode(ca_bundle).into();
+        config
+    }
+}
+
+/// Writes the configurations; equal ones stay as they are.
+///
+/// # Errors
+/// When the API refuses.
+pub async fn register(
+    client: &Client,
+    reached: &Reached,
+    namespace: &str,
+    ca_bundle: &str,
+) -> anyhow::Result<()> {
+    let params = PatchParams::apply(MANAGER).force();
+    for webhook in Webhook::ALL {
+        let configuration = configuration(webhook, reached, namespace, ca_bundle);
+        let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind(webhook));
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::from_gvk(&kind));
+        api.patch(webhook.name(), &params, &Patch::Apply(configuration))
+            .await
+            .with_context(|| format!("cannot register {}", webhook.name()))?;
+    }
+    Ok(())
+}
+
+fn kind(webhook: Webhook) -> &'static str {
+    if webhook.is_mutating() {
+        "MutatingWebhookConfiguration"
+    } else {
+        "ValidatingWebhookConfiguration"
+    }
+}
+
+fn configuration(webhook: Webhook, reached: &Reached, namespace: &str, ca_bundle: &str) -> Value {
+    let not_excluded = json!({"key": EXCLUDE, "operator": "DoesNotExist"});
+    let mut hook = json!({
+        "name": webhook.name(),
+        "admissionReviewVersions": ["v1"],
+        "clientConfig": reached.client_config(namespace, webhook.path(), ca_bundle),
+        "failurePolicy": "Fail",
+        "matchPolicy": "Equivalent",
+        "namespaceSelector": {"matchExpressions": [not_excluded]},
+        "rules": webhook.rules(),
+        "sideEffects": "None",
+        "timeoutSeconds": TIMEOUT,
+    });
+    if webhook.is_mutating() {
+        hook["reinvocationPolicy"] = "IfNeeded".into();
+    }
+    if webhook == Webhook::ConfigValidation {
+        // Everybody else's ConfigMaps must not depend on us.
+        hook["namespaceSelector"] = json!({"matchLabels": {"kubernetes.io/metadata.name": namespace}});
+        hook["objectSelector"] = json!({"matchLabels": {"app.kubernetes.io/name": "knative-serving"}});
+    }
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": kind(webhook),
+        "metadata": {
+            "name": webhook.name(),
+            "labels": {"app.kubernetes.io/name": "knative-serving", "app.kubernetes.io/component": "webhook"},
+        },
+        "webhooks": [hook],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configurations_name_the_service_or_the_url() {
+        let service = Reached::Service {
+            name: "webhook".into(),
+            port: 443,
+        };
+        let mutating = configuration(Webhook::Defaulting, &service, "ns", "pem");
+        let hook = &mutating["webhooks"][0];
+        assert_eq!(mutating["kind"], "MutatingWebhookConfiguration");
+        assert_eq!(hook["reinvocationPolicy"], "IfNeeded");
+        assert_eq!(
+            hook["clientConfig"],
+            json!({"service": {"namespace": "ns", "name": "webhook", "port": 443, "path": "/defaulting"},
+                   "caBundle": "cGVt"})
+        );
+        assert!(
+            service
+                .names("ns", "cluster.local")
+                .contains(&"webhook.ns.svc".to_owned())
+        );
+
+        let url = Reached::Url("https://10.0.0.1:8443/".parse().unwrap());
+        let config = configuration(Webhook::ConfigValidation, &url, "ns", "pem");
+        assert_eq!(
+            config["webhooks"][0]["clientConfig"]["url"],
+            "https://10.0.0.1:8443/config-validation"
+        );
+        assert!(config["webhooks"][0].get("reinvocationPolicy").is_none());
+        assert_eq!(url.names("ns", "cluster.local"), ["10.0.0.1"]);
+        let v6 = Reached::Url("https://[::1]:8443".parse().unwrap());
+        assert_eq!(v6.names("ns", "cluster.local"), ["::1"]);
+    }
+}

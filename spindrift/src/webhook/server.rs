@@ -1,0 +1,211 @@
+//! The webhooks over HTTPS, with a certificate that may change while it serves.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use prometheus::{HistogramOpts, HistogramVec};
+use rustls::ServerConfig;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use serving::admission::{Review, Webhook, handle};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tracing::{debug, warn};
+
+use super::certificate::{CERTIFICATE, Data, KEY, text};
+
+/// Connections at once; API servers keep few and reuse them.
+const MAX_CONNECTIONS: usize = 256;
+/// Time for a TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Time for the headers of an HTTP/1 request.
+const HEADERS: Duration = Duration::from_secs(10);
+/// Time for the body of a review.
+const BODY: Duration = Duration::from_secs(10);
+/// Largest review: two objects of the largest size that an API server stores, and what is around them.
+const MAX_REVIEW: usize = 4 << 20;
+
+/// The certificate that is served now.
+#[derive(Debug, Default)]
+pub struct Identity {
+    current: ArcSwapOption<CertifiedKey>,
+}
+
+impl Identity {
+    /// Serves the certificate of the Secret from the next handshake on.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn set(&self, data: &Data) -> anyhow::Result<()> {
+        let (certificate, key) = (
+            text(data, CERTIFICATE).context("the Secret has no certificate")?,
+            text(data, KEY).context("the Secret has no key")?,
+        );
+        let chain = CertificateDer::pem_slice_iter(certificate.as_bytes())
+            .collect::<Result<Vec<_>, _>>()
+            .context("the certificate in the Secret is no PEM")?;
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).context("the key in the Secret is no PEM")?;
+        let key = rustls::crypto::ring::sign::any_supported_type(&key)
+            .context("the key in the Secret is of an unknown type")?;
+        self.current.store(Some(Arc::new(CertifiedKey::new(chain, key))));
+        Ok(())
+    }
+}
+
+impl ResolvesServerCert for Identity {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.current.load_full()
+    }
+}
+
+/// Answers one review of one webhook.
+pub type Decide = Arc<dyn Fn(Webhook, Review) -> Review + Send + Sync>;
+
+/// Serves until the future is dropped. Handlers do not wait for anything, so nothing is left half done.
+///
+/// # Errors
+/// If TLS cannot be set up.
+pub async fn serve(listener: TcpListener, identity: Arc<Identity>, decide: Decide) -> anyhow::Result<()> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut tls = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .context("cannot set up TLS")?
+        .with_no_client_auth()
+        .with_cert_resolver(identity);
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let place = places.clone().acquire_owned().await?;
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                warn!(%error, "Connection not accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let (acceptor, decide) = (acceptor.clone(), decide.clone());
+        connections.spawn(async move {
+            connection(acceptor, stream, decide).await;
+            drop(place);
+        });
+    }
+}
+
+async fn connection(acceptor: TlsAcceptor, stream: TcpStream, decide: Decide) {
+    let _ = stream.set_nodelay(true);
+    let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            debug!(%error, "TLS handshake failed");
+            return;
+        }
+        Err(_) => return,
+    };
+    let service = service_fn(move |request| {
+        let decide = decide.clone();
+        async move { Ok::<_, Infallible>(respond(request, &decide).await) }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS)
+        .max_buf_size(64 << 10);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(100);
+    if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
+        debug!(%error, "Connection ended");
+    }
+}
+
+async fn respond(request: Request<Incoming>, decide: &Decide) -> Response<Full<Bytes>> {
+    let Some(webhook) = Webhook::at_path(request.uri().path()) else {
+        return plain(StatusCode::NOT_FOUND, "there is no webhook at this path");
+    };
+    if request.method() != Method::POST {
+        return plain(StatusCode::METHOD_NOT_ALLOWED, "reviews are POSTed");
+    }
+    let body = Limited::new(request.into_body(), MAX_REVIEW).collect();
+    let body = match tokio::time::timeout(BODY, body).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) => {
+            return plain(
+                StatusCode::BAD_REQUEST,
+                format!("cannot read the review: {error}"),
+            );
+        }
+        Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "the review does not arrive"),
+    };
+    let review: Review = match serde_json::from_slice(&body) {
+        Ok(review) => review,
+        Err(error) => {
+            return plain(
+                StatusCode::BAD_REQUEST,
+                format!("this is no AdmissionReview: {error}"),
+            );
+        }
+    };
+    match serde_json::to_vec(&decide(webhook, review)) {
+        Ok(answer) => {
+            let mut response = Response::new(Full::new(answer.into()));
+            response.headers_mut().insert(
+                header::CONTENT_TYPE,
+                header::HeaderValue::from_static("application/json"),
+            );
+            response
+        }
+        Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
+fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text.into()));
+    *response.status_mut() = status;
+    response
+}
+
+/// What decides by the settings of each moment, and counts what it decides.
+///
+/// # Errors
+/// If somebody has registered metrics of the same names.
+pub fn by_settings(
+    settings: impl Fn() -> serving::admission::Settings + Send + Sync + 'static,
+) -> Result<Decide, prometheus::Error> {
+    let seconds = HistogramVec::new(
+        HistogramOpts::new(
+            "spindrift_webhook_review_seconds",
+            "Time to decide on a review, by webhook and answer.",
+        )
+        .buckets(vec![0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5]),
+        &["webhook", "allowed"],
+    )?;
+    prometheus::default_registry().register(Box::new(seconds.clone()))?;
+    Ok(Arc::new(move |webhook, review| {
+        let start = Instant::now();
+        let answer = handle(webhook, review, &settings());
+        let allowed = answer.response.as_ref().is_some_and(|response| response.allowed);
+        seconds
+            .with_label_values(&[webhook.name(), if allowed { "true" } else { "false" }])
+            .observe(start.elapsed().as_secs_f64());
+        answer
+    }))
+}
