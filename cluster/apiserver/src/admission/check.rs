@@ -46,7 +46,7 @@ pub(crate) fn errors(configuration: &Value) -> Vec<FieldError> {
             .is_some_and(|conditions| !conditions.is_empty())
         {
             errors.push(FieldError::forbidden(
-                &format!("{path}.matchConditions"),
+                format!("{path}.matchConditions"),
                 "this API server does not evaluate CEL match conditions: use rules, namespaceSelector and objectSelector",
             ));
         }

@@ -1,0 +1,409 @@
+//! The platform as separate processes against a bare cluster, as Deployments would run it: nothing may hide in shared
+//! memory, and each process may be killed at any time.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, ensure};
+
+use e2e::platform::programs;
+use e2e::tools::{Case, Need};
+use e2e::{Output, eventually, run, suite};
+use serde_json::Value;
+
+const NEEDS: &[Need] = &[Need::Root, Need::Kubectl, Need::Curl];
+const COMPONENTS: [&str; 5] = ["webhook", "controller", "autoscaler", "activator", "gateway"];
+
+static PLATFORM: Mutex<Option<Separate>> = Mutex::new(None);
+
+/// A bare cluster with the components beside it.
+struct Separate {
+    data_dir: PathBuf,
+    _temporary: tempfile::TempDir,
+    cluster: Child,
+    components: BTreeMap<&'static str, Component>,
+    registry: String,
+    kubeconfig: String,
+    http_port: u16,
+}
+
+struct Component {
+    arguments: Vec<String>,
+    health: u16,
+    process: Child,
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+fn spindrift() -> anyhow::Result<Command> {
+    let mut command = Command::new(programs()?.join("spindrift"));
+    command.env("NO_COLOR", "1").stdin(Stdio::null());
+    Ok(command)
+}
+
+impl Separate {
+    fn start() -> anyhow::Result<Self> {
+        let temporary = tempfile::Builder::new().prefix("spindrift-e2e-").tempdir()?;
+        let data_dir = temporary.path().to_path_buf();
+        let mut cluster = logged(&data_dir, "cluster", |command| {
+            command
+                .args(["cluster", "up", "--log", "info", "--data-dir"])
+                .arg(&data_dir);
+        })?;
+        let run_file = eventually("the cluster to be ready", || {
+            ensure!(
+                cluster.try_wait()?.is_none(),
+                "it ended: {}",
+                log(&data_dir, "cluster")
+            );
+            let run: Value = serde_json::from_str(&std::fs::read_to_string(data_dir.join("run.json"))?)?;
+            ensure!(run["ready"] == true, "not ready: {}", log(&data_dir, "cluster"));
+            Ok(run)
+        });
+        let text = |run: &Value, field: &str| run[field].as_str().unwrap_or_default().to_owned();
+        let run_file = match run_file {
+            Ok(run_file) => run_file,
+            Err(error) => {
+                let _ = cluster.kill();
+                return Err(error);
+            }
+        };
+        let mut platform = Self {
+            registry: text(&run_file, "registry"),
+            kubeconfig: text(&run_file, "kubeconfig"),
+            http_port: free_port()?,
+            components: BTreeMap::new(),
+            _temporary: temporary,
+            data_dir,
+            cluster,
+        };
+        platform.install()?;
+        Ok(platform)
+    }
+
+    fn install(&mut self) -> anyhow::Result<()> {
+        let made = run(spindrift()?
+            .args(["image", "components", "--data-dir"])
+            .arg(&self.data_dir))?;
+        let sidecar = made
+            .ok()?
+            .lines()
+            .next()
+            .context("no sidecar was made")?
+            .to_owned();
+        // The API listens for pods at the address of this machine on their network.
+        let inside = self
+            .kubectl(&[
+                "get",
+                "endpointslice",
+                "kubernetes",
+                "-o",
+                "jsonpath={.endpoints[0].addresses[0]}",
+            ])?
+            .ok()?;
+        let installed = [
+            &["install", "--sidecar-image", &sidecar, "--domain", "localhost"][..],
+            &["--component-address", &inside],
+        ]
+        .concat();
+        run(spindrift()?.env("KUBECONFIG", &self.kubeconfig).args(&installed))?.ok()?;
+        let external = format!("127.0.0.1:{}", self.http_port);
+        let at = |port: u16| format!("{inside}:{port}");
+        let arguments: [Vec<String>; 5] = [
+            vec!["--listen".into(), at(8443)],
+            vec![],
+            vec!["--stats-address".into(), at(8080)],
+            vec!["--listen".into(), inside.clone()],
+            vec!["--external".into(), external, "--internal".into(), at(8081)],
+        ];
+        for (name, arguments) in COMPONENTS.into_iter().zip(arguments) {
+            let health = free_port()?;
+            let process = self.spawn(name, &arguments, health)?;
+            let component = Component {
+                arguments,
+                health,
+                process,
+            };
+            self.components.insert(name, component);
+        }
+        for name in COMPONENTS {
+            self.ready(name)?;
+        }
+        // Half a minute, six times, is a long time to wait for.
+        let soon = r#"{"data": {"scale-to-zero-grace-period": "2s"}}"#;
+        let map = ["-n", "knative-serving", "patch", "configmap", "config-autoscaler"];
+        self.kubectl(&[&map[..], &["--type=merge", "-p", soon]].concat())?
+            .ok()?;
+        let wrong = r#"{"data": {"scale-to-zero-grace-period": "soon"}}"#;
+        let refused = self.kubectl(&[&map[..], &["--type=merge", "-p", wrong]].concat())?;
+        ensure!(
+            refused
+                .stderr
+                .contains("admission webhook \"config.webhook.serving.knative.dev\" denied the request"),
+            "{}",
+            refused.text()
+        );
+        Ok(())
+    }
+
+    fn spawn(&self, name: &'static str, arguments: &[String], health: u16) -> anyhow::Result<Child> {
+        let kubeconfig = self.kubeconfig.clone();
+        logged(&self.data_dir, name, |command| {
+            command
+                .env("KUBECONFIG", kubeconfig)
+                .args([name, "--log", "info", "--health-address"])
+                .arg(format!("127.0.0.1:{health}"))
+                .args(arguments);
+        })
+    }
+
+    fn ready(&self, name: &str) -> anyhow::Result<()> {
+        let component = self.components.get(name).context("no such component")?;
+        eventually(&format!("{name} to be ready"), || {
+            let url = format!("http://127.0.0.1:{}/readyz", component.health);
+            let answer = run(Command::new("curl").args(["-sS", "-f", "--max-time", "5", &url]))?;
+            ensure!(answer.code == 0, "{}{}", answer.text(), log(&self.data_dir, name));
+            Ok(())
+        })
+    }
+
+    /// SIGKILL.
+    fn kill(&mut self, name: &'static str) -> anyhow::Result<()> {
+        let component = self.components.get_mut(name).context("no such component")?;
+        component.process.kill()?;
+        component.process.wait()?;
+        Ok(())
+    }
+
+    fn start_again(&mut self, name: &'static str) -> anyhow::Result<()> {
+        let component = self.components.get(name).context("no such component")?;
+        let process = self.spawn(name, &component.arguments, component.health)?;
+        if let Some(component) = self.components.get_mut(name) {
+            component.process = process;
+        }
+        self.ready(name)
+    }
+
+    fn program(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Output> {
+        run(Command::new(programs()?.join(name))
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("NO_COLOR", "1")
+            .args(arguments))
+    }
+
+    fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+        run(Command::new("kubectl")
+            .env("KUBECONFIG", &self.kubeconfig)
+            .args(arguments))
+    }
+
+    /// Asks for `host` at `address`, `host:port`.
+    fn curl(&self, address: &str, host: &str) -> anyhow::Result<String> {
+        let output = run(Command::new("curl").args([
+            "-sS",
+            "-f",
+            "--max-time",
+            "60",
+            "-H",
+            &format!("Host: {host}"),
+            &format!("http://{address}/"),
+        ]))?;
+        Ok(output.ok()?.trim().to_owned())
+    }
+
+    fn ask(&self, service: &str) -> anyhow::Result<String> {
+        let gateway = format!("127.0.0.1:{}", self.http_port);
+        self.curl(&gateway, &format!("{service}.default.localhost"))
+    }
+
+    fn create(&self, name: &str) -> anyhow::Result<()> {
+        let image = format!("{}/hello", self.registry);
+        let short = "autoscaling.knative.dev/window=6s";
+        let arguments = [
+            "service",
+            "create",
+            name,
+            "--image",
+            &image,
+            "--annotation-revision",
+            short,
+        ];
+        self.program("kn", &arguments)?.ok()?;
+        Ok(())
+    }
+
+    fn at_zero(&self, service: &str) -> anyhow::Result<()> {
+        let selector = format!("serving.knative.dev/service={service}");
+        eventually("no pods", || {
+            let pods = self
+                .kubectl(&["get", "pods", "-l", &selector, "-o", "name"])?
+                .ok()?;
+            ensure!(pods.trim().is_empty(), "left: {pods}");
+            Ok(())
+        })
+    }
+
+    /// Asks the revision's own Service, whose endpoints at zero are the activators.
+    fn ask_revision(&self, revision: &str) -> anyhow::Result<String> {
+        let field = "jsonpath={.spec.clusterIP}";
+        let address = self.kubectl(&["get", "service", revision, "-o", field])?.ok()?;
+        self.curl(address.trim(), &format!("{revision}.default.svc.cluster.local"))
+    }
+
+    /// Creates a Service that serving's admission must refuse.
+    fn refused(&self) -> anyhow::Result<()> {
+        let file = tempfile::Builder::new().suffix(".yaml").tempfile()?;
+        let manifest = format!(
+            "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: bad\nspec:\n  template:\n    spec:\n      \
+             containerConcurrency: -10\n      containers:\n        - image: {}/hello\n",
+            self.registry
+        );
+        std::fs::write(file.path(), manifest)?;
+        let path = file.path().to_string_lossy().into_owned();
+        let answer = self.kubectl(&["create", "-f", &path])?;
+        ensure!(answer.code != 0, "it was accepted");
+        let expected = "admission webhook \"validation.webhook.serving.knative.dev\" denied the request: validation \
+                        failed: expected 0 <= -10 <= 1000: spec.template.spec.containerConcurrency";
+        ensure!(answer.stderr.contains(expected), "{}", answer.text());
+        Ok(())
+    }
+}
+
+impl Drop for Separate {
+    fn drop(&mut self) {
+        for component in self.components.values_mut() {
+            let _ = component.process.kill();
+            let _ = component.process.wait();
+        }
+        let stopped = spindrift().and_then(|mut command| {
+            run(command.args(["down", "--data-dir"]).arg(&self.data_dir)).map(|_| ())
+        });
+        if stopped.is_err() {
+            let _ = self.cluster.kill();
+        }
+        let _ = self.cluster.wait();
+    }
+}
+
+fn logged(
+    data_dir: &std::path::Path,
+    name: &str,
+    arrange: impl FnOnce(&mut Command),
+) -> anyhow::Result<Child> {
+    let file = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(data_dir.join(format!("{name}.log")))?;
+    let mut command = spindrift()?;
+    arrange(&mut command);
+    command
+        .stdout(file.try_clone()?)
+        .stderr(file)
+        .spawn()
+        .with_context(|| format!("cannot start {name}"))
+}
+
+fn log(data_dir: &std::path::Path, name: &str) -> String {
+    let text = std::fs::read_to_string(data_dir.join(format!("{name}.log"))).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
+/// The platform, for one test at a time.
+fn platform() -> anyhow::Result<MutexGuard<'static, Option<Separate>>> {
+    let mut platform = PLATFORM.lock().unwrap_or_else(PoisonError::into_inner);
+    if platform.is_none() {
+        *platform = Some(Separate::start()?);
+    }
+    Ok(platform)
+}
+
+fn separate_processes_serve_refuse_scale_to_zero_and_wake() -> anyhow::Result<()> {
+    let platform = platform()?;
+    let platform = platform.as_ref().context("it does not run")?;
+    platform.create("web")?;
+    ensure!(platform.ask("web")? == "Hello World!");
+    platform.refused()?;
+    platform.at_zero("web")?;
+    ensure!(platform.ask("web")? == "Hello World!", "the gateway wakes it");
+    platform.at_zero("web")?;
+    ensure!(
+        platform.ask_revision("web-00001")? == "Hello World!",
+        "the activator wakes it"
+    );
+    platform.program("kn", &["service", "delete", "web"])?.ok()?;
+    Ok(())
+}
+
+fn every_component_may_be_killed_and_started_again() -> anyhow::Result<()> {
+    let mut platform = platform()?;
+    let platform = platform.as_mut().context("it does not run")?;
+    platform.create("tough")?;
+    ensure!(platform.ask("tough")? == "Hello World!");
+
+    // Nobody but the gateway is needed for what runs already.
+    for name in ["webhook", "controller", "autoscaler", "activator"] {
+        platform.kill(name)?;
+        ensure!(platform.ask("tough")? == "Hello World!", "without {name}");
+    }
+    // Writes wait for the webhook: without it nothing unchecked gets in.
+    let update = ["service", "update", "tough", "--env", "TARGET=again"];
+    let unchecked = platform.program("kn", &update)?;
+    ensure!(
+        unchecked.code != 0 && unchecked.stderr.contains("failed calling webhook"),
+        "{}",
+        unchecked.text()
+    );
+    for name in ["webhook", "controller", "autoscaler", "activator"] {
+        platform.start_again(name)?;
+    }
+    platform.refused()?;
+    platform.program("kn", &update)?.ok()?;
+    ensure!(platform.ask("tough")? == "Hello again!");
+    platform.at_zero("tough")?;
+    ensure!(platform.ask_revision("tough-00002")? == "Hello again!");
+
+    platform.kill("gateway")?;
+    ensure!(platform.ask("tough").is_err(), "somebody else answers");
+    platform.start_again("gateway")?;
+    eventually("the gateway to know its routes", || {
+        ensure!(platform.ask("tough")? == "Hello again!");
+        Ok(())
+    })?;
+    platform.at_zero("tough")?;
+    ensure!(platform.ask("tough")? == "Hello again!");
+    platform.program("kn", &["service", "delete", "tough"])?.ok()?;
+    Ok(())
+}
+
+fn finish() -> anyhow::Result<()> {
+    // It lives in a static, which is never dropped.
+    drop(PLATFORM.lock().unwrap_or_else(PoisonError::into_inner).take());
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let case = |name, test| Case {
+        name,
+        needs: NEEDS,
+        test,
+    };
+    suite(
+        vec![
+            case(
+                "separate_processes_serve_refuse_scale_to_zero_and_wake",
+                separate_processes_serve_refuse_scale_to_zero_and_wake,
+            ),
+            case(
+                "every_component_may_be_killed_and_started_again",
+                every_component_may_be_killed_and_started_again,
+            ),
+        ],
+        finish,
+    )
+}
