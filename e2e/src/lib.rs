@@ -2,6 +2,7 @@
 //!
 //! A test that needs what the machine lacks is reported as ignored, by name and with the reason in front of it.
 
+pub mod client;
 pub mod images;
 pub mod platform;
 pub mod run;
@@ -9,6 +10,7 @@ pub mod shared;
 pub mod tools;
 pub mod wait;
 
+pub use client::{Client, block_on};
 pub use platform::{Options, Platform};
 pub use run::{Output, run};
 pub use shared::{shared, stop_shared};
