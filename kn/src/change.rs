@@ -13,6 +13,7 @@ mod json;
 mod metadata;
 mod pairs;
 mod probe;
+mod profile;
 mod resources;
 mod revision_name;
 mod scale;

@@ -38,9 +38,18 @@ pub struct Global {
     /// Username to impersonate
     #[arg(long = "as", global = true, value_name = "USER")]
     pub impersonate: Option<String>,
+    /// User id to impersonate
+    #[arg(long = "as-uid", global = true, value_name = "UID", requires = "impersonate")]
+    pub impersonate_uid: Option<String>,
     /// Group to impersonate; may be repeated
     #[arg(long = "as-group", global = true, value_name = "GROUP")]
     pub impersonate_groups: Vec<String>,
+    /// Log requests and answers to standard error, without secrets
+    #[arg(long, global = true)]
+    pub log_http: bool,
+    /// Configuration file [default: ~/.config/kn/config.yaml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// The namespace of a command.

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use http::HeaderValue;
 use kube::api::{ApiResource, DynamicObject};
+use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client, Config};
@@ -11,7 +13,7 @@ use tokio::sync::OnceCell;
 
 use crate::cli::{Global, NamespaceArgs};
 use crate::error::{CliError, Exit};
-use crate::local;
+use crate::{http_log, local};
 
 /// The environment of one command; connects when it is first needed.
 pub struct Context {
@@ -31,6 +33,7 @@ struct Connected {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Service,
+    Configuration,
     Revision,
     Route,
 }
@@ -40,6 +43,7 @@ impl Kind {
     pub fn resource(self) -> ApiResource {
         let (kind, plural) = match self {
             Self::Service => ("Service", "services"),
+            Self::Configuration => ("Configuration", "configurations"),
             Self::Revision => ("Revision", "revisions"),
             Self::Route => ("Route", "routes"),
         };
@@ -55,13 +59,18 @@ impl Context {
         }
     }
 
+    /// Where `--config` says that the configuration file is.
+    pub fn config_file(&self) -> Option<&Path> {
+        self.global.config.as_deref()
+    }
+
     async fn connect(&self) -> Result<&Connected, CliError> {
         self.connected
             .get_or_try_init(|| async {
                 let config = configuration(&self.global).await?;
                 let namespace = config.default_namespace.clone();
                 let url = config.cluster_url.to_string();
-                let client = Client::try_from(config).map_err(CliError::from)?;
+                let client = client(config, &self.global)?;
                 Ok(Connected {
                     client,
                     namespace,
@@ -180,6 +189,36 @@ async fn configuration(global: &Global) -> Result<Config, CliError> {
     // A watch is quiet for as long as nothing happens.
     config.read_timeout = None;
     Ok(config)
+}
+
+fn client(config: Config, global: &Global) -> Result<Client, CliError> {
+    if !global.log_http && global.impersonate_uid.is_none() {
+        return Client::try_from(config).map_err(CliError::from);
+    }
+    let namespace = config.default_namespace.clone();
+    let connection = Client::try_from(config)?;
+    let uid = match &global.impersonate_uid {
+        Some(uid) => Some(
+            HeaderValue::from_str(uid)
+                .map_err(|_| CliError::usage(format!("--as-uid {uid}: not allowed in a header")))?,
+        ),
+        None => None,
+    };
+    let logged = global.log_http;
+    let service = tower::ServiceBuilder::new()
+        .map_request(move |mut request: http::Request<Body>| {
+            if let Some(uid) = &uid {
+                request.headers_mut().insert("impersonate-uid", uid.clone());
+            }
+            request
+        })
+        .option_layer(logged.then(http_log::requests))
+        .option_layer(logged.then(http_log::answers))
+        .service(tower::service_fn(move |request| {
+            let connection = connection.clone();
+            async move { connection.send(request).await }
+        }));
+    Ok(Client::new(service, namespace))
 }
 
 fn read(path: &Path) -> Result<Kubeconfig, CliError> {

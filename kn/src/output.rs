@@ -44,6 +44,11 @@ impl Output {
         written(self.stdout.write_all(text.as_bytes()))
     }
 
+    /// Keeps standard output for data alone.
+    pub fn progress_to_stderr(&mut self) {
+        self.terminal = false;
+    }
+
     /// Writes a line about what is going on.
     pub fn progress(&mut self, text: impl AsRef<str>) {
         let stream = if self.terminal {

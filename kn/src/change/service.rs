@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::json::at;
-use super::{container, digest, metadata, revision_name, scale, shape};
+use super::{container, digest, metadata, profile, revision_name, scale, shape};
 use crate::error::CliError;
 use crate::flags::service::{ServiceArgs, TemplateArgs};
 
@@ -131,6 +131,9 @@ fn change(service: &mut Value, flags: &ServiceArgs) -> Result<(), CliError> {
     metadata::apply(service, &flags.template.metadata, &flags.metadata)?;
     if !flags.touches_template() {
         return Ok(());
+    }
+    if let Some((profile, remove)) = &flags.template.profile {
+        profile::apply(service, profile, *remove);
     }
     scale::apply(service, &flags.template.scale, &flags.template.metadata)?;
     let pod = at(service, &["spec", "template", "spec"]);

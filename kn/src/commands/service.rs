@@ -4,6 +4,8 @@ mod apply;
 mod create;
 mod delete;
 mod describe;
+mod export;
+mod import;
 mod list;
 mod source;
 mod update;
@@ -29,6 +31,10 @@ pub enum Command {
     /// Delete services
     #[command(visible_alias = "rm")]
     Delete(delete::Delete),
+    /// Print a service so that it can be made elsewhere
+    Export(export::Export),
+    /// Make a service out of what export printed
+    Import(import::Import),
     /// List services
     #[command(visible_alias = "ls")]
     List(list::List),
@@ -44,6 +50,8 @@ impl Command {
             Self::Apply(command) => command.run(context, output).await,
             Self::Describe(command) => command.run(context, output).await,
             Self::Delete(command) => command.run(context, output).await,
+            Self::Export(command) => command.run(context, output).await,
+            Self::Import(command) => command.run(context, output).await,
             Self::List(command) => command.run(context, output).await,
             Self::Wait(command) => command.run(context, output).await,
         }

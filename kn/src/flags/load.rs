@@ -1,10 +1,12 @@
 //! Reads the files that flags name, once, before anything is decided.
 
 use std::io::{self, Read};
+use std::path::Path;
 
 use super::env::EnvFlag;
 use super::service::ServiceArgs;
 use crate::change;
+use crate::config_file::ConfigFile;
 use crate::error::{CliError, Exit};
 
 /// Longest file that is read, in bytes; a service and its environment are far smaller, and the API takes 3 MiB.
@@ -36,9 +38,17 @@ impl ServiceArgs {
     /// These flags with the content of the files they name.
     ///
     /// # Errors
-    /// A file that cannot be read, or holds something else.
-    pub fn load(&self) -> Result<Self, CliError> {
+    /// A file that cannot be read, or holds something else. `config` is where the configuration file is expected.
+    pub fn load(&self, config: Option<&Path>) -> Result<Self, CliError> {
         let mut flags = self.clone();
+        if let Some(name) = &flags.template.profile_name {
+            let (name, remove) = match name.strip_suffix('-') {
+                Some(name) => (name, true),
+                None => (name.as_str(), false),
+            };
+            let profile = ConfigFile::read(config)?.profile(name)?;
+            flags.template.profile = Some((profile, remove));
+        }
         let pod = &mut flags.template.pod;
         for flag in &mut pod.env.flags {
             if let EnvFlag::File(path) = flag {
@@ -80,7 +90,7 @@ mod tests {
         std::fs::write(&path, "A=1\n").unwrap();
         let mut flags = ServiceArgs::default();
         flags.template.pod.env.flags = vec![EnvFlag::Value("Z=0".into()), EnvFlag::File(path.clone())];
-        let loaded = flags.load().unwrap();
+        let loaded = flags.load(None).unwrap();
         assert_eq!(
             loaded.template.pod.env.flags,
             [
@@ -89,7 +99,7 @@ mod tests {
             ]
         );
         flags.template.pod.containers = Some("/nowhere/pod.yaml".into());
-        let message = flags.load().unwrap_err().message;
+        let message = flags.load(None).unwrap_err().message;
         assert!(message.contains("--containers /nowhere/pod.yaml"), "{message}");
     }
 }

@@ -6,6 +6,7 @@ use super::metadata::{ServiceMetadataArgs, TemplateMetadataArgs};
 use super::pair;
 use super::pod::PodArgs;
 use super::scale::ScaleArgs;
+use crate::config_file::Profile;
 use crate::error::CliError;
 
 /// All flags that say what a service shall be.
@@ -38,6 +39,12 @@ pub struct TemplateArgs {
     pub revision_name: Option<String>,
     #[command(flatten)]
     pub metadata: TemplateMetadataArgs,
+    /// Profile of the configuration file (or istio) whose annotations and labels to add; NAME- removes them
+    #[arg(long = "profile", value_name = "NAME")]
+    pub profile_name: Option<String>,
+    /// What that profile holds, and whether to remove it, once it has been read.
+    #[arg(skip)]
+    pub profile: Option<(Profile, bool)>,
 }
 
 /// Whether later revisions keep the image that runs now.

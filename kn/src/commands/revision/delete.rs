@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::Value;
 
+use super::list::shares;
 use crate::cli::{ListScope, NamespaceArgs};
 use crate::commands::delete::{self, DeleteWait};
 use crate::commands::list::{fetch, text};
@@ -24,6 +25,9 @@ pub struct Delete {
     /// Delete all revisions that nothing refers to
     #[arg(long, conflicts_with = "names")]
     prune_all: bool,
+    /// Delete revisions that have traffic or a tag, too
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     namespace: NamespaceArgs,
     #[command(flatten)]
@@ -51,6 +55,9 @@ impl Delete {
             let revisions = fetch(context, Kind::Revision, &scope, None, labels.as_deref()).await?;
             unreferenced(&revisions)
         } else {
+            if !self.force {
+                self.refuse_routed(context, &namespace).await?;
+            }
             self.names.clone()
         };
         if names.is_empty() {
@@ -67,6 +74,31 @@ impl Delete {
             output,
         )
         .await
+    }
+}
+
+impl Delete {
+    /// Deleting what a route refers to would break the route.
+    async fn refuse_routed(&self, context: &Context, namespace: &str) -> Result<(), CliError> {
+        let scope = ListScope {
+            namespace: NamespaceArgs {
+                namespace: Some(namespace.to_owned()),
+            },
+            ..ListScope::default()
+        };
+        let services = fetch(context, Kind::Service, &scope, None, None).await?;
+        let shares = shares(&services);
+        let routed = |name: &String| shares.contains_key(&(namespace.to_owned(), name.clone()));
+        let Some(name) = self.names.iter().find(|name| routed(name)) else {
+            return Ok(());
+        };
+        Err(CliError::new(
+            Exit::Conflict,
+            format!("revision '{name}' has traffic or a tag, and deleting it would break its route"),
+        )
+        .with_hint(
+            "move traffic and tags away with `kn service update --traffic` and --untag, or use --force",
+        ))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::context::{Context, Kind};
 use crate::error::{CliError, Exit};
 use crate::flags::service::ServiceArgs;
 use crate::flags::waiting::WaitArgs;
-use crate::output::Output;
+use crate::output::{Output, OutputArgs};
 
 /// Applies what flags or a file declare: a service is created, or changed where it differs from the declaration.
 #[derive(Args, Debug)]
@@ -30,13 +30,15 @@ pub struct Apply {
     force: bool,
     #[command(flatten)]
     waiting: WaitArgs,
+    #[command(flatten)]
+    form: OutputArgs,
 }
 
 impl Apply {
     pub async fn run(&self, context: &Context, output: &mut Output) -> Result<Exit, CliError> {
         self.waiting.patience()?;
         let source = self.source.read("apply", context, false).await?;
-        let flags = write::load(&self.flags, output)?;
+        let flags = write::load(context, &self.flags, output)?;
         let Source {
             name,
             namespace,
@@ -50,11 +52,14 @@ impl Apply {
             namespace: &namespace,
             name: &name,
             before: None,
+            form: &self.form,
         };
         let Some(present) = api.get_opt(&name).await? else {
-            api.create(&PostParams::default(), &write::object(&declared)?)
+            let stored = api
+                .create(&PostParams::default(), &write::object(&declared)?)
                 .await?;
-            return written.finish(context, &self.waiting, output).await;
+            let stored = serde_json::to_value(stored).unwrap_or_default();
+            return written.finish(context, &self.waiting, &stored, output).await;
         };
         let present = serde_json::to_value(present).unwrap_or_default();
         if present["metadata"]["deletionTimestamp"].is_string() {
@@ -78,16 +83,16 @@ impl Apply {
             serde_json::to_value(api.patch(&name, &params, &Patch::Merge(&patch)).await?).unwrap_or_default()
         };
         if is_same(&present, &after) {
-            output.line(format!(
+            let text = format!(
                 "No changes to apply to service '{name}'.\nService '{name}' with latest revision '{}' (unchanged) is available at URL:\n{}",
                 text(&after, "/status/latestReadyRevisionName"),
                 text(&after, "/status/url"),
-            ))?;
-            return Ok(Exit::Success);
+            );
+            return written.say(&after, &text, output);
         }
         written.verb = write::APPLY;
         written.before = write::latest_ready(&present);
-        written.finish(context, &self.waiting, output).await
+        written.finish(context, &self.waiting, &after, output).await
     }
 }
 

@@ -14,7 +14,7 @@ use crate::error::{CliError, Exit};
 use crate::flags::service::ServiceArgs;
 use crate::flags::waiting::WaitArgs;
 use crate::offline::{Target, TargetArgs};
-use crate::output::Output;
+use crate::output::{Output, OutputArgs};
 
 /// Annotations that say whose a service is; a replacement keeps them.
 const KEPT: [&str; 2] = ["serving.knative.dev/creator", "serving.knative.dev/lastModifier"];
@@ -40,6 +40,8 @@ pub struct Create {
     target: TargetArgs,
     #[command(flatten)]
     waiting: WaitArgs,
+    #[command(flatten)]
+    form: OutputArgs,
 }
 
 impl Create {
@@ -47,7 +49,7 @@ impl Create {
         self.waiting.patience()?;
         let target = self.target.target()?;
         let source = self.source.read("create", context, target.is_some()).await?;
-        let flags = write::load(&self.flags, output)?;
+        let flags = write::load(context, &self.flags, output)?;
         let Source {
             name,
             namespace,
@@ -77,27 +79,28 @@ impl Create {
             namespace,
             name,
             before: None,
+            form: &self.form,
         };
         let present = if self.force {
             api.get_opt(name).await?
         } else {
             None
         };
-        match present {
+        let stored = match present {
             Some(present) => {
                 let present = serde_json::to_value(present).unwrap_or_default();
                 keep_identity(&mut service, &present);
-                api.replace(name, &params, &write::object(&service)?).await?;
                 written.verb = write::REPLACE;
                 written.before = write::latest_ready(&present);
+                api.replace(name, &params, &write::object(&service)?).await?
             }
-            None => {
-                api.create(&params, &write::object(&service)?)
-                    .await
-                    .map_err(|error| explain_conflict(error, name))?;
-            }
-        }
-        written.finish(context, &self.waiting, output).await
+            None => api
+                .create(&params, &write::object(&service)?)
+                .await
+                .map_err(|error| explain_conflict(error, name))?,
+        };
+        let stored = serde_json::to_value(stored).unwrap_or_default();
+        written.finish(context, &self.waiting, &stored, output).await
     }
 
     fn offline(
@@ -112,13 +115,18 @@ impl Create {
             return Err(already_there(name));
         }
         target.put(namespace, name, service)?;
-        let done = if there {
-            write::REPLACE.done
-        } else {
-            write::CREATE.done
+        let written = Written {
+            verb: if there { write::REPLACE } else { write::CREATE },
+            namespace,
+            name,
+            before: None,
+            form: &self.form,
         };
-        output.line(format!("Service '{name}' {done} in namespace '{namespace}'."))?;
-        Ok(Exit::Success)
+        let text = format!(
+            "Service '{name}' {} in namespace '{namespace}'.",
+            written.verb.done
+        );
+        written.say(service, &text, output)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::error::{CliError, Exit};
 use crate::flags::service::ServiceArgs;
 use crate::flags::waiting::WaitArgs;
 use crate::offline::{Target, TargetArgs};
-use crate::output::Output;
+use crate::output::{Output, OutputArgs};
 use crate::traffic::{Known, TrafficFlags};
 
 /// Attempts when somebody else writes at the same time.
@@ -44,6 +44,8 @@ pub struct Update {
     target: TargetArgs,
     #[command(flatten)]
     waiting: WaitArgs,
+    #[command(flatten)]
+    form: OutputArgs,
 }
 
 impl Update {
@@ -54,26 +56,31 @@ impl Update {
             ));
         }
         self.waiting.patience()?;
-        let flags = write::load(&self.flags, output)?;
+        let flags = write::load(context, &self.flags, output)?;
         if let Some(target) = self.target.target()? {
             return self.offline(context, &target, &flags, output).await;
         }
         let namespace = context.namespace(&self.namespace).await?;
         let (before, after) = self.write(context, &namespace, &flags, output).await?;
+        let written = self.written(&namespace, write::latest_ready(&before));
         if before["metadata"]["generation"] == after["metadata"]["generation"] {
-            output.line(format!(
+            let text = format!(
                 "Service '{}' updated in namespace '{namespace}'.\nNo new revision has been created.",
                 self.name
-            ))?;
-            return Ok(Exit::Success);
+            );
+            return written.say(&after, &text, output);
         }
-        let written = Written {
+        written.finish(context, &self.waiting, &after, output).await
+    }
+
+    fn written<'a>(&'a self, namespace: &'a str, before: Option<String>) -> Written<'a> {
+        Written {
             verb: write::UPDATE,
-            namespace: &namespace,
+            namespace,
             name: &self.name,
-            before: write::latest_ready(&before),
-        };
-        written.finish(context, &self.waiting, output).await
+            before,
+            form: &self.form,
+        }
     }
 
     /// Writes the change, and again upon what somebody else wrote meanwhile; returns the service before and after.
@@ -112,6 +119,9 @@ impl Update {
                 .await
             {
                 Ok(after) => {
+                    if self.form.output.is_some() {
+                        output.progress_to_stderr();
+                    }
                     if let Some(digest) = pinned {
                         output.progress(format!(
                             "Keeping the image that runs, {digest} (--no-lock-to-digest looks up the tag anew)"
@@ -140,11 +150,9 @@ impl Update {
         let present = target.require(&namespace, &self.name)?;
         let updated = self.changed(&present, &Value::Null, flags)?;
         target.put(&namespace, &self.name, &updated.service)?;
-        output.line(format!(
-            "Service '{}' updated in namespace '{namespace}'.",
-            self.name
-        ))?;
-        Ok(Exit::Success)
+        let text = format!("Service '{}' updated in namespace '{namespace}'.", self.name);
+        self.written(&namespace, None)
+            .say(&updated.service, &text, output)
     }
 
     /// The service as it shall be; `base` is the revision whose image it keeps.

@@ -10,7 +10,7 @@ use crate::error::{CliError, Exit};
 use crate::failure;
 use crate::flags::service::ServiceArgs;
 use crate::flags::waiting::WaitArgs;
-use crate::output::Output;
+use crate::output::{Output, OutputArgs};
 use crate::wait;
 
 /// How the lines tell what is done.
@@ -46,6 +46,8 @@ pub struct Written<'a> {
     pub name: &'a str,
     /// The latest ready revision until then.
     pub before: Option<String>,
+    /// How to print the service, instead of lines that tell about it.
+    pub form: &'a OutputArgs,
 }
 
 /// The raw JSON as the client sends it.
@@ -66,15 +68,15 @@ pub fn latest_ready(service: &Value) -> Option<String> {
 ///
 /// # Errors
 /// A file that cannot be read.
-pub fn load(flags: &ServiceArgs, output: &mut Output) -> Result<ServiceArgs, CliError> {
+pub fn load(context: &Context, flags: &ServiceArgs, output: &mut Output) -> Result<ServiceArgs, CliError> {
     for message in change::deprecations(flags) {
         output.note(message);
     }
-    flags.load()
+    flags.load(context.config_file())
 }
 
 impl Written<'_> {
-    /// Waits unless told not to, and says what came of it.
+    /// Waits unless told not to, and says what came of it; `stored` is the service as it was written.
     ///
     /// # Errors
     /// The service did not become ready: with conditions, the last lines of the log, and what to try next.
@@ -82,13 +84,17 @@ impl Written<'_> {
         &self,
         context: &Context,
         waiting: &WaitArgs,
+        stored: &Value,
         output: &mut Output,
     ) -> Result<Exit, CliError> {
         let (Verb { doing, done }, namespace, name) = (self.verb, self.namespace, self.name);
         let Some(patience) = waiting.patience()? else {
-            output.line(format!("Service '{name}' {done} in namespace '{namespace}'."))?;
-            return Ok(Exit::Success);
+            let text = format!("Service '{name}' {done} in namespace '{namespace}'.");
+            return self.say(stored, &text, output);
         };
+        if self.form.output.is_some() {
+            output.progress_to_stderr();
+        }
         output.progress(format!("{doing} service '{name}' in namespace '{namespace}':\n"));
         let api = context.api(Kind::Service, namespace).await?;
         let ready = match wait::ready(&api, "service", name, patience, output).await {
@@ -96,11 +102,22 @@ impl Written<'_> {
             Err(error) => return Err(failure::explain(context, namespace, name, error).await),
         };
         output.progress("");
-        output.line(self.outcome(&ready))?;
+        self.say(&ready, &self.outcome(&ready), output)?;
         if let Some(url) = context.local_url(&text(&ready, "/status/url")).await {
             output.note(format!(
                 "\nThe gateway of this machine listens on another port: curl {url}"
             ));
+        }
+        Ok(Exit::Success)
+    }
+
+    /// Prints the service in the form asked for, or else the text.
+    ///
+    /// # Errors
+    /// As [`OutputArgs::print`].
+    pub fn say(&self, service: &Value, text: &str, output: &mut Output) -> Result<Exit, CliError> {
+        if !self.form.print(service, output)? {
+            output.line(text)?;
         }
         Ok(Exit::Success)
     }
@@ -129,7 +146,9 @@ mod tests {
     #[test]
     fn the_outcome_names_revision_and_url() {
         let ready = json!({ "status": { "latestReadyRevisionName": "web-00002", "url": "http://web" } });
+        let form = OutputArgs::default();
         let written = |before: &str| Written {
+            form: &form,
             verb: UPDATE,
             namespace: "d",
             name: "web",
