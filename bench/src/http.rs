@@ -36,3 +36,19 @@ pub fn get(address: SocketAddr, host: &str) -> anyhow::Result<Answer> {
         .context("no status line")?;
     Ok(Answer { status, first_byte })
 }
+
+/// Waits until `address` answers 200.
+pub fn answers(address: SocketAddr) -> anyhow::Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match get(address, "localhost") {
+            Ok(answer) if answer.status == 200 => return Ok(()),
+            result => anyhow::ensure!(
+                Instant::now() < deadline,
+                "{address} does not answer: {}",
+                result.map_or_else(|error| error.to_string(), |answer| answer.status.to_string())
+            ),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,9 +1,13 @@
 //! Measures the release build. Prints figures, and ratios against a baseline that runs beside it; judges nothing.
 
 mod http;
+mod instance;
+mod nginx;
+mod objects;
 mod platform;
 mod process;
 mod sidecar;
+mod wrk;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,7 +17,7 @@ use clap::{Parser, Subcommand};
 /// Measures Spindrift; run it on a machine with nothing else to do.
 #[derive(Parser)]
 #[command(
-    after_help = "Examples:\n  cargo build --release && target/release/bench platform\n  target/release/bench sidecar"
+    after_help = "Examples:\n  cargo build --release && target/release/bench platform\n  target/release/bench objects\n  target/release/bench sidecar"
 )]
 struct Cli {
     /// Folder of the programs [default: that of this one]
@@ -25,7 +29,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Time to start, memory and CPU at rest, wake-ups from zero, many services at once
+    /// Time to start, memory and CPU at rest, wake-ups from zero, many services at once, latency beside nginx
     Platform {
         /// Wake-ups, one after the other
         #[arg(long, default_value_t = 30)]
@@ -36,6 +40,12 @@ enum Command {
         /// Services created together
         #[arg(long, default_value_t = 0)]
         created: usize,
+    },
+    /// The API server: creates, lists and watches of many ConfigMaps, and memory for each
+    Objects {
+        /// How many
+        #[arg(long, default_value_t = 10_000)]
+        count: usize,
     },
     /// Latency, throughput and memory of queue-proxy, with nginx in front of the same backend in the same run
     Sidecar {
@@ -59,6 +69,7 @@ fn main() -> ExitCode {
             together,
             created,
         } => platform::measure(&bin, wakes, together, created),
+        Command::Objects { count } => objects::measure(&bin, count),
         Command::Sidecar { seconds } => sidecar::measure(&bin, seconds),
     };
     match result {

@@ -1,160 +1,18 @@
 //! The platform as a whole.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use serde_json::{Value, json};
 
-use crate::{http, percentile, process, say};
+use crate::instance::{ASK, Instance, wait};
+use crate::wrk::{Target, added, load};
+use crate::{http, nginx, percentile, process, say};
 
-/// How often the file is looked at that says when the platform is up.
-const LOOK: Duration = Duration::from_millis(5);
-/// How often kubectl is asked: it takes a tenth of a second of a core each time, which the platform is to have.
-const ASK: Duration = Duration::from_millis(500);
-/// Longest wait for one state.
-const LIMIT: Duration = Duration::from_secs(180);
 /// How long the idle platform is watched.
 const IDLE: Duration = Duration::from_secs(20);
-
-struct Instance {
-    child: Child,
-    folder: std::path::PathBuf,
-    status: Value,
-}
-
-impl Instance {
-    /// Starts `spindrift up` on `folder`; returns it with the time until it was ready.
-    fn start(bin: &Path, folder: &Path) -> anyhow::Result<(Self, Duration)> {
-        let start = Instant::now();
-        let log = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(folder.join("bench.log"))?;
-        let child = Command::new(bin.join("spindrift"))
-            .args(["up", "--data-dir"])
-            .arg(folder)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .context("cannot start spindrift: build it with `cargo build --release`")?;
-        let pid = child.id();
-        let mut instance = Self {
-            child,
-            folder: folder.to_path_buf(),
-            status: Value::Null,
-        };
-        let status = wait("the platform", LOOK, || {
-            let text = std::fs::read_to_string(folder.join("run.json")).ok()?;
-            let run: Value = serde_json::from_str(&text).ok()?;
-            (run["ready"] == true && run["pid"] == pid).then_some(run)
-        })?;
-        instance.status = status;
-        Ok((instance, start.elapsed()))
-    }
-
-    fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let output = Command::new("kubectl")
-            .env(
-                "KUBECONFIG",
-                self.status["kubeconfig"].as_str().unwrap_or_default(),
-            )
-            .args(arguments)
-            .output()
-            .context("kubectl is needed on PATH")?;
-        ensure!(
-            output.status.success(),
-            "kubectl: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-
-    fn gateway(&self) -> SocketAddr {
-        let url = self.status["gatewayUrl"].as_str().unwrap_or_default();
-        let port = url
-            .trim_end_matches('/')
-            .rsplit(':')
-            .next()
-            .and_then(|port| port.parse().ok())
-            .unwrap_or(8080);
-        SocketAddr::from((Ipv4Addr::LOCALHOST, port))
-    }
-
-    /// Creates services `<prefix>-0` … with this initial scale, in one call.
-    fn create(&self, prefix: &str, count: usize, initial_scale: usize) -> anyhow::Result<()> {
-        let image = format!("{}/hello", self.status["registry"].as_str().unwrap_or_default());
-        let items: Vec<Value> = (0..count)
-            .map(|index| {
-                json!({
-                    "apiVersion": "serving.knative.dev/v1", "kind": "Service",
-                    "metadata": { "name": format!("{prefix}-{index}") },
-                    "spec": { "template": {
-                        "metadata": { "annotations": {
-                            "autoscaling.knative.dev/initial-scale": initial_scale.to_string(),
-                            "autoscaling.knative.dev/window": "6s",
-                        } },
-                        "spec": { "containers": [{ "image": image }] },
-                    } },
-                })
-            })
-            .collect();
-        let file = self.folder.join("bench.json");
-        std::fs::write(
-            &file,
-            serde_json::to_vec(&json!({ "apiVersion": "v1", "kind": "List", "items": items }))?,
-        )?;
-        self.kubectl(&["create", "-f", &file.to_string_lossy()])
-            .map(|_| ())
-    }
-
-    fn ready(&self, prefix: &str) -> usize {
-        let path = "jsonpath={range .items[*]}{.metadata.name} {.status.conditions[?(@.type==\"Ready\")].status}{\"\\n\"}{end}";
-        let listed = self.kubectl(&["get", "ksvc", "-o", path]).unwrap_or_default();
-        listed
-            .lines()
-            .filter(|line| line.starts_with(prefix) && line.ends_with(" True"))
-            .count()
-    }
-
-    fn pods(&self) -> usize {
-        self.kubectl(&["get", "pods", "-o", "name"])
-            .map_or(usize::MAX, |listed| listed.lines().count())
-    }
-
-    fn stop(mut self) -> anyhow::Result<()> {
-        Command::new("kill")
-            .args(["-INT", &self.child.id().to_string()])
-            .status()?;
-        self.child.wait()?;
-        Ok(())
-    }
-}
-
-impl Drop for Instance {
-    fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            let _ = Command::new("kill")
-                .args(["-INT", &self.child.id().to_string()])
-                .status();
-            let _ = self.child.wait();
-        }
-    }
-}
-
-fn wait<T>(what: &str, every: Duration, mut look: impl FnMut() -> Option<T>) -> anyhow::Result<T> {
-    let deadline = Instant::now() + LIMIT;
-    loop {
-        if let Some(value) = look() {
-            return Ok(value);
-        }
-        ensure!(Instant::now() < deadline, "timed out waiting for {what}");
-        std::thread::sleep(every);
-    }
-}
+/// Length of one load.
+const LOAD_SECONDS: u32 = 5;
 
 /// Measures and prints.
 pub fn measure(bin: &Path, wakes: usize, together: usize, created: usize) -> anyhow::Result<()> {
@@ -168,6 +26,7 @@ pub fn measure(bin: &Path, wakes: usize, together: usize, created: usize) -> any
     idle(&instance)?;
     one_after_the_other(&instance, wakes)?;
     at_once(&instance, together)?;
+    warm(&instance)?;
     if created > 0 {
         create_together(&instance, created)?;
     }
@@ -281,4 +140,33 @@ fn create_together(instance: &Instance, count: usize) -> anyhow::Result<()> {
         "with {count} services at zero: CPU       {share:8.2} % of a core"
     ));
     Ok(())
+}
+
+/// One service that is up: what gateway and queue-proxy add to its container, and nginx to the same container.
+fn warm(instance: &Instance) -> anyhow::Result<()> {
+    instance.create("warm", 1, 1)?;
+    wait("the service", ASK, || {
+        (instance.ready("warm-") == 1).then_some(())
+    })?;
+    let pod = instance.kubectl(&["get", "pods", "-o", "jsonpath={.items[0].status.podIP}:8080"])?;
+    let container = pod.trim().parse().context("the pod has no address")?;
+    let _nginx = nginx::start(&instance.folder, container)?;
+    http::answers(nginx::PROXY)?;
+    let host = "warm-0.default.localhost";
+    let ours = Target::new(instance.gateway(), host);
+    let [container, proxy] = [container, nginx::PROXY].map(|address| Target::new(address, host));
+    let (by_nginx, by_us) = added(&container, &proxy, &ours, LOAD_SECONDS)?;
+    say(&format!(
+        "gateway and queue-proxy add, p50     {by_us:8.0} µs; nginx adds {by_nginx:.0} µs; ratio {:.2}",
+        by_us / by_nginx
+    ));
+    let (nginx, gateway) = (load(&proxy, 32, LOAD_SECONDS)?, load(&ours, 32, LOAD_SECONDS)?);
+    say(&format!(
+        "through both, 32 connections         {:8.0} requests/s; nginx {:.0}; ratio {:.2}",
+        gateway.requests_per_second,
+        nginx.requests_per_second,
+        gateway.requests_per_second / nginx.requests_per_second
+    ));
+    instance.kubectl(&["delete", "ksvc", "--all"])?;
+    wait("the pods to go", ASK, || (instance.pods() == 0).then_some(()))
 }

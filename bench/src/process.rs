@@ -1,6 +1,7 @@
 //! What the kernel says of a process.
 
 use std::path::Path;
+use std::process::{Child, Command};
 
 use anyhow::Context;
 
@@ -48,4 +49,14 @@ pub fn named(name: &str) -> Vec<u32> {
                 .unwrap_or(false)
         })
         .collect()
+}
+
+/// A process that ends with this value.
+pub struct Killed(pub Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
+        let _ = self.0.wait();
+    }
 }
