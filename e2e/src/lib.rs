@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod images;
+pub mod load;
 pub mod platform;
 pub mod run;
 pub mod shared;
@@ -11,6 +12,7 @@ pub mod tools;
 pub mod wait;
 
 pub use client::{Client, block_on};
+pub use load::Load;
 pub use platform::{Options, Platform};
 pub use run::{Output, run};
 pub use shared::{shared, stop_shared};
