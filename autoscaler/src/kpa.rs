@@ -11,7 +11,6 @@ use crds::annotations;
 use crds::autoscaling::{Metric, MetricSpec, PodAutoscaler, PodAutoscalerStatus};
 use crds::conditions::{Condition, ConditionStatus, ConditionedStatus, READY};
 use crds::config::{Autoscaler, Deployment as DeploymentConfig};
-use crds::labels;
 use crds::networking::{ServerlessService, ServerlessServiceMode, ServerlessServiceSpec};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
@@ -19,9 +18,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
-use reconciler::{
-    Applier, Cache, Caches, ConfigStore, Controller, Error, Key, Next, Queue, Reconcile, Selection,
-};
+use reconciler::{Applier, Cache, Caches, ConfigStore, Controller, Error, Key, Next, Queue, Reconcile};
 use serde_json::json;
 
 use crate::pods::{Pods, revision_of};
@@ -66,7 +63,7 @@ pub fn controller(
         autoscalers: caches.cache(),
         skss: caches.cache(),
         metrics: caches.cache(),
-        deployments: caches.cache_of(Selection::labelled(labels::REVISION)),
+        deployments: caches.cache_of(crate::pods::deployment_selection()),
         services: caches.cache_of(crate::sks::service_selection()),
     };
     let (autoscalers, skss, metrics) = (kpa.autoscalers.clone(), kpa.skss.clone(), kpa.metrics.clone());

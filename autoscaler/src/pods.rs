@@ -8,6 +8,12 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use reconciler::{Cache, Caches, Key, Selection};
 
+/// The Deployments of revisions. The same selection as that of the controllers that make them (and so with pods): in one
+/// process they share a watch and a cache.
+pub fn deployment_selection() -> Selection {
+    Selection::labelled(labels::REVISION_UID).packed()
+}
+
 /// A pod that can be asked for its load.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScrapePod {
@@ -35,7 +41,7 @@ pub struct Pods {
 
 impl Pods {
     pub fn new(caches: &Caches) -> Self {
-        Self::over(caches.cache_of(Selection::labelled(labels::REVISION)))
+        Self::over(caches.cache_of(Selection::labelled(labels::REVISION_UID)))
     }
 
     fn over(cache: Cache<Pod>) -> Self {

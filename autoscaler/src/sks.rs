@@ -45,7 +45,7 @@ pub fn controller(caches: &Caches, system_namespace: &str) -> Controller<Sks> {
     let sks = Sks {
         applier: Applier::new(caches.client().clone(), MANAGER),
         skss: caches.cache(),
-        deployments: caches.cache_of(Selection::labelled(labels::REVISION)),
+        deployments: caches.cache_of(crate::pods::deployment_selection()),
         services: caches.cache_of(service_selection()),
         slices: caches.cache_of(service_selection()),
         activators: caches.cache_of(activators),

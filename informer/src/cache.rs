@@ -5,6 +5,7 @@
 //! them even when the watch lags: a revision that was just created is never created twice or reported missing.
 
 mod fields;
+mod held;
 mod state;
 
 use std::any::{Any, TypeId};
@@ -52,6 +53,9 @@ pub struct Selection {
     pub labels: Option<String>,
     /// Field selector in its string form; `None` means all.
     pub fields: Option<String>,
+    /// Whether objects are held as text and decoded each time they are read: for kinds with a pod template, of which
+    /// there are many, and which are read by name rather than searched.
+    pub packed: bool,
 }
 
 impl Selection {
@@ -60,6 +64,12 @@ impl Selection {
             labels: Some(selector.into()),
             ..Self::default()
         }
+    }
+
+    /// The same objects, held as text.
+    #[must_use]
+    pub fn packed(self) -> Self {
+        Self { packed: true, ..self }
     }
 
     /// The objects of this name, in every namespace.
@@ -212,7 +222,7 @@ impl<K: Object> Cache<K> {
             .collect();
         Self {
             inner: Arc::new(Inner {
-                state: RwLock::new(State::default()),
+                state: RwLock::new(State::new(selection.packed)),
                 handlers: RwLock::new(Vec::new()),
                 synced: signal::Sender::new(false),
                 fields,

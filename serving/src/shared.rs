@@ -52,7 +52,7 @@ impl Shared {
             revisions: caches.cache(),
             routes: caches.cache(),
             // Only what belongs to revisions: a cluster has many more Deployments, Pods and Services.
-            deployments: caches.cache_of(Selection::labelled(labels::REVISION_UID)),
+            deployments: caches.cache_of(Selection::labelled(labels::REVISION_UID).packed()),
             pods: caches.cache_of(Selection::labelled(labels::REVISION_UID)),
             placeholders: caches.cache_of(Selection::labelled(labels::ROUTE)),
             pod_autoscalers: caches.cache(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::worker::{Next, Setup, is_conflict, is_not_found};
 use informer::object::controller_of;
-use informer::{Cache, Key, Queue};
+use informer::{Cache, Key, Queue, Selection};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -25,8 +25,8 @@ pub fn spawn(setup: &mut Setup) {
     let queue = Queue::new("deployment");
     let context = Arc::new(Context {
         client: setup.client.clone(),
-        deployments: setup.caches.cache(),
-        replica_sets: setup.caches.cache(),
+        deployments: setup.caches.cache_of(Selection::default().packed()),
+        replica_sets: setup.caches.cache_of(Selection::default().packed()),
     });
     let on_deployment = queue.clone();
     context.deployments.on_change(move |change| {

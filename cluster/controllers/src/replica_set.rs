@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use informer::object::controller_of;
-use informer::{Cache, Key, Queue};
+use informer::{Cache, Key, Queue, Selection};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
@@ -30,7 +30,7 @@ pub fn spawn(setup: &mut Setup) {
     let queue = Queue::new("replicaset");
     let context = Arc::new(Context {
         client: setup.client.clone(),
-        replica_sets: setup.caches.cache(),
+        replica_sets: setup.caches.cache_of(Selection::default().packed()),
         pods: setup.caches.cache(),
     });
     let on_set = queue.clone();

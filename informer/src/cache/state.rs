@@ -3,16 +3,17 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use kube::Resource;
-
 use super::Change;
+use super::held::{Held, version};
 use crate::key::Key;
 use crate::object::{Object, controller_of};
 
 type Values<K> = Box<dyn Fn(&K) -> Vec<String> + Send + Sync>;
 
 pub(super) struct State<K> {
-    objects: HashMap<Key, Arc<K>>,
+    objects: HashMap<Key, Held<K>>,
+    /// Whether objects are held as text.
+    packed: bool,
     owners: HashMap<String, BTreeSet<Key>>,
     indexes: HashMap<&'static str, Index<K>>,
     /// The newest version that the watch delivered. Own writes up to it have been superseded if they are missing.
@@ -30,6 +31,7 @@ impl<K> Default for State<K> {
     fn default() -> Self {
         Self {
             objects: HashMap::new(),
+            packed: false,
             owners: HashMap::new(),
             indexes: HashMap::new(),
             newest: 0,
@@ -38,19 +40,16 @@ impl<K> Default for State<K> {
     }
 }
 
-/// The version as a number; versions of one kind are comparable since Kubernetes 1.35. Zero if it is not a number.
-fn version<K: Resource>(object: &K) -> u64 {
-    object
-        .meta()
-        .resource_version
-        .as_deref()
-        .and_then(|version| version.parse().ok())
-        .unwrap_or(0)
-}
-
 impl<K: Object> State<K> {
+    pub(super) fn new(packed: bool) -> Self {
+        Self {
+            packed,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn get(&self, key: &Key) -> Option<Arc<K>> {
-        self.objects.get(key).cloned()
+        self.objects.get(key)?.read()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -68,9 +67,9 @@ impl<K: Object> State<K> {
     }
 
     pub(super) fn in_namespace(&self, namespace: &str, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
-        let objects = self.objects.iter();
-        let inside = objects.filter(|(key, object)| key.namespace == namespace && wanted(object));
-        inside.map(|(_, object)| object.clone()).collect()
+        let inside = self.objects.iter().filter(|(key, _)| key.namespace == namespace);
+        let objects = inside.filter_map(|(_, held)| held.read());
+        objects.filter(|object| wanted(object)).collect()
     }
 
     pub(super) fn controlled_by(&self, owner_uid: &str) -> Vec<Arc<K>> {
@@ -86,8 +85,8 @@ impl<K: Object> State<K> {
             return;
         }
         let mut keys: HashMap<String, BTreeSet<Key>> = HashMap::new();
-        for (key, object) in &self.objects {
-            for value in values(object) {
+        for (key, held) in &self.objects {
+            for value in held.read().iter().flat_map(|object| values(object)) {
                 keys.entry(value).or_default().insert(key.clone());
             }
         }
@@ -97,10 +96,7 @@ impl<K: Object> State<K> {
     /// Takes in an own write, unless the watch knows better.
     pub(super) fn record(&mut self, object: K) -> Option<Change<K>> {
         let (key, written) = (Key::of(&object), version(&object));
-        let known = self
-            .objects
-            .get(&key)
-            .map_or(0, |object| version(object.as_ref()));
+        let known = self.objects.get(&key).map_or(0, Held::version);
         // Missing although the watch is past it: it was deleted since. Zero: versions that cannot be compared.
         if written == 0 || written <= known || (known == 0 && written <= self.newest) {
             return None;
@@ -113,10 +109,7 @@ impl<K: Object> State<K> {
     pub(super) fn observe(&mut self, object: K) -> Option<Change<K>> {
         let (key, seen) = (Key::of(&object), version(&object));
         self.newest = self.newest.max(seen);
-        let known = self
-            .objects
-            .get(&key)
-            .map_or(0, |object| version(object.as_ref()));
+        let known = self.objects.get(&key).map_or(0, Held::version);
         if seen >= known {
             self.unconfirmed.remove(&key);
         }
@@ -132,7 +125,7 @@ impl<K: Object> State<K> {
         self.newest = self.newest.max(seen);
         let known = self.objects.get(&key)?;
         // An own write recreated it under the same name: the deletion is of its predecessor.
-        if known.meta().uid != object.meta().uid && version(known.as_ref()) > seen {
+        if known.uid() != object.meta().uid.as_deref() && known.version() > seen {
             return None;
         }
         self.take(&key)
@@ -166,7 +159,11 @@ impl<K: Object> State<K> {
 
     fn insert(&mut self, key: Key, object: K) -> Option<Change<K>> {
         let new = Arc::new(object);
-        let old = self.objects.insert(key.clone(), new.clone());
+        let held = Held::new(&new, self.packed);
+        let old = self
+            .objects
+            .insert(key.clone(), held)
+            .and_then(|held| held.read());
         if let Some(old) = &old {
             self.unfile(&key, old);
         }
@@ -175,7 +172,7 @@ impl<K: Object> State<K> {
     }
 
     fn take(&mut self, key: &Key) -> Option<Change<K>> {
-        let old = self.objects.remove(key)?;
+        let old = self.objects.remove(key)?.read()?;
         self.unconfirmed.remove(key);
         self.unfile(key, &old);
         Some(Change {
@@ -316,6 +313,29 @@ mod tests {
         assert!(state.controlled_by("two").is_empty());
         assert!(state.indexed("name", "a").is_empty());
         assert!(state.owners.is_empty(), "empty entries do not pile up");
+    }
+
+    #[test]
+    fn packed_objects_behave_like_whole_ones() {
+        let mut state = State::new(true);
+        state.add_index(
+            "name",
+            Box::new(|object: &ConfigMap| object.metadata.name.iter().cloned().collect()),
+        );
+        assert!(
+            state
+                .observe(owned("a", 1, "one"))
+                .is_some_and(|change| change.old.is_none())
+        );
+        assert!(state.observe(owned("a", 1, "one")).is_none(), "nothing new");
+        let change = state.observe(owned("a", 2, "two")).unwrap();
+        assert_eq!(change.old.unwrap().as_ref(), &owned("a", 1, "one"));
+        assert_eq!(state.controlled_by("two"), [Arc::new(owned("a", 2, "two"))]);
+        assert_eq!(state.indexed("name", "a").len(), 1);
+        assert_eq!(state.in_namespace("ns", |_| true).len(), 1);
+        let gone = state.remove(&owned("a", 3, "two")).unwrap();
+        assert_eq!(gone.old.unwrap().as_ref(), &owned("a", 2, "two"));
+        assert!(state.owners.is_empty() && state.list().is_empty());
     }
 
     #[test]
