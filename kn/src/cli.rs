@@ -6,6 +6,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{completion, platform, revision, route, service, version};
 
+/// Heading of the flags that every command has.
+const GLOBAL: &str = "Global options";
+
 /// Manage serverless services.
 #[derive(Debug, Parser)]
 #[command(
@@ -27,28 +30,28 @@ pub struct Cli {
 #[derive(Args, Clone, Debug, Default)]
 pub struct Global {
     /// kubectl configuration file
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// Name of the kubeconfig context to use
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "NAME")]
     pub context: Option<String>,
     /// Name of the kubeconfig cluster to use
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "NAME")]
     pub cluster: Option<String>,
     /// Username to impersonate
-    #[arg(long = "as", global = true, value_name = "USER")]
+    #[arg(long = "as", global = true, help_heading = GLOBAL, value_name = "USER")]
     pub impersonate: Option<String>,
     /// User id to impersonate
-    #[arg(long = "as-uid", global = true, value_name = "UID", requires = "impersonate")]
+    #[arg(long = "as-uid", global = true, help_heading = GLOBAL, value_name = "UID", requires = "impersonate")]
     pub impersonate_uid: Option<String>,
     /// Group to impersonate; may be repeated
-    #[arg(long = "as-group", global = true, value_name = "GROUP")]
+    #[arg(long = "as-group", global = true, help_heading = GLOBAL, value_name = "GROUP")]
     pub impersonate_groups: Vec<String>,
     /// Log requests and answers to standard error, without secrets
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub log_http: bool,
     /// Configuration file [default: ~/.config/kn/config.yaml]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
 

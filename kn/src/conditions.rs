@@ -66,7 +66,7 @@ pub fn not_true(object: &Value) -> Vec<String> {
         .filter(|condition| condition["type"] != "Ready" || !repeats(condition))
         .map(|condition| {
             let said: Vec<String> = ["reason", "message"]
-                .map(|field| text(condition, field))
+                .map(|field| text(condition, field).trim().to_owned())
                 .into_iter()
                 .filter(|word| !word.is_empty())
                 .collect();

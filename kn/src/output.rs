@@ -39,6 +39,17 @@ impl Output {
         written(writeln!(self.stdout, "{}", text.as_ref()))
     }
 
+    /// Writes one line of data that does not end by itself; `false` if the reader has seen enough.
+    ///
+    /// # Errors
+    /// As [`Self::line`].
+    pub fn line_of_many(&mut self, text: &str) -> Result<bool, CliError> {
+        match writeln!(self.stdout, "{text}") {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            result => written(result).map(|()| true),
+        }
+    }
+
     /// Writes data as it is.
     pub fn raw(&mut self, text: &str) -> Result<(), CliError> {
         written(self.stdout.write_all(text.as_bytes()))
@@ -96,6 +107,7 @@ fn written(result: io::Result<()>) -> Result<(), CliError> {
 
 /// How an object or a list is printed.
 #[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Output")]
 pub struct OutputArgs {
     /// Print as json, yaml, name, url, jsonpath=…, jsonpath-as-json=…, jsonpath-file=…, go-template=…, go-template-file=…
     #[arg(short, long, value_name = "FORM")]

@@ -5,11 +5,15 @@ const LEAST_WIDTH: usize = 6;
 
 /// Lays out `rows` under `headers`; the last column is not padded.
 pub fn render(headers: &[&str], rows: &[Vec<String>], show_headers: bool) -> String {
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| one_line(cell)).collect())
+        .collect();
     let mut widths: Vec<usize> = headers
         .iter()
         .map(|header| header.chars().count().max(LEAST_WIDTH))
         .collect();
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
@@ -41,9 +45,24 @@ pub fn render(headers: &[&str], rows: &[Vec<String>], show_headers: bool) -> Str
     lines.join("\n")
 }
 
+/// A text without line breaks, which messages may have.
+pub fn one_line(text: &str) -> String {
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_is_one_line() {
+        let rows = vec![vec!["a".to_owned(), "it\nbroke\n.".to_owned()]];
+        assert_eq!(render(&["NAME", "REASON"], &rows, false), "a        it broke .");
+    }
 
     #[test]
     fn columns_are_aligned() {

@@ -9,6 +9,7 @@ const LATEST: &str = "@latest";
 
 /// The traffic flags of one command.
 #[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Traffic")]
 pub struct TrafficFlags {
     /// Share of a revision, a tag or @latest, such as web-00001=90; may be repeated
     #[arg(long, value_delimiter = ',', value_name = "REF=PERCENT")]
@@ -54,6 +55,23 @@ impl TrafficFlags {
         targets.retain(|target| target.percent > 0 || target.tag.is_some());
         Ok(targets.iter().map(Target::write).collect())
     }
+}
+
+/// The revision that keeps its traffic by name although the target that had it followed the latest one: from now on new
+/// revisions get none of it, which is easily overlooked.
+pub fn no_longer_follows<'a>(before: &[Value], after: &'a [Value], known: &Known) -> Option<&'a str> {
+    let follows = |targets: &[Value]| {
+        targets
+            .iter()
+            .any(|target| target["latestRevision"] == true && target["percent"].as_i64() > Some(0))
+    };
+    if !follows(before) || follows(after) {
+        return None;
+    }
+    after
+        .iter()
+        .filter_map(|target| target["revisionName"].as_str())
+        .find(|revision| known.latest_ready.as_deref() == Some(*revision))
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -176,12 +194,13 @@ fn add_tag(targets: &mut Vec<Target>, flag: &str) -> Result<(), CliError> {
 fn share(targets: &mut Vec<Target>, flags: &[String], known: &Known) -> Result<(), CliError> {
     let mut named: Vec<(String, i64)> = Vec::new();
     for flag in flags {
-        let (reference, percent) = flag.split_once('=').unwrap_or((LATEST, flag));
-        let number = percent
-            .trim_end_matches('%')
-            .parse()
-            .ok()
-            .filter(|percent| (0..=100).contains(percent));
+        // A percent sign belongs behind a reference; alone it would be a number of what?
+        let (reference, percent) = flag
+            .split_once('=')
+            .map_or((LATEST, flag.as_str()), |(reference, percent)| {
+                (reference, percent.strip_suffix('%').unwrap_or(percent))
+            });
+        let number = percent.parse().ok().filter(|percent| (0..=100).contains(percent));
         let Some(percent) = number.filter(|_| !reference.is_empty()) else {
             return Err(CliError::usage(format!(
                 "invalid value for traffic percent {flag}, expected REVISION=N with N from 0 to 100"
@@ -262,136 +281,4 @@ fn rest_goes_to(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn latest(percent: i64, tag: Option<&str>) -> Value {
-        Target {
-            revision: None,
-            tag: tag.map(str::to_owned),
-            percent,
-        }
-        .write()
-    }
-
-    fn pinned(revision: &str, percent: i64, tag: Option<&str>) -> Value {
-        Target {
-            revision: Some(revision.to_owned()),
-            tag: tag.map(str::to_owned),
-            percent,
-        }
-        .write()
-    }
-
-    fn flags(traffic: &[&str], tag: &[&str], untag: &[&str]) -> TrafficFlags {
-        let owned = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
-        TrafficFlags {
-            traffic: owned(traffic),
-            tag: owned(tag),
-            untag: owned(untag),
-        }
-    }
-
-    fn known(routed: &[&str], makes_revision: bool) -> Known {
-        Known {
-            routed: routed.iter().map(|r| (*r).to_owned()).collect(),
-            latest_ready: routed.last().map(|r| (*r).to_owned()),
-            makes_revision,
-        }
-    }
-
-    #[test]
-    fn targets() {
-        let cases = [
-            (
-                "the readme's split",
-                flags(&["w-1=90", "@latest=10"], &["@latest=next"], &[]),
-                vec![latest(100, None)],
-                known(&["w-1"], true),
-                vec![latest(10, Some("next")), pinned("w-1", 90, None)],
-            ),
-            (
-                "all to the latest",
-                flags(&["@latest=100"], &[], &[]),
-                vec![pinned("w-1", 90, None), latest(10, Some("next"))],
-                known(&["w-1", "w-2"], false),
-                vec![latest(100, Some("next"))],
-            ),
-            (
-                "a percent sign, and the one left over",
-                flags(&["w-1=30%"], &[], &[]),
-                vec![pinned("w-1", 50, None), pinned("w-2", 50, None)],
-                known(&["w-1", "w-2"], false),
-                vec![pinned("w-1", 30, None), pinned("w-2", 70, None)],
-            ),
-            (
-                "a new revision gets the rest",
-                flags(&["w-1=80"], &[], &[]),
-                vec![pinned("w-1", 100, None)],
-                known(&["w-1"], true),
-                vec![pinned("w-1", 80, None), latest(20, None)],
-            ),
-            (
-                "by tag",
-                flags(&["stable=60", "w-2=40"], &[], &[]),
-                vec![pinned("w-1", 100, Some("stable"))],
-                known(&["w-1"], false),
-                vec![pinned("w-1", 60, Some("stable")), pinned("w-2", 40, None)],
-            ),
-            (
-                "untag keeps traffic",
-                flags(&[], &[], &["a"]),
-                vec![pinned("w-1", 100, Some("a"))],
-                known(&["w-1"], false),
-                vec![pinned("w-1", 100, None)],
-            ),
-            (
-                "untag without traffic drops",
-                flags(&[], &[], &["a"]),
-                vec![latest(100, None), pinned("w-1", 0, Some("a"))],
-                known(&["w-1"], false),
-                vec![latest(100, None)],
-            ),
-            (
-                "move a tag",
-                flags(&[], &["w-2=a"], &["a"]),
-                vec![pinned("w-1", 100, Some("a"))],
-                known(&["w-1"], false),
-                vec![pinned("w-1", 100, None), pinned("w-2", 0, Some("a"))],
-            ),
-            (
-                "a tag alone is the latest",
-                flags(&[], &["a"], &[]),
-                vec![latest(100, None)],
-                known(&["w-1"], false),
-                vec![latest(100, Some("a"))],
-            ),
-        ];
-        for (name, flags, present, known, expected) in cases {
-            assert_eq!(flags.apply(&present, &known).unwrap(), expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn refusals() {
-        let present = vec![pinned("w-1", 100, Some("a")), latest(0, Some("b"))];
-        let cases = [
-            (flags(&["w-1=101"], &[], &[]), "invalid value"),
-            (flags(&["w-1=x"], &[], &[]), "invalid value"),
-            (flags(&["w-1=60", "w-2=60"], &[], &[]), "want <=100"),
-            (flags(&["w-1=10", "w-1=20"], &[], &[]), "repetition"),
-            (
-                flags(&["w-1=10"], &[], &[]),
-                "unable to allocate the remaining traffic: 90%",
-            ),
-            (flags(&[], &["w-2=a"], &[]), "--untag a"),
-            (flags(&[], &["c"], &[]), "--untag"),
-            (flags(&[], &["@old=c"], &[]), "@latest"),
-            (flags(&[], &[], &["c", "d"]), "tag(s) c, d not present"),
-        ];
-        for (flags, token) in cases {
-            let error = flags.apply(&present, &known(&["w-1"], false)).unwrap_err();
-            assert!(error.message.contains(token), "{} lacks {token}", error.message);
-        }
-    }
-}
+mod tests;

@@ -143,7 +143,7 @@ mod tests {
         for (words, message, path) in [
             (
                 &["/usr/bin/kn", "service"][..],
-                "no sub-command given for 'kn service'\nAvailable sub-commands: apply, create, delete, describe, export, import, list, update, wait",
+                "no sub-command given for 'kn service'\nAvailable sub-commands: apply, create, delete, describe, export, import, list, logs, update, wait",
                 "kn service",
             ),
             (

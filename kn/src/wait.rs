@@ -8,9 +8,9 @@ use kube::{Api, ResourceExt};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::conditions;
 use crate::error::{CliError, Exit};
 use crate::output::Output;
+use crate::{conditions, table};
 
 /// Pause before a watch that ended is opened again.
 const REOPEN: Duration = Duration::from_millis(200);
@@ -50,7 +50,7 @@ fn verdict(object: &Value) -> Verdict {
             let text = |field: &str| ready[field].as_str().unwrap_or_default();
             Verdict::Failed(
                 format!("{}: {}", text("reason"), text("message"))
-                    .trim_matches([':', ' '])
+                    .trim_matches([':', ' ', '\n'])
                     .to_owned(),
             )
         }
@@ -180,9 +180,9 @@ impl Progress {
 
     fn line(&mut self, message: &str, output: &mut Output) {
         let shown = if self.last.as_deref() == Some(message) {
-            "..."
+            "...".to_owned()
         } else {
-            message
+            table::one_line(message)
         };
         output.progress(format!("{:7.3}s {shown}", self.start.elapsed().as_secs_f64()));
         self.last = Some(message.to_owned());

@@ -12,6 +12,7 @@ use crate::wait;
 
 /// Flags of waiting for a deletion.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Waiting")]
 pub struct DeleteWait {
     /// Wait until it is gone
     #[arg(long, overrides_with = "no_wait")]
@@ -48,6 +49,10 @@ pub async fn all(
         let deleted = async {
             api.delete(name, &params).await.map_err(CliError::from)?;
             if waiting.wait {
+                output.progress(format!(
+                    "Deleting {} '{name}' in namespace '{namespace}' ...",
+                    noun.to_lowercase()
+                ));
                 let timeout = Duration::from_secs(waiting.wait_timeout);
                 wait::gone(&api, &noun.to_lowercase(), name, timeout).await?;
             }

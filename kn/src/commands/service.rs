@@ -7,6 +7,7 @@ mod describe;
 mod export;
 mod import;
 mod list;
+mod logs;
 mod source;
 mod update;
 mod wait;
@@ -38,6 +39,8 @@ pub enum Command {
     /// List services
     #[command(visible_alias = "ls")]
     List(list::List),
+    /// Show what the application has logged
+    Logs(logs::Logs),
     /// Wait for a service to be ready
     Wait(wait::Wait),
 }
@@ -53,6 +56,7 @@ impl Command {
             Self::Export(command) => command.run(context, output).await,
             Self::Import(command) => command.run(context, output).await,
             Self::List(command) => command.run(context, output).await,
+            Self::Logs(command) => command.run(context, output).await,
             Self::Wait(command) => command.run(context, output).await,
         }
     }

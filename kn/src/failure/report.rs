@@ -4,6 +4,9 @@ use serde_json::Value;
 
 use crate::conditions;
 
+/// The container that probes the application.
+const SIDECAR: &str = "queue-proxy";
+
 /// All that could be found out; any part may be missing.
 #[derive(Debug, Default)]
 pub struct Found {
@@ -55,7 +58,7 @@ pub fn troubled(pods: &[Value]) -> Option<Container> {
                 State::NotReady => 4,
             };
             // The sidecar is not ready as long as the application is not.
-            if container["name"] == "queue-proxy" {
+            if container["name"] == SIDECAR {
                 rank += 1;
             }
             if worst.as_ref().is_some_and(|(other, _)| *other <= rank) {
@@ -71,7 +74,19 @@ pub fn troubled(pods: &[Value]) -> Option<Container> {
             worst = Some((rank, found));
         }
     }
-    worst.map(|(_, container)| container)
+    let mut container = worst.map(|(_, container)| container)?;
+    // A sidecar that is not ready says that the application does not answer; that one's log is worth reading.
+    if container.name == SIDECAR && container.state == State::NotReady {
+        let pod = pods
+            .iter()
+            .find(|pod| pod["metadata"]["name"] == container.pod.as_str())?;
+        let statuses = list(&pod["status"]["containerStatuses"]);
+        let other = statuses.iter().find(|status| status["name"] != SIDECAR);
+        if let Some(name) = other.and_then(|status| status["name"].as_str()) {
+            container.name = name.to_owned();
+        }
+    }
+    Some(container)
 }
 
 fn state(container: &Value) -> Option<State> {
@@ -192,7 +207,7 @@ impl std::fmt::Display for Container {
             State::Waiting(reason, message) if message.is_empty() => write!(f, "cannot start: {reason}")?,
             State::Waiting(reason, message) => write!(f, "cannot start: {reason}: {message}")?,
             State::Ended(reason, code) => write!(f, "ended with exit code {code} ({reason})")?,
-            State::NotReady => write!(f, "runs, but is not ready")?,
+            State::NotReady => write!(f, "runs, but does not answer on its port or to its probe")?,
         }
         match self.restarts {
             0 => Ok(()),
@@ -237,6 +252,13 @@ mod tests {
             let found = troubled(&[pod(json!([sidecar, status]))]).unwrap();
             assert_eq!((found.name.as_str(), found.state), ("user-container", expected));
         }
+        let running = json!({ "name": "app", "ready": true, "state": { "running": {} } });
+        let found = troubled(&[pod(json!([sidecar, running]))]).unwrap();
+        assert_eq!(
+            (found.name.as_str(), found.state),
+            ("app", State::NotReady),
+            "the log is the application's"
+        );
         let fine = json!({ "name": "user-container", "ready": true, "state": { "running": {} }, "lastState": { "terminated": { "exitCode": 1 } } });
         let starting = json!({ "name": "user-container", "ready": false, "state": { "waiting": { "reason": "ContainerCreating" } } });
         assert_eq!(troubled(&[pod(json!([fine, starting]))]), None);

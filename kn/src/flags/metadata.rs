@@ -4,6 +4,7 @@ use clap::Args;
 
 /// Labels and annotations that reach the template.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(next_help_heading = "Labels and annotations")]
 pub struct TemplateMetadataArgs {
     /// Label of service and revision; KEY- removes it; may be repeated
     #[arg(short, long, value_name = "KEY=VALUE")]
@@ -21,6 +22,7 @@ pub struct TemplateMetadataArgs {
 
 /// What concerns the service alone.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(next_help_heading = "Service")]
 pub struct ServiceMetadataArgs {
     /// Label of the service only; KEY- removes it; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]

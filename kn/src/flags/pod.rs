@@ -6,6 +6,7 @@ use super::env::EnvArgs;
 
 /// Flags that speak of the pod and its first container.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(next_help_heading = "Container and pod")]
 pub struct PodArgs {
     /// Image to run
     #[arg(long, value_name = "IMAGE", action = clap::ArgAction::Append)]

@@ -5,6 +5,7 @@ use clap::Args;
 /// Flags that become annotations of the autoscaler. Numbers are checked where they are used, so that the message can say
 /// what the bounds are for.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(next_help_heading = "Scaling")]
 pub struct ScaleArgs {
     /// Instances: 5 for exactly five, 1..5, 1.. or ..5
     #[arg(long, value_name = "MIN..MAX", allow_hyphen_values = true)]

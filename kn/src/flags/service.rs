@@ -23,11 +23,8 @@ pub struct ServiceArgs {
 /// Flags that speak of the template. Giving one makes a new revision even if it repeats what is there: `--image web:latest`
 /// means the image which that tag names now.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(next_help_heading = "Revision")]
 pub struct TemplateArgs {
-    #[command(flatten)]
-    pub pod: PodArgs,
-    #[command(flatten)]
-    pub scale: ScaleArgs,
     /// Most requests at once in each instance; 0 is no limit
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub concurrency_limit: Option<i64>,
@@ -37,18 +34,23 @@ pub struct TemplateArgs {
     /// Name of the new revision; {{.Service}}, {{.Generation}} and {{.Random 5}} are replaced
     #[arg(long, value_name = "NAME")]
     pub revision_name: Option<String>,
-    #[command(flatten)]
-    pub metadata: TemplateMetadataArgs,
     /// Profile of the configuration file (or istio) whose annotations and labels to add; NAME- removes them
     #[arg(long = "profile", value_name = "NAME")]
     pub profile_name: Option<String>,
     /// What that profile holds, and whether to remove it, once it has been read.
     #[arg(skip)]
     pub profile: Option<(Profile, bool)>,
+    #[command(flatten)]
+    pub pod: PodArgs,
+    #[command(flatten)]
+    pub scale: ScaleArgs,
+    #[command(flatten)]
+    pub metadata: TemplateMetadataArgs,
 }
 
 /// Whether later revisions keep the image that runs now.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(next_help_heading = "Container and pod")]
 pub struct DigestArgs {
     /// Keep running the image that runs now, whatever its tag becomes (the default)
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]

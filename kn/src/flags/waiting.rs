@@ -10,6 +10,7 @@ use crate::wait::Patience;
 
 /// Whether, and how long, to wait for a service.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Waiting")]
 pub struct WaitArgs {
     /// Wait until the service is ready (the default)
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]

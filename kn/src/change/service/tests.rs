@@ -238,4 +238,43 @@ proptest::proptest! {
         let _ = create(from_file(&file), &all, Timestamp::UNIX_EPOCH);
         let _ = update(&file, &base(), &all, Timestamp::UNIX_EPOCH);
     }
+
+    /// Whatever a flag's value is, it is refused, or makes a service of a shape that the next command can read.
+    #[test]
+    fn any_value_is_refused_or_taken(flag in 0..FLAGS.len(), value in "[ -~]{0,12}", tail in "(=|:|-|,|\\.\\.|\\{\\{|\\}\\})?[a-z0-9=:,-]{0,6}") {
+        let argument = format!("--{}={value}{tail}", FLAGS[flag]);
+        if let Ok(line) = Line::try_parse_from(["kn", "--image", "i", &argument])
+            && let Ok(service) = create(Start::empty("web", "default"), &line.flags, Timestamp::UNIX_EPOCH)
+        {
+            shape::check(&service).unwrap();
+            let again = update(&service, &Value::Null, &line.flags, Timestamp::UNIX_EPOCH).unwrap();
+            shape::check(&again.service).unwrap();
+        }
+    }
 }
+
+/// Flags whose values have a grammar of their own.
+const FLAGS: [&str; 22] = [
+    "env",
+    "env-value-from",
+    "env-from",
+    "mount",
+    "volume",
+    "port",
+    "request",
+    "limit",
+    "pull-policy",
+    "probe-liveness",
+    "probe-readiness",
+    "probe-readiness-opts",
+    "node-selector",
+    "toleration",
+    "node-affinity",
+    "scale",
+    "scale-window",
+    "label",
+    "annotation",
+    "annotation-service",
+    "revision-name",
+    "security-context",
+];

@@ -22,11 +22,11 @@ pub struct Describe {
     name: String,
     #[command(flatten)]
     namespace: NamespaceArgs,
-    #[command(flatten)]
-    form: OutputArgs,
     /// Show all: labels and annotations, the service's state, messages
     #[arg(short, long)]
     verbose: bool,
+    #[command(flatten)]
+    form: OutputArgs,
 }
 
 impl Describe {

@@ -19,11 +19,11 @@ pub struct Describe {
     name: String,
     #[command(flatten)]
     namespace: NamespaceArgs,
-    #[command(flatten)]
-    form: OutputArgs,
     /// Show more
     #[arg(short, long)]
     verbose: bool,
+    #[command(flatten)]
+    form: OutputArgs,
 }
 
 impl Describe {

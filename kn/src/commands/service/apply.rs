@@ -23,11 +23,11 @@ use crate::output::{Output, OutputArgs};
 pub struct Apply {
     #[command(flatten)]
     source: SourceArgs,
-    #[command(flatten)]
-    flags: ServiceArgs,
     /// Has no effect: apply changes what exists anyway
     #[arg(long, hide = true)]
     force: bool,
+    #[command(flatten)]
+    flags: ServiceArgs,
     #[command(flatten)]
     waiting: WaitArgs,
     #[command(flatten)]

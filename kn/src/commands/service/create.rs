@@ -28,8 +28,6 @@ const KEPT: [&str; 2] = ["serving.knative.dev/creator", "serving.knative.dev/las
 pub struct Create {
     #[command(flatten)]
     source: SourceArgs,
-    #[command(flatten)]
-    flags: ServiceArgs,
     /// Tag of the revision, which gives it a URL of its own
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
@@ -38,6 +36,8 @@ pub struct Create {
     force: bool,
     #[command(flatten)]
     target: TargetArgs,
+    #[command(flatten)]
+    flags: ServiceArgs,
     #[command(flatten)]
     waiting: WaitArgs,
     #[command(flatten)]

@@ -23,12 +23,12 @@ pub struct Describe {
     #[command(flatten)]
     namespace: NamespaceArgs,
     #[command(flatten)]
-    form: OutputArgs,
-    #[command(flatten)]
     target: TargetArgs,
     /// Show all: configuration, labels and annotations, revisions without traffic, messages
     #[arg(short, long)]
     verbose: bool,
+    #[command(flatten)]
+    form: OutputArgs,
 }
 
 impl Describe {

@@ -21,9 +21,9 @@ pub struct List {
     #[command(flatten)]
     scope: ListScope,
     #[command(flatten)]
-    form: OutputArgs,
-    #[command(flatten)]
     target: TargetArgs,
+    #[command(flatten)]
+    form: OutputArgs,
 }
 
 impl List {

@@ -18,7 +18,7 @@ use crate::flags::service::ServiceArgs;
 use crate::flags::waiting::WaitArgs;
 use crate::offline::{Target, TargetArgs};
 use crate::output::{Output, OutputArgs};
-use crate::traffic::{Known, TrafficFlags};
+use crate::traffic::{Known, TrafficFlags, no_longer_follows};
 
 /// Attempts when somebody else writes at the same time.
 const ATTEMPTS: u32 = 5;
@@ -35,13 +35,13 @@ pub struct Update {
     /// Name of the service
     name: String,
     #[command(flatten)]
-    flags: ServiceArgs,
-    #[command(flatten)]
-    traffic: TrafficFlags,
-    #[command(flatten)]
     namespace: NamespaceArgs,
     #[command(flatten)]
     target: TargetArgs,
+    #[command(flatten)]
+    flags: ServiceArgs,
+    #[command(flatten)]
+    traffic: TrafficFlags,
     #[command(flatten)]
     waiting: WaitArgs,
     #[command(flatten)]
@@ -113,7 +113,11 @@ impl Update {
                 }
                 None => Value::Null,
             };
-            let Updated { service, pinned, .. } = self.changed(&present, &base, flags)?;
+            let Updated {
+                service,
+                pinned,
+                makes_revision,
+            } = self.changed(&present, &base, flags)?;
             match api
                 .replace(&self.name, &PostParams::default(), &write::object(&service)?)
                 .await
@@ -125,6 +129,15 @@ impl Update {
                     if let Some(digest) = pinned {
                         output.progress(format!(
                             "Keeping the image that runs, {digest} (--no-lock-to-digest looks up the tag anew)"
+                        ));
+                    }
+                    let targets =
+                        |service: &Value| service["spec"]["traffic"].as_array().cloned().unwrap_or_default();
+                    let known = known(&present, makes_revision);
+                    if let Some(revision) = no_longer_follows(&targets(&present), &targets(&service), &known)
+                    {
+                        output.progress(format!(
+                            "Revision '{revision}' keeps its traffic by name; new revisions get none until --traffic @latest=PERCENT"
                         ));
                     }
                     return Ok((present, serde_json::to_value(after).unwrap_or_default()));
