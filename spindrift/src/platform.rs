@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use kube::Client;
-use prometheus::Registry;
 use reconciler::{Caches, ConfigStore, Leadership};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
@@ -126,7 +125,7 @@ impl Platform {
                 )),
                 ..activator::Config::default()
             },
-            registry: Registry::new(),
+            registry: prometheus::default_registry().clone(),
             shutdown: stop.clone(),
             grace: GRACE,
             ..gateway::Config::new(client)

@@ -29,9 +29,8 @@ impl Filter {
         for requirement in fields.requirements() {
             if !selectable(resource, &requirement.path) {
                 return Err(StatusError::bad_request(format!(
-                    "Unable to find \"{}\" that match label selector \"{labels}\", field selector \"{fields}\": field label \
-                     not supported: {}",
-                    resource.plural, requirement.path
+                    "field label not supported: {}",
+                    requirement.path
                 )));
             }
         }

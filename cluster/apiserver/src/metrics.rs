@@ -131,7 +131,10 @@ impl ServerMetrics {
             self.store.with_label_values(&[part]).set(value);
         }
         let mut text = Vec::new();
-        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+        let mut families = self.registry.gather();
+        // Whoever runs in this process too: with the platform in it, its components.
+        families.extend(prometheus::gather());
+        if let Err(error) = TextEncoder::new().encode(&families, &mut text) {
             tracing::warn!(%error, "Metrics could not be written");
         }
         text

@@ -1,6 +1,7 @@
 //! HTTP to verbs and back.
 
 mod document;
+mod health;
 mod respond;
 mod verb;
 

@@ -70,6 +70,7 @@ impl ApiServer {
         crate::bootstrap::create_basics(&registry, &config).await;
         // Ends with the watches; nobody needs to wait for it.
         tokio::spawn(crate::registry::definition::clean_up(registry.clone()));
+        tokio::spawn(crate::registry::expire::expire_events(Arc::downgrade(&registry)));
         let pki = Pki::open(&config.data_dir, (config.clock)())?;
         let tokens = TokenSigner::new(&pki.token_key)?;
         let authenticator = Authenticator::new(pki.admin_token.clone(), tokens, config.clock.clone());

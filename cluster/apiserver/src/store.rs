@@ -137,6 +137,7 @@ pub(crate) struct Store {
     shared: Arc<RwLock<State>>,
     writer: std::sync::mpsc::Sender<Message>,
     places: Arc<Semaphore>,
+    trouble: writer::Trouble,
 }
 
 impl Store {
@@ -149,7 +150,8 @@ impl Store {
         let revision = state.revision();
         let shared = Arc::new(RwLock::new(state));
         let (sender, receiver) = std::sync::mpsc::channel();
-        let writer = writer::Writer::new(backend, shared.clone(), revision);
+        let trouble = writer::Trouble::default();
+        let writer = writer::Writer::new(backend, shared.clone(), revision, trouble.clone());
         std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || writer.run(&receiver))
@@ -158,6 +160,7 @@ impl Store {
             shared,
             writer: sender,
             places: Arc::new(Semaphore::new(WRITES_IN_FLIGHT)),
+            trouble,
         })
     }
 
@@ -236,6 +239,11 @@ impl Store {
     /// Returns whether watches are still served.
     pub(crate) fn is_open(&self) -> bool {
         !self.shared.read().closed()
+    }
+
+    /// Returns why the disk refused the newest write; `None` if it did not.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().clone()
     }
 
     /// Returns how full the bounded parts are.

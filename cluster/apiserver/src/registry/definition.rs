@@ -12,7 +12,7 @@ use super::strategy::INSTANCES_FINALIZER;
 use super::{Call, Caller, Registry};
 use crate::meta;
 use crate::request::Query;
-use crate::store::{Received, Scope};
+use crate::store::{EventKind, Received, Scope};
 
 /// Prefix of the keys of all definitions.
 pub(super) const PREFIX: &str = "apiextensions.k8s.io/customresourcedefinitions/";
@@ -113,11 +113,38 @@ pub(crate) async fn clean_up(registry: Arc<Registry>) {
             // Instances with finalizers go when somebody removes those; look again after a while.
             let wait = if pending.is_empty() { Duration::MAX } else { RETRY };
             match tokio::time::timeout(wait, changes.next()).await {
-                Ok(Received::Event(event)) => note_deleting(&event.object.value(), &mut pending),
+                Ok(Received::Event(event)) => {
+                    note_deleting(&event.object.value(), &mut pending);
+                    if event.kind == EventKind::Deleted {
+                        accept_waiting(&registry).await;
+                    }
+                }
                 Ok(Received::Lagged) => break,
                 Ok(Received::Closed) => return,
                 Err(_) => {}
             }
+        }
+    }
+}
+
+/// Lets definitions have the names that another one no longer has.
+async fn accept_waiting(registry: &Arc<Registry>) {
+    let table = registry.table();
+    let Some(definitions) = table.get("apiextensions.k8s.io", "v1", "customresourcedefinitions") else {
+        return;
+    };
+    for (_, definition) in registry.store.list(PREFIX).1 {
+        let definition = definition.value();
+        if !super::names::waits(&definition) {
+            continue;
+        }
+        // A write that changes nothing: accepted names are decided with each one.
+        let mut call = call(definitions.clone(), meta::name(&definition));
+        let result = registry
+            .modify(&mut call, &mut |_, _, current| Ok(current.clone()))
+            .await;
+        if let Err(error) = result {
+            warn!(%error, name = call.name, "Names of a definition could not be looked at again");
         }
     }
 }

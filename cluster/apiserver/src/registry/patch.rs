@@ -53,13 +53,8 @@ fn apply_patch(call: &Call, target: &mut Value, patch: &Patch) -> Result<(), Sta
     };
     result.map_err(|error| match error {
         PatchError::Malformed(why) => StatusError::bad_request(why),
-        PatchError::Unprocessable(_) => {
-            let mut status = StatusError::new(422, "Invalid", error.to_string());
-            status.details.name = call.name.clone();
-            status.details.kind = call.resource.plural.clone();
-            status.details.group = call.resource.group.clone();
-            status
-        }
+        // Without details: clients would show those instead of the reason.
+        PatchError::Unprocessable(_) => StatusError::new(422, "Invalid", error.to_string()),
         PatchError::UnsupportedMediaType => StatusError::new(415, "UnsupportedMediaType", error.to_string()),
     })
 }

@@ -106,7 +106,6 @@ impl Registry {
     /// Decides at once what upstream leaves to controllers: accepted names, the `Established` condition, stored versions.
     fn prepare_definition(&self, definition: &mut Value) {
         let now = self.now();
-        let names = definition["spec"]["names"].clone();
         let storage = definition["spec"]["versions"]
             .as_array()
             .into_iter()
@@ -126,21 +125,15 @@ impl Registry {
             }
         }
         let status = child_mut(definition, "status");
-        status.insert("acceptedNames".into(), names);
         let stored = status.entry("storedVersions").or_insert_with(|| json!([]));
         if let (Some(storage), Some(stored)) = (storage, stored.as_array_mut())
             && !stored.contains(&storage)
         {
             stored.push(storage);
         }
-        if !status.contains_key("conditions") {
-            status.insert("conditions".into(), json!([
-                {"type": "NamesAccepted", "status": "True", "reason": "NoConflicts", "message": "no conflicts found",
-                 "lastTransitionTime": now},
-                {"type": "Established", "status": "True", "reason": "InitialNamesAccepted",
-                 "message": "the initial names have been accepted", "lastTransitionTime": now},
-            ]));
-        }
+        let (_, others) = self.store.list(super::definition::PREFIX);
+        let others: Vec<Value> = others.iter().map(|(_, other)| other.value()).collect();
+        super::names::write_status(definition, &others, &now);
     }
 }
 

@@ -96,6 +96,8 @@ mod tests {
                     "additionalPrinterColumns": [
                         { "name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Ready')].status" },
                         { "name": "Owner", "type": "string", "jsonPath": r".metadata.labels['example\.com/owner']" } ] }] },
+            "status": { "acceptedNames": { "kind": "Thing", "plural": "things" },
+                "conditions": [{ "type": "Established", "status": "True" }] },
         });
         let resource = from_definition(1, &definition).remove(0);
         let object = json!({ "metadata": { "name": "a", "labels": { "example.com/owner": "me" } },

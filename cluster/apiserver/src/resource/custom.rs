@@ -70,12 +70,19 @@ impl CustomVersion {
 /// Returns the served resources of a `CustomResourceDefinition` whose names are accepted, newest version first.
 pub(crate) fn from_definition(revision: u64, definition: &Value) -> Vec<Resource> {
     let spec = &definition["spec"];
-    let names = &spec["names"];
+    let names = &definition["status"]["acceptedNames"];
     let group = text(&spec["group"]);
     let versions = spec["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let Some(storage) = versions.iter().find(|version| version["storage"] == true) else {
         return Vec::new();
     };
+    let mut conditions = definition["status"]["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    if !conditions.any(|condition| condition["type"] == "Established" && condition["status"] == "True") {
+        return Vec::new();
+    }
     let storage_api_version = api_version(&group, &text(&storage["name"]));
     let unchanged = definition["metadata"]["generation"].as_i64().unwrap_or(1) <= 1 && versions.len() == 1;
     let make = |version: &Value| {

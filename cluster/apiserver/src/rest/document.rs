@@ -4,6 +4,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 
+use super::health;
 use super::respond::{self, not_found, text};
 use crate::body::ResponseBody;
 use crate::discovery;
@@ -20,12 +21,6 @@ const RELEASE: &str = "v1.37.0";
 pub(super) fn public(server: &ApiServer, parts: &Parts) -> Option<Response<ResponseBody>> {
     match parts.uri.path().trim_end_matches('/') {
         "/version" => Some(plain(parts, &version())),
-        "/livez" | "/healthz" | "/livez/ping" | "/healthz/ping" => Some(text(StatusCode::OK, "ok")),
-        "/readyz" => Some(if server.inner.registry.store.is_open() {
-            text(StatusCode::OK, "ok")
-        } else {
-            text(StatusCode::SERVICE_UNAVAILABLE, "shutting down")
-        }),
         "/openid/v1/jwks" => Some(plain(parts, &server.inner.authenticator.tokens.key_set())),
         "/.well-known/openid-configuration" => Some(plain(
             parts,
@@ -37,7 +32,7 @@ pub(super) fn public(server: &ApiServer, parts: &Parts) -> Option<Response<Respo
                 "id_token_signing_alg_values_supported": ["ES256"],
             }),
         )),
-        _ => None,
+        _ => health::answer(server, parts),
     }
 }
 

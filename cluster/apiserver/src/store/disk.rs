@@ -18,6 +18,8 @@ const REVISION_KEY: &str = "revision";
 const FORMAT: u64 = 1;
 /// Bytes of page cache. All reads after the start come from memory, so it only has to hold the pages of a batch.
 const CACHE_BYTES: usize = 4 << 20;
+/// Files below this size are left alone.
+const COMPACT_FROM: u64 = 8 << 20;
 
 /// Opens the database file; a parameter so that tests can put a faulty disk underneath.
 type Opener = Box<dyn Fn() -> Result<Database, redb::DatabaseError> + Send>;
@@ -36,7 +38,7 @@ impl RedbBackend {
     /// When the file cannot be opened, or has the format of a newer program.
     pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
         let file = PathBuf::from(path);
-        Self::open_with(Box::new(move || {
+        let opened = Self::open_with(Box::new(move || {
             Database::builder().set_cache_size(CACHE_BYTES).create(&file)
         }))
         .map_err(|error| match error {
@@ -45,7 +47,33 @@ impl RedbBackend {
                 path: path.display().to_string(),
                 message,
             },
+        });
+        opened.map(|mut opened| {
+            opened.compact(path);
+            opened
         })
+    }
+
+    /// Gives the space of what was deleted back to the file system, once most of the file is unused. While it runs the
+    /// engine reuses that space, so the file is never much larger than the most it held at one time.
+    fn compact(&mut self, path: &Path) {
+        let size = std::fs::metadata(path).map_or(0, |file| file.len());
+        let used = self.handle().and_then(|database| {
+            let write = database.begin_write().map_err(engine)?;
+            let stats = write.stats().map_err(engine)?;
+            write.abort().map_err(engine)?;
+            Ok(stats.stored_bytes() + stats.metadata_bytes())
+        });
+        let compacted = match (used, &mut self.database) {
+            (Ok(used), Some(database)) if is_sparse(used, size) => database.compact().map_err(engine),
+            (Err(error), _) => Err(error),
+            _ => return,
+        };
+        // A file that stays large is still a good file.
+        match compacted {
+            Ok(_) => tracing::info!(path = %path.display(), before = size, "The store is compacted"),
+            Err(error) => tracing::warn!(%error, "The store cannot be compacted"),
+        }
     }
 
     pub(super) fn open_with(open: Opener) -> Result<Self, BackendError> {
@@ -128,7 +156,56 @@ impl Backend for RedbBackend {
     }
 }
 
+/// Whether less than a third of the file is in use: pages are never quite full, and small files are not worth the work.
+fn is_sparse(used: u64, size: u64) -> bool {
+    size >= COMPACT_FROM && used < size / 3
+}
+
 fn engine(error: impl Into<redb::Error>) -> BackendError {
     let error: redb::Error = error.into();
     BackendError::Engine(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_mostly_unused_is_compacted_at_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.redb");
+        let size = || std::fs::metadata(&path).unwrap().len();
+        let mut backend = RedbBackend::open(&path).unwrap();
+        let value = bytes::Bytes::from(vec![b'x'; 64 << 10]);
+        for n in 0..400 {
+            let batch = Batch {
+                entries: vec![(format!("a/{n}"), Some(value.clone()))],
+                revision_ceiling: 1,
+            };
+            backend.commit(&batch).unwrap();
+        }
+        // What stays is spread over the file, or closing would cut off its end by itself.
+        let removed = Batch {
+            entries: (0..400)
+                .filter(|n| n % 40 != 39)
+                .map(|n| (format!("a/{n}"), None))
+                .collect(),
+            revision_ceiling: 7,
+        };
+        backend.commit(&removed).unwrap();
+        drop(backend);
+        let before = size();
+        assert!(before > 16 << 20, "{before}");
+        let mut backend = RedbBackend::open(&path).unwrap();
+        drop(backend);
+        let after = size();
+        assert!(after < before / 4, "{after} of {before}");
+        backend = RedbBackend::open(&path).unwrap();
+        let mut found = Vec::new();
+        let revision = backend
+            .range(&mut |key, stored| found.push((key.to_owned(), stored.len())))
+            .unwrap();
+        assert_eq!((revision, found.len()), (7, 10));
+        assert!(found.iter().all(|(_, length)| *length == value.len()));
+    }
 }

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tracing::warn;
@@ -56,11 +56,22 @@ pub(super) struct Writer {
     /// Shown to readers but not yet on disk: deferred changes, and keys of a failed batch, whose state on disk is unknown.
     unwritten: HashMap<String, Option<Bytes>>,
     unwritten_since: Option<Instant>,
+    /// What the last commit failed with, for whoever asks about health.
+    trouble: Trouble,
 }
 
+/// Why the newest commit failed; `None` if it did not.
+pub(super) type Trouble = Arc<Mutex<Option<String>>>;
+
 impl Writer {
-    pub(super) fn new(backend: Box<dyn Backend>, shared: Arc<RwLock<State>>, revision: u64) -> Self {
+    pub(super) fn new(
+        backend: Box<dyn Backend>,
+        shared: Arc<RwLock<State>>,
+        revision: u64,
+        trouble: Trouble,
+    ) -> Self {
         Self {
+            trouble,
             backend,
             shared,
             revision,
@@ -221,12 +232,14 @@ impl Writer {
         }) {
             Ok(()) => {
                 self.ceiling = ceiling;
+                self.trouble.lock().take();
                 self.unwritten.clear();
                 self.unwritten_since = None;
                 Ok(())
             }
             Err(error) => {
                 warn!(%error, "Write to the data directory failed");
+                *self.trouble.lock() = Some(error.to_string());
                 // The engine may or may not have kept the batch: what readers see decides, and is written again.
                 for accepted in durable {
                     let shown = self
