@@ -47,6 +47,9 @@ pub fn render(headers: &[&str], rows: &[Vec<String>], show_headers: bool) -> Str
 
 /// A text without line breaks, which messages may have.
 pub fn one_line(text: &str) -> String {
+    if !text.contains('\n') {
+        return text.to_owned();
+    }
     text.lines()
         .map(str::trim)
         .filter(|line| !line.is_empty())
