@@ -114,7 +114,14 @@ impl Resolver {
         }
         // A failure stays visible while the next attempt runs: a condition that goes back and forth tells nothing.
         match &state.failed {
-            Some((message, _)) => Lookup::Failed(message.clone()),
+            Some((message, at)) => {
+                // The status written for the failure wakes the key at once, and that takes the place of a wake
+                // asked for earlier: ask anew each time.
+                if state.running.is_none() {
+                    self.inner.queue.add_after(key.clone(), *at - Instant::now());
+                }
+                Lookup::Failed(message.clone())
+            }
             None => Lookup::Pending,
         }
     }
@@ -132,12 +139,7 @@ impl Resolver {
         namespace: String,
         limit: Duration,
     ) {
-        let result = tokio::time::timeout(limit, self.resolve(planned, &secrets, &namespace)).await;
-        let result = result.unwrap_or_else(|_| {
-            Err(format!(
-                "failed to resolve image to digest: no answer within {limit:?}"
-            ))
-        });
+        let result = self.resolve(planned, &secrets, &namespace, limit).await;
         let mut lookups = self.inner.lookups.lock();
         // Forgotten meanwhile: nobody wants to know.
         let Some(state) = lookups.get_mut(&key) else {
@@ -153,8 +155,7 @@ impl Resolver {
                 let pause = exponential(RETRY.0, RETRY.1, state.failures);
                 state.failures = state.failures.saturating_add(1);
                 state.failed = Some((message, Instant::now() + pause));
-                self.inner.queue.add(key.clone());
-                self.inner.queue.add_after(key, pause);
+                self.inner.queue.add(key);
             }
         }
     }
@@ -164,20 +165,31 @@ impl Resolver {
         planned: Planned,
         secrets: &PullSecrets,
         namespace: &str,
+        limit: Duration,
     ) -> Result<Found, String> {
         let _permit = self.inner.workers.acquire().await;
-        let keychain = Keychain::read(&self.inner.client, namespace, secrets).await;
+        // The time in the line behind other revisions is not the registry's.
+        let deadline = Instant::now() + limit;
+        let keychain =
+            tokio::time::timeout_at(deadline, Keychain::read(&self.inner.client, namespace, secrets))
+                .await
+                .unwrap_or_default();
         let mut found = Found::default();
         for (image, slot) in planned.into_images() {
             let digest = match image.reference {
                 Some(reference) => {
-                    let digest = self
+                    let asked = self
                         .inner
                         .registry
-                        .digest(&reference, keychain.for_image(&reference))
-                        .await;
-                    let digest = digest.map_err(|error| {
-                        let why = reconciler::error::chain(&error);
+                        .digest(&reference, keychain.for_image(&reference));
+                    let digest = match tokio::time::timeout_at(deadline, asked).await {
+                        Ok(answer) => answer.map_err(|error| reconciler::error::chain(&error)),
+                        Err(_) => Err(format!(
+                            "{} did not answer within {limit:?}",
+                            reference.registry()
+                        )),
+                    };
+                    let digest = digest.map_err(|why| {
                         format!(
                             "Unable to fetch image {:?}: failed to resolve image to digest: {why}",
                             image.written

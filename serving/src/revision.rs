@@ -28,6 +28,7 @@ use crate::digest::{Lookup, Resolver};
 use crate::report::report;
 use crate::shared::{Shared, label, name_of, namespace_of, uid_of};
 
+use diagnosis::Diagnosis;
 pub(crate) use metadata::protocol;
 use settings::Settings;
 use status::CONDITIONS;
@@ -133,7 +134,7 @@ impl Revisions {
         // The template is shaped from what was found just now, not from what is stored.
         let mut resolved = (**revision).clone();
         resolved.status = Some(status.clone());
-        let Some(deployment) = self
+        let Some((deployment, diagnosis)) = self
             .apply_deployment(revision, &resolved, &settings, status)
             .await?
         else {
@@ -150,7 +151,9 @@ impl Revisions {
                 Err(error) => return Err(error),
             }
         }
-        self.apply_autoscaler(revision, &deployment, status).await
+        self.apply_autoscaler(revision, &deployment, status).await?;
+        status::name_cause(status, diagnosis.as_ref(), now);
+        Ok(())
     }
 
     /// Returns `None` if the name belongs to somebody else.
@@ -160,7 +163,7 @@ impl Revisions {
         resolved: &Revision,
         settings: &Settings,
         status: &mut RevisionStatus,
-    ) -> Result<Option<Arc<Deployment>>, Error> {
+    ) -> Result<Option<(Arc<Deployment>, Option<Diagnosis>)>, Error> {
         let shared = &self.shared;
         let now = shared.now();
         let name = names::deployment(name_of(&revision.metadata));
@@ -197,6 +200,7 @@ impl Revisions {
             }
             Err(error) => return Err(error),
         };
+        let mut diagnosis = None;
         if deployment.is_created() {
             let message = format!("Created Deployment {name:?}");
             shared.events.normal(revision.as_ref(), "Created", message);
@@ -205,14 +209,14 @@ impl Revisions {
             let pods: Vec<Arc<Pod>> = shared
                 .pods
                 .indexed(labels::REVISION_UID, uid_of(&revision.metadata));
-            let diagnosis = diagnosis::diagnose(
+            diagnosis = diagnosis::diagnose(
                 deployment.object(),
                 &pods,
                 settings.deployment.pod_is_always_schedulable,
             );
             status::take_deployment(status, deployment.object(), diagnosis.as_ref(), now);
         }
-        Ok(Some(deployment.into_object()))
+        Ok(Some((deployment.into_object(), diagnosis)))
     }
 
     async fn apply_autoscaler(
@@ -228,7 +232,11 @@ impl Revisions {
             .apply(revision.as_ref(), &self.shared.pod_autoscalers, wanted)
             .await
         {
-            Ok(autoscaler) => status::take_autoscaler(status, autoscaler.object(), now),
+            Ok(autoscaler) => {
+                let earlier = revision.status.as_ref();
+                let earlier = earlier.and_then(|status| status.condition(status::RESOURCES_AVAILABLE));
+                status::take_autoscaler(status, autoscaler.object(), earlier, now);
+            }
             Err(Error::NotOwned { name, .. }) => status::mark_not_owned(status, "PodAutoscaler", &name, now),
             Err(error) => return Err(error),
         }

@@ -2,7 +2,9 @@
 
 use crds::names;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
+
+const TIMED_OUT: &str = "ProgressDeadlineExceeded";
 
 /// A cause in the words of whoever noticed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub(super) struct Diagnosis {
     pub resources: Option<Cause>,
     /// The application ends.
     pub container: Option<Cause>,
+    /// What a pod waits for while it still has time: shown, but no failure yet.
+    pub waiting: Option<Cause>,
 }
 
 /// Looks at one pod of a Deployment that wants pods and has none available. All of them run the same code, so any
@@ -49,20 +53,33 @@ pub(super) fn diagnose(
             message: condition.message.clone().unwrap_or_default(),
         });
     }
-    let users = status
-        .container_statuses
-        .iter()
-        .flatten()
-        .filter(|c| c.name != names::QUEUE_PROXY_CONTAINER);
-    for container in users {
+    let late = timed_out(deployment);
+    let mut all_run = containers(status).next().is_some();
+    for container in containers(status) {
         if let Some(cause) = exit(container) {
             diagnosis.container = Some(cause);
-            break;
+            return Some(diagnosis);
         }
-        if let Some(cause) = waiting(container).filter(|_| has_timed_out(deployment)) {
+        let Some(cause) = waiting(container) else {
+            continue;
+        };
+        all_run = false;
+        if late.is_some() {
             diagnosis.resources = Some(cause);
-            break;
+            return Some(diagnosis);
         }
+        if diagnosis.waiting.is_none() && !is_usual(&cause) {
+            diagnosis.waiting = Some(cause);
+        }
+    }
+    if let Some(told) = late.filter(|_| all_run && diagnosis.resources.is_none()) {
+        diagnosis.resources = Some(Cause {
+            reason: TIMED_OUT.to_owned(),
+            message: format!(
+                "{told} Its containers run, but no readiness probe has succeeded: see their logs, and that the \
+                 application listens on the port in $PORT, on all interfaces."
+            ),
+        });
     }
     Some(diagnosis)
 }
@@ -77,11 +94,7 @@ pub(super) fn is_telling(pod: &Pod) -> bool {
         .iter()
         .flatten()
         .any(|c| c.type_ == "PodScheduled" && c.status == "False")
-        || status
-            .container_statuses
-            .iter()
-            .flatten()
-            .any(|c| exit(c).is_some() || waiting(c).is_some())
+        || containers(status).any(|c| exit(c).is_some() || waiting(c).is_some_and(|cause| !is_usual(&cause)))
 }
 
 fn exit(container: &ContainerStatus) -> Option<Cause> {
@@ -105,16 +118,30 @@ fn waiting(container: &ContainerStatus) -> Option<Cause> {
     })
 }
 
-/// Whether the Deployment's progress deadline has passed.
-fn has_timed_out(deployment: &Deployment) -> bool {
+/// What every container waits for on its way.
+fn is_usual(cause: &Cause) -> bool {
+    matches!(cause.reason.as_str(), "ContainerCreating" | "PodInitializing")
+}
+
+/// The user's containers, those first that have to end before the others start.
+fn containers(status: &PodStatus) -> impl Iterator<Item = &ContainerStatus> {
+    let init = status.init_container_statuses.iter().flatten();
+    let ordinary = status.container_statuses.iter().flatten();
+    init.chain(ordinary)
+        .filter(|container| container.name != names::QUEUE_PROXY_CONTAINER)
+}
+
+/// The Deployment's own message once its progress deadline has passed.
+fn timed_out(deployment: &Deployment) -> Option<&str> {
     let conditions = deployment
         .status
         .as_ref()
         .and_then(|status| status.conditions.as_deref())
         .unwrap_or_default();
-    conditions.iter().any(|condition| {
+    let found = conditions.iter().find(|condition| {
         condition.type_.as_deref() == Some("Progressing")
             && condition.status.as_deref() == Some("False")
-            && condition.reason.as_deref() == Some("ProgressDeadlineExceeded")
-    })
+            && condition.reason.as_deref() == Some(TIMED_OUT)
+    });
+    found.map(|condition| condition.message.as_deref().unwrap_or_default())
 }

@@ -115,8 +115,13 @@ fn availability(deployment: &Deployment) -> (ConditionStatus, String, String) {
     }
 }
 
-/// What the PodAutoscaler reports.
-pub(super) fn take_autoscaler(status: &mut RevisionStatus, autoscaler: &PodAutoscaler, now: Timestamp) {
+/// What the PodAutoscaler reports. `earlier` is ResourcesAvailable as it is stored.
+pub(super) fn take_autoscaler(
+    status: &mut RevisionStatus,
+    autoscaler: &PodAutoscaler,
+    earlier: Option<&Condition>,
+    now: Timestamp,
+) {
     let empty = PodAutoscalerStatus::default();
     let found = autoscaler.status.as_ref().unwrap_or(&empty);
     let known = |scale: Option<i32>| scale.filter(|scale| *scale >= 0);
@@ -145,12 +150,29 @@ pub(super) fn take_autoscaler(status: &mut RevisionStatus, autoscaler: &PodAutos
         conditions.mark_unknown(RESOURCES_AVAILABLE, DEPLOYING, "");
     }
     if ready.is_false() && !initialized && !unavailable && named {
-        // The autoscaler has given up before the first pod was ready.
-        conditions.mark_false(
-            RESOURCES_AVAILABLE,
-            "ProgressDeadlineExceeded",
-            "Initial scale was never achieved",
-        );
+        // The autoscaler has given up before the first pod was ready, and removed the pods that showed why.
+        match earlier.filter(|earlier| earlier.is_false()) {
+            Some(known) => conditions.copy(RESOURCES_AVAILABLE, known),
+            None => conditions.mark_false(
+                RESOURCES_AVAILABLE,
+                "ProgressDeadlineExceeded",
+                "Initial scale was never achieved",
+            ),
+        }
     }
     conditions.copy(ACTIVE, ready);
+}
+
+/// Lets Ready name the cause: how the application ended says more than that nothing came of it, and what a pod waits
+/// for more than that it waits.
+pub(super) fn name_cause(status: &mut RevisionStatus, diagnosis: Option<&Diagnosis>, now: Timestamp) {
+    let ended = status.condition(CONTAINER_HEALTHY).cloned();
+    let mut conditions = CONDITIONS.manage(status, now);
+    if let Some(ended) = ended.filter(Condition::is_false) {
+        conditions.copy(CONTAINER_HEALTHY, &ended);
+    } else if let Some(found) = diagnosis.and_then(|diagnosis| diagnosis.waiting.as_ref())
+        && conditions.status(RESOURCES_AVAILABLE) == ConditionStatus::Unknown
+    {
+        conditions.mark_unknown(RESOURCES_AVAILABLE, &found.reason, &found.message);
+    }
 }

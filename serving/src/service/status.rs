@@ -47,15 +47,16 @@ pub(super) fn service_status(service: &Service, observed: &Observed, now: Timest
     CONDITIONS.begin(&mut status, service.metadata.generation, now);
     let name = name_of(&service.metadata);
 
-    match &observed.configuration {
-        Child::Waiting => {}
-        Child::NotOwned => not_owned(&mut status, CONFIGURATIONS_READY, "Configuration", name, now),
-        Child::Current(configuration) => take_configuration(&mut status, configuration, now),
-    }
     match &observed.route {
         Child::Waiting => {}
         Child::NotOwned => not_owned(&mut status, ROUTES_READY, "Route", name, now),
         Child::Current(route) => take_route(&mut status, route, now),
+    }
+    // After the Route: if both have failed, Ready names the cause, not that there is nothing to route to.
+    match &observed.configuration {
+        Child::Waiting => {}
+        Child::NotOwned => not_owned(&mut status, CONFIGURATIONS_READY, "Configuration", name, now),
+        Child::Current(configuration) => take_configuration(&mut status, configuration, now),
     }
     if let Some(taken) = &observed.taken_revision {
         CONDITIONS.manage(&mut status, now).mark_false(

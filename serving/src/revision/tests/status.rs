@@ -5,7 +5,9 @@ use k8s_openapi::api::core::v1::{
 };
 
 use crate::revision::diagnosis::{Cause, Diagnosis, diagnose};
-use crate::revision::status::{CONTAINER_HEALTHY, RESOURCES_AVAILABLE, take_autoscaler, take_deployment};
+use crate::revision::status::{
+    CONTAINER_HEALTHY, RESOURCES_AVAILABLE, name_cause, take_autoscaler, take_deployment,
+};
 use crate::revision::*;
 use crate::test_support::{at, ready};
 use ConditionStatus::{False, True, Unknown};
@@ -122,11 +124,23 @@ fn exited(name: &str, exit_code: i32, message: Option<&str>) -> ContainerStatus 
 }
 
 fn pulling(name: &str) -> ContainerStatus {
+    waits(name, "ImagePullBackOff")
+}
+
+fn init_failed() -> Arc<Pod> {
+    let mut failed = (*pod(vec![waits("app", "PodInitializing")], "True")).clone();
+    if let Some(status) = &mut failed.status {
+        status.init_container_statuses = Some(vec![exited("migrate", 4, Some("no schema"))]);
+    }
+    Arc::new(failed)
+}
+
+fn waits(name: &str, reason: &str) -> ContainerStatus {
     ContainerStatus {
         name: name.to_owned(),
         state: Some(ContainerState {
             waiting: Some(ContainerStateWaiting {
-                reason: Some("ImagePullBackOff".to_owned()),
+                reason: Some(reason.to_owned()),
                 message: Some("no such image".to_owned()),
             }),
             ..ContainerState::default()
@@ -170,7 +184,7 @@ fn pods_show_why_nothing_is_available() {
             deployment(1, 0, &[]),
             Some(Diagnosis {
                 resources: cause("Unschedulable", "no node"),
-                container: None,
+                ..none.clone()
             }),
         ),
         (
@@ -181,8 +195,8 @@ fn pods_show_why_nothing_is_available() {
             ),
             deployment(1, 0, &[]),
             Some(Diagnosis {
-                resources: None,
                 container: cause("ExitCode3", "Container failed with: boom"),
+                ..none.clone()
             }),
         ),
         (
@@ -190,18 +204,55 @@ fn pods_show_why_nothing_is_available() {
             pod(vec![exited("app", 0, None)], "True"),
             deployment(1, 0, &[]),
             Some(Diagnosis {
-                resources: None,
                 container: cause(
                     "ExitCode0",
                     "Container failed with: container exited with no error",
                 ),
+                ..none.clone()
             }),
         ),
         (
             "pulling",
             pod(vec![pulling("app")], "True"),
             deployment(1, 0, &[]),
-            Some(none),
+            Some(Diagnosis {
+                waiting: cause("ImagePullBackOff", "no such image"),
+                ..none.clone()
+            }),
+        ),
+        (
+            "on its way",
+            pod(vec![waits("app", "ContainerCreating")], "True"),
+            deployment(1, 0, &[]),
+            Some(none.clone()),
+        ),
+        (
+            "init container ends",
+            init_failed(),
+            deployment(1, 0, &[]),
+            Some(Diagnosis {
+                container: cause("ExitCode4", "Container failed with: no schema"),
+                ..none.clone()
+            }),
+        ),
+        (
+            "runs and is never ready",
+            pod(
+                vec![ContainerStatus {
+                    name: "app".into(),
+                    ..Default::default()
+                }],
+                "True",
+            ),
+            deployment(1, 0, late),
+            Some(Diagnosis {
+                resources: cause(
+                    "ProgressDeadlineExceeded",
+                    "told Its containers run, but no readiness probe has succeeded: see their logs, and that the \
+                     application listens on the port in $PORT, on all interfaces.",
+                ),
+                ..none.clone()
+            }),
         ),
         (
             "pulling for too long",
@@ -209,7 +260,7 @@ fn pods_show_why_nothing_is_available() {
             deployment(1, 0, late),
             Some(Diagnosis {
                 resources: cause("ImagePullBackOff", "no such image"),
-                container: None,
+                ..none
             }),
         ),
     ];
@@ -232,8 +283,8 @@ fn diagnosis_overrides_the_deployment() {
         message: "Container failed with: boom".to_owned(),
     };
     let diagnosis = Diagnosis {
-        resources: None,
         container: Some(cause),
+        ..Diagnosis::default()
     };
     take_deployment(
         &mut status,
@@ -312,7 +363,7 @@ fn autoscaler_decides_about_ready_and_active() {
             None,
             at(1),
         );
-        take_autoscaler(&mut status, &autoscaler, at(2));
+        take_autoscaler(&mut status, &autoscaler, None, at(2));
         let owned = |(status, reason): (ConditionStatus, &str)| (status, reason.to_owned());
         assert_eq!(condition(&status, READY), owned(expected_ready), "{case}");
         assert_eq!(condition(&status, "Active"), owned(expected_active), "{case}");
@@ -332,10 +383,75 @@ fn failed_resources_are_not_overwritten_by_the_autoscaler() {
     take_autoscaler(
         &mut status,
         &autoscaler(true, true, Some(ready(True, "", ""))),
+        None,
         at(2),
     );
     assert_eq!(
         condition(&status, RESOURCES_AVAILABLE),
         (False, "FailedCreate".to_owned())
+    );
+}
+
+/// Pods are gone once the autoscaler has given up; what they showed stays.
+#[test]
+fn giving_up_keeps_the_cause() {
+    let zero = deployment(0, 0, &[("Progressing", "True", "x")]);
+    let gave_up = autoscaler(false, true, Some(ready(False, "NoTraffic", "m")));
+    let table = [
+        (
+            Some(ready(False, "ImagePullBackOff", "no such image")),
+            "ImagePullBackOff",
+        ),
+        (Some(ready(Unknown, "Deploying", "")), "ProgressDeadlineExceeded"),
+        (None, "ProgressDeadlineExceeded"),
+    ];
+    for (earlier, expected) in table {
+        let mut status = begun();
+        take_deployment(&mut status, &zero, None, at(1));
+        take_autoscaler(&mut status, &gave_up, earlier.as_ref(), at(2));
+        name_cause(&mut status, None, at(2));
+        assert_eq!(condition(&status, READY), (False, expected.to_owned()));
+    }
+}
+
+#[test]
+fn ready_names_the_end_of_the_application_before_the_deadline() {
+    let mut status = begun();
+    let late = deployment(1, 0, &[("Progressing", "False", "ProgressDeadlineExceeded")]);
+    let diagnosis = diagnose(&late, &[pod(vec![exited("app", 7, Some("boom"))], "True")], false);
+    take_deployment(&mut status, &late, diagnosis.as_ref(), at(1));
+    let gave_up = autoscaler(false, true, Some(ready(False, "NoTraffic", "m")));
+    let earlier = status.condition(RESOURCES_AVAILABLE).cloned();
+    take_deployment(
+        &mut status,
+        &deployment(0, 0, &[("Progressing", "True", "x")]),
+        None,
+        at(2),
+    );
+    take_autoscaler(&mut status, &gave_up, earlier.as_ref(), at(2));
+    name_cause(&mut status, None, at(2));
+    assert_eq!(condition(&status, READY), (False, "ExitCode7".to_owned()));
+    assert_eq!(
+        condition(&status, RESOURCES_AVAILABLE),
+        (False, "ProgressDeadlineExceeded".to_owned())
+    );
+}
+
+#[test]
+fn what_a_pod_waits_for_is_told_before_it_is_a_failure() {
+    let mut status = begun();
+    let young = deployment(1, 0, &[("Progressing", "True", "x")]);
+    let diagnosis = diagnose(&young, &[pod(vec![pulling("app")], "True")], false);
+    take_deployment(&mut status, &young, diagnosis.as_ref(), at(1));
+    take_autoscaler(
+        &mut status,
+        &autoscaler(false, true, Some(ready(Unknown, "Queued", "m"))),
+        None,
+        at(1),
+    );
+    name_cause(&mut status, diagnosis.as_ref(), at(1));
+    assert_eq!(
+        condition(&status, READY),
+        (Unknown, "ImagePullBackOff".to_owned())
     );
 }
