@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{debug, warn};
@@ -69,6 +70,15 @@ struct Shared {
 struct Open {
     backend: Arc<Backend>,
     stop: CancellationToken,
+    listening: JoinHandle<()>,
+}
+
+impl Open {
+    /// Comes back when the address is free again: the next listener may want the same one.
+    async fn close(self) {
+        self.stop.cancel();
+        let _ = self.listening.await;
+    }
 }
 
 impl ServiceProxy {
@@ -149,18 +159,18 @@ impl Driver {
             };
             for key in keys {
                 let wanted = plan::plan(&self.catalog.read(), &key, &self.shared.config);
-                self.reconcile(key, wanted);
+                self.reconcile(key, wanted).await;
             }
             self.shared.listeners.store(self.open.len(), Ordering::Relaxed);
         }
     }
 
-    fn reconcile(&mut self, key: ServiceKey, wanted: Vec<Plan>) {
+    async fn reconcile(&mut self, key: ServiceKey, wanted: Vec<Plan>) {
         let old = self.of_service.remove(&key).unwrap_or_default();
         let bindings: HashSet<Binding> = wanted.iter().map(|plan| plan.binding).collect();
         for binding in old.difference(&bindings) {
             if let Some(open) = self.open.remove(binding) {
-                open.stop.cancel();
+                open.close().await;
             }
         }
         self.failed.remove(&key);
@@ -198,12 +208,16 @@ impl Driver {
         let backend = Arc::new(Backend::new(plan.targets.clone(), plan.client_affinity));
         let stop = self.shared.stop.child_token();
         let address = plan.binding.address;
-        match plan.binding.protocol {
+        let listening = match plan.binding.protocol {
             Protocol::Tcp => tcp::start(address, Arc::clone(&backend), &self.shared, stop.clone())?,
             Protocol::Udp => udp::start(address, Arc::clone(&backend), &self.shared, stop.clone())?,
-        }
+        };
         debug!(address = %plan.binding, "Listening for a Service");
-        Ok(Open { backend, stop })
+        Ok(Open {
+            backend,
+            stop,
+            listening,
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -40,16 +41,15 @@ pub(super) fn start(
     backend: Arc<Backend>,
     shared: &Arc<Shared>,
     stop: CancellationToken,
-) -> io::Result<()> {
+) -> io::Result<JoinHandle<()>> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
     socket.bind(SocketAddr::V4(address))?;
     let listener = socket.listen(BACKLOG)?;
     let accepting = accept(listener, backend, Arc::clone(shared));
-    shared.tasks.spawn(async move {
+    Ok(shared.tasks.spawn(async move {
         stop.run_until_cancelled(accepting).await;
-    });
-    Ok(())
+    }))
 }
 
 async fn accept(listener: TcpListener, backend: Arc<Backend>, shared: Arc<Shared>) {

@@ -223,6 +223,33 @@ async fn a_taken_port_is_tried_again() {
     proxy.stop().await;
 }
 
+/// On one thread nothing runs between the two steps unless the first one waits for it.
+#[tokio::test]
+async fn endpoints_that_come_back_at_once_find_the_address_free() {
+    let proxy = ServiceProxy::start(Catalog::fixed(State::default()), config());
+    let mut driver = Driver::new(Catalog::fixed(State::default()), Arc::clone(&proxy.shared));
+    let key = ServiceKey {
+        namespace: "default".into(),
+        name: "flapping".into(),
+    };
+    let wanted = |protocol| Plan {
+        binding: Binding {
+            address: "127.77.7.1:8080".parse().unwrap(),
+            protocol,
+        },
+        targets: vec!["127.77.7.2:80".parse().unwrap()],
+        client_affinity: false,
+    };
+    let plans = || vec![wanted(Protocol::Tcp), wanted(Protocol::Udp)];
+    for _ in 0..10 {
+        driver.reconcile(key.clone(), plans()).await;
+        assert_eq!(driver.open.len(), 2);
+        driver.reconcile(key.clone(), Vec::new()).await;
+        assert!(driver.open.is_empty());
+    }
+    proxy.stop().await;
+}
+
 #[test]
 fn plans_are_pure() {
     let key = ServiceKey {

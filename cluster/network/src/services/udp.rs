@@ -12,6 +12,7 @@ use nix::sys::socket::{MsgFlags, send};
 use parking_lot::Mutex;
 use tokio::net::UdpSocket;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -46,7 +47,7 @@ pub(super) fn start(
     backend: Arc<Backend>,
     shared: &Arc<Shared>,
     stop: CancellationToken,
-) -> io::Result<()> {
+) -> io::Result<JoinHandle<()>> {
     let socket = std::net::UdpSocket::bind(address)?;
     socket.set_nonblocking(true)?;
     let listener = Listener {
@@ -56,10 +57,9 @@ pub(super) fn start(
         flows: Flows::default(),
         stop: stop.clone(),
     };
-    shared.tasks.spawn(async move {
+    Ok(shared.tasks.spawn(async move {
         stop.run_until_cancelled(listener.run()).await;
-    });
-    Ok(())
+    }))
 }
 
 struct Listener {
