@@ -54,6 +54,13 @@ pub fn custom_resources<'a>(
     if all_paths.is_empty() {
         return None;
     }
+    // `kubectl apply` takes this list at its word, and strategic merge needs types that are compiled in.
+    for path in all_paths.values_mut() {
+        let patch = path.pointer_mut("/patch/requestBody/content");
+        if let Some(types) = patch.and_then(Value::as_object_mut) {
+            types.remove("application/strategic-merge-patch+json");
+        }
+    }
     schemas.extend(shared_and([("autoscaling/v1", "Scale")]));
     Some(document(all_paths, schemas))
 }
