@@ -24,13 +24,13 @@ use crate::event::Recorder;
 use crate::logs::{self, LogOptions, LogStream};
 use crate::node::{self, NodeFacts};
 use crate::oci::capabilities_of;
+use crate::pod::pull_slots::PullSlots;
 use crate::pod::worker::{self, Update};
 use crate::pod::{containers, run_id};
 use crate::shim::CONTAINERS_DIR;
 use crate::shim_client::ShimClient;
 
-/// Pulls and starts that run at once; more would only slow each other down.
-const PULLS_AT_ONCE: usize = 4;
+/// Starts that run at once; more would only slow each other down.
 const STARTS_AT_ONCE: usize = 16;
 /// Pause after a watch broke; the usual 800 ms are meant for a server over a network.
 const WATCH_PAUSE: Duration = Duration::from_millis(10);
@@ -166,7 +166,7 @@ impl NodeAgent {
             events,
             log_max_bytes: config.log_max_bytes,
             log_max_files: config.log_max_files,
-            pulls: Semaphore::new(PULLS_AT_ONCE),
+            pulls: PullSlots::default(),
             starts: Semaphore::new(STARTS_AT_ONCE),
         });
         let pods = Arc::new(Mutex::new(Pods::default()));

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::cgroup::{Cgroup, Hierarchies};
 use crate::event::Recorder;
+use crate::pod::pull_slots::PullSlots;
 use crate::resources::NodeCapacity;
 
 /// The node, as its pods' tasks see it.
@@ -34,8 +35,8 @@ pub(crate) struct Context {
     pub(crate) events: Recorder,
     pub(crate) log_max_bytes: u64,
     pub(crate) log_max_files: u32,
-    /// Bounds pulls and starts that run at once.
-    pub(crate) pulls: Semaphore,
+    pub(crate) pulls: PullSlots,
+    /// Bounds starts that run at once.
     pub(crate) starts: Semaphore,
 }
 

@@ -7,6 +7,7 @@ mod backoff;
 pub mod facts;
 mod hooks;
 pub mod plan;
+pub(crate) mod pull_slots;
 mod restore;
 mod start;
 pub mod status;

@@ -6,8 +6,9 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 
 use crate::cgroup::Limits;
 
-/// Processes and threads of one container; a fork bomb must not take the machine with it.
-const MAX_PIDS: u64 = 32_768;
+/// Processes and threads of one container (OpenShift's default); a fork bomb must not take the machine with it, and
+/// small machines have no more than 32 768 of them (`kernel.pid_max`).
+const MAX_PIDS: u64 = 4_096;
 
 /// What the node has, for containers that ask for their limit but have none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

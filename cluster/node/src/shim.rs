@@ -35,6 +35,7 @@ pub use exit::Exit;
 /// The file names inside a pod's directory.
 pub(crate) const CONFIG_FILE: &str = "shim.json";
 pub(crate) const SOCKET_FILE: &str = "shim.sock";
+pub(crate) const LOCK_FILE: &str = "shim.lock";
 pub(crate) const PID_FILE: &str = "shim.pid";
 pub(crate) const CONTAINERS_DIR: &str = "containers";
 pub(crate) const EXIT_FILE: &str = "exit.json";

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodSpec};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::facts::{ContainerFacts, Facts, Run, Step};
-use super::start::Note;
+use super::start::{ETC_DIR, HOSTS_FILE, Note};
 use super::termination;
 use super::{containers, run_id};
 use crate::context::Context;
@@ -52,10 +52,12 @@ pub(super) async fn restore(context: &Context, pod: &Pod, spec: &PodSpec, now: T
     match &shim {
         Some(_) => {
             facts.shim = Step::Done;
-            if let Some(address) = context.network.address(uid) {
+            // The address is noted before the device is made, the hosts file is written after it.
+            let attached = dir.join(ETC_DIR).join(HOSTS_FILE).exists();
+            if let Some(address) = context.network.address(uid).filter(|_| attached) {
                 facts.ip = Some(address.to_string());
                 facts.network = Step::Done;
-            } else if spec.host_network.unwrap_or(false) {
+            } else if attached && spec.host_network.unwrap_or(false) {
                 facts.ip = Some(context.host_ip.clone());
                 facts.network = Step::Done;
             }

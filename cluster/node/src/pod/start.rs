@@ -25,6 +25,7 @@ use crate::volume::Mounted;
 
 /// Where the files of a pod's `/etc` are, inside its directory.
 pub(super) const ETC_DIR: &str = "etc";
+pub(super) const HOSTS_FILE: &str = "hosts";
 const DEFAULT_MESSAGE_PATH: &str = "/dev/termination-log";
 
 /// What is kept beside a run, so that an agent that starts later knows it.
@@ -177,7 +178,7 @@ impl Start<'_> {
         let failed = |error: std::io::Error| StartFailure::Create(error.to_string());
         let etc = pod_dir.join(ETC_DIR);
         let mut mounts = vec![
-            bind(etc.join("hosts"), "/etc/hosts", false),
+            bind(etc.join(HOSTS_FILE), "/etc/hosts", false),
             bind(etc.join("hostname"), "/etc/hostname", false),
             bind(etc.join("resolv.conf"), "/etc/resolv.conf", false),
         ];

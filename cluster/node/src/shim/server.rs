@@ -5,11 +5,11 @@ mod container;
 mod creation;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ use creation::Creation;
 
 use super::creator::Workshop;
 use super::protocol::{Answer, Call, Event, Message, Request, State};
-use super::{PID_FILE, SOCKET_FILE, ShimConfig, exit, sandbox};
+use super::{LOCK_FILE, PID_FILE, SOCKET_FILE, ShimConfig, exit, sandbox};
 use crate::cgroup::{Cgroup, Hierarchies};
 use crate::signal;
 
@@ -34,6 +34,21 @@ use crate::signal;
 const MAX_CONNECTIONS: usize = 16;
 /// How long `Shutdown` waits for killed processes.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Makes this process the pod's only shim. An agent that was killed right after it started one cannot tell the next
+/// agent of it.
+fn lock(pod_dir: &Path) -> io::Result<File> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(pod_dir.join(LOCK_FILE))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(io::Error::other("another shim of this pod is still there")),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
 
 /// Who asked, and under which number.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +58,8 @@ struct Asker {
 }
 
 pub(super) struct Server {
+    /// Held while this process lives.
+    _lock: File,
     config: ShimConfig,
     workshop: Workshop,
     listener: UnixListener,
@@ -55,6 +72,8 @@ pub(super) struct Server {
     /// Processes reaped before their creator reported them.
     unclaimed: HashMap<i32, (i32, Option<i32>)>,
     shutdown: Option<(Asker, Instant)>,
+    /// Agents that came while containers were made: told of half of one, they would make it again.
+    greetings: Vec<Asker>,
     log_bytes_dropped: u64,
 }
 
@@ -78,6 +97,7 @@ impl Server {
         mask.add(Signal::SIGCHLD);
         mask.thread_block()?;
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        let lock = lock(&pod_dir)?;
         let cgroup = Cgroup::new(Hierarchies::detect()?, &config.cgroup);
         cgroup.child("shim").join_trackers(std::process::id())?;
         // The directory may be too deep for a socket address, hence the relative name.
@@ -94,6 +114,7 @@ impl Server {
             filters: Rc::default(),
         };
         let mut server = Self {
+            _lock: lock,
             config,
             workshop,
             listener,
@@ -105,6 +126,7 @@ impl Server {
             execs: Vec::new(),
             unclaimed: HashMap::new(),
             shutdown: None,
+            greetings: Vec::new(),
             log_bytes_dropped: 0,
         };
         server.adopt_standard_input();
@@ -250,6 +272,9 @@ impl Server {
             request: request.id,
         };
         let result = match request.call {
+            Call::Hello if self.creations.iter().any(Creation::is_start) => {
+                return self.greetings.push(asker);
+            }
             Call::Hello => Ok(Answer::State(self.state())),
             Call::Tmpfs(tmpfs) => sandbox::mount_tmpfs(&tmpfs)
                 .map(|()| Answer::Done)

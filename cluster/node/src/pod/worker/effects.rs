@@ -16,7 +16,7 @@ use super::{QUEUE, Worker};
 use crate::context::Context;
 use crate::files;
 use crate::pod::facts::{ImageFacts, Run, Step};
-use crate::pod::start::{self, ETC_DIR, Start, StartFailure};
+use crate::pod::start::{self, ETC_DIR, HOSTS_FILE, Start, StartFailure};
 use crate::pod::{hooks, restore, run_id};
 use crate::probe::{self, Target};
 use crate::shim::protocol::{Call, Event};
@@ -340,7 +340,15 @@ fn write_hosts(context: &Context, pod: &Pod, uid: &str, ip: &str, host_network: 
         true => files::host_network_hosts(pod, &std::fs::read_to_string("/etc/hosts").unwrap_or_default()),
         false => files::hosts(pod, ip, &context.cluster_domain),
     };
-    std::fs::write(context.pod_dir(uid).join(ETC_DIR).join("hosts"), text)
+    // Whole or not at all: it tells the next agent that the pod is connected. A file that containers have mounted
+    // already must stay the same file.
+    let file = context.pod_dir(uid).join(ETC_DIR).join(HOSTS_FILE);
+    if file.exists() {
+        return std::fs::write(file, text);
+    }
+    let half = file.with_extension("new");
+    std::fs::write(&half, text)?;
+    std::fs::rename(half, file)
 }
 
 /// Whether a container runs.

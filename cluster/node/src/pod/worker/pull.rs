@@ -58,7 +58,8 @@ pub(super) async fn pull(
             Err(_) => {}
         }
     }
-    let _slot = context.pulls.acquire().await;
+    let registry = ImageReference::parse(&image).map(|reference| reference.registry().to_owned());
+    let _slot = context.pulls.acquire(&registry.unwrap_or_default()).await;
     let began = std::time::Instant::now();
     let credentials = credentials(context, pod, &image).await;
     match context.images.pull(&image, credentials, policy, None).await {

@@ -124,6 +124,11 @@ impl Server {
         if self.creations.is_empty() {
             self.unclaimed.clear();
         }
+        if !self.creations.iter().any(Creation::is_start) {
+            for asker in std::mem::take(&mut self.greetings) {
+                self.reply(asker, Ok(Answer::State(self.state())));
+            }
+        }
     }
 
     fn started(&mut self, asker: Asker, mut container: Container, pid: i32) {
@@ -143,6 +148,10 @@ impl Server {
 impl Creation {
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         self.report.as_fd()
+    }
+
+    pub(super) fn is_start(&self) -> bool {
+        matches!(self.purpose, Purpose::Start(_))
     }
 
     pub(super) fn deadline(&self) -> Instant {
