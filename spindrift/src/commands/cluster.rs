@@ -91,7 +91,13 @@ pub async fn start(args: &ClusterUpArgs, admission: Vec<Admission>) -> anyhow::R
     })?;
     let data_dir = &data_dir.canonicalize()?;
     let api = ports::bind(args.listen, args.api_port, API_PORT, "--api-port")?;
-    let registry = ports::bind(args.listen, args.registry_port, REGISTRY_PORT, "--registry-port")?;
+    let registry = ports::bind_again(
+        &data_dir.join("registry-port"),
+        args.listen,
+        args.registry_port,
+        REGISTRY_PORT,
+        "--registry-port",
+    )?;
     let registry_port = registry.local_addr()?.port();
     let registry_name = format!("localhost:{registry_port}");
     let (pid, started) = Run::of_this_process()?;
