@@ -2,10 +2,13 @@
 //!
 //! A test that needs what the machine lacks is reported as ignored, by name and with the reason in front of it.
 
+pub mod busybox;
 pub mod client;
 pub mod images;
 pub mod load;
 pub mod platform;
+pub mod registry;
+pub mod remains;
 pub mod run;
 pub mod shared;
 pub mod tools;

@@ -14,6 +14,7 @@ pub enum Need {
     Buildah,
     Skopeo,
     Mmdebstrap,
+    Busybox,
 }
 
 impl Need {
@@ -26,6 +27,7 @@ impl Need {
             Self::Buildah => (find("buildah").is_some(), "needs buildah"),
             Self::Skopeo => (find("skopeo").is_some(), "needs skopeo"),
             Self::Mmdebstrap => (find("mmdebstrap").is_some(), "needs mmdebstrap"),
+            Self::Busybox => (find("busybox").is_some(), "needs busybox, linked statically"),
         };
         (!there).then_some(reason)
     }
