@@ -1,5 +1,7 @@
 //! Who sends a request: a client certificate, the admin's token, or a service-account token.
 
+mod impersonate;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -8,6 +10,7 @@ use http::header::AUTHORIZATION;
 use subtle::ConstantTimeEq;
 
 use crate::registry::{Caller, Registry};
+use crate::status::StatusError;
 use crate::tokens::{Claims, ISSUER, Reference, TokenSigner};
 
 /// What the TLS layer learned about the peer; put into the extensions of its requests.
@@ -49,6 +52,24 @@ impl Authenticator {
                     .map(|(caller, _)| caller)
             }
             None => peer.map(by_certificate),
+        }
+    }
+
+    /// Returns whom `caller` acts as: whom the headers name, or itself.
+    ///
+    /// # Errors
+    /// If it may not act as them.
+    pub(crate) fn impersonate(
+        registry: &Registry,
+        headers: &HeaderMap,
+        caller: Caller,
+    ) -> Result<Caller, StatusError> {
+        match impersonate::wanted(headers)? {
+            None => Ok(caller),
+            Some(wanted) => {
+                impersonate::check(registry, &caller, &wanted, headers)?;
+                Ok(wanted)
+            }
         }
     }
 

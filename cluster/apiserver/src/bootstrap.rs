@@ -1,4 +1,4 @@
-//! What every cluster has from the start: the namespaces, and the Service of the API itself.
+//! What every cluster has from the start: the namespaces, the roles, and the Service of the API itself.
 
 use std::sync::Arc;
 
@@ -16,6 +16,15 @@ pub(crate) async fn create_basics(registry: &Arc<Registry>, config: &Config) {
     for name in NAMESPACES {
         create(registry, "namespaces", "", json!({"metadata": {"name": name}})).await;
     }
+    for (plural, objects) in [
+        ("clusterroles", crate::authz::roles()),
+        ("clusterrolebindings", crate::authz::bindings()),
+    ] {
+        for (name, mut object) in objects {
+            crate::meta::metadata_mut(&mut object).insert("name".into(), name.into());
+            create_in(registry, "rbac.authorization.k8s.io", plural, "", object).await;
+        }
+    }
     let first = std::net::Ipv4Addr::from_bits(config.service_cidr.base.to_bits().wrapping_add(1)).to_string();
     let service = json!({
         "metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
@@ -29,7 +38,11 @@ pub(crate) async fn create_basics(registry: &Arc<Registry>, config: &Config) {
 }
 
 async fn create(registry: &Arc<Registry>, plural: &str, namespace: &str, object: Value) {
-    let Some(resource) = registry.table().get("", "v1", plural).cloned() else {
+    create_in(registry, "", plural, namespace, object).await;
+}
+
+async fn create_in(registry: &Arc<Registry>, group: &str, plural: &str, namespace: &str, object: Value) {
+    let Some(resource) = registry.table().get(group, "v1", plural).cloned() else {
         return;
     };
     let name = crate::meta::name(&object).to_owned();

@@ -5,6 +5,7 @@
 
 mod admission;
 mod authn;
+mod authz;
 mod body;
 mod bootstrap;
 mod config;

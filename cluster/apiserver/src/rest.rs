@@ -7,15 +7,16 @@ mod verb;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Response, header};
+use http::{HeaderValue, Method, Response, header};
 
 pub(crate) use self::respond::refuse;
 use self::respond::{not_found, respond};
 use self::verb::Outcome;
-use crate::authn::PeerCertificate;
+use crate::authn::{Authenticator, PeerCertificate};
+use crate::authz::{Decision, Request, denied};
 use crate::body::ResponseBody;
 use crate::negotiate::Accepted;
-use crate::registry::{Call, Caller};
+use crate::registry::{Call, Caller, Registry};
 use crate::request::{ApiPath, Query, ResourcePath, parse_path};
 use crate::server::ApiServer;
 use crate::status::StatusError;
@@ -67,11 +68,15 @@ async fn answer(
                 .authenticate(&inner.registry, &parts.headers, peer)
         }
     };
-    let mut caller = caller.ok_or_else(StatusError::unauthorized)?;
+    let caller = caller.ok_or_else(StatusError::unauthorized)?;
+    let mut caller = Authenticator::impersonate(&inner.registry, &parts.headers, caller)?;
     caller.agent = agent(parts);
     match path {
         ApiPath::Resource(path) => resource(server, parts, body, caller, path, warnings).await,
-        other => document::get(server, parts, &other),
+        other => {
+            authorize_path(&inner.registry, &caller, parts)?;
+            document::get(server, parts, &other)
+        }
     }
 }
 
@@ -110,12 +115,51 @@ async fn resource(
         duplicates: Vec::new(),
         applying: false,
     };
+    authorize(registry, &call, &parts.method)?;
     let outcome = verb::run(server, parts, body, &mut call, accepted).await;
     warnings.append(&mut call.warnings);
     Ok(match outcome? {
         Outcome::Answer(answer) => respond(registry, &call.resource, accepted, &parts.headers, answer),
         Outcome::Response(response) => response,
     })
+}
+
+/// Refuses what the caller may not do to a resource.
+fn authorize(registry: &Registry, call: &Call, method: &Method) -> Result<(), StatusError> {
+    let in_itself = call.resource.is("", "namespaces") && !call.name.is_empty();
+    let request = Request {
+        verb: verb::name(method, call)?,
+        group: &call.resource.group,
+        resource: &call.resource.plural,
+        subresource: &call.subresource,
+        // A namespace is a thing of its own namespace: whoever may do all in there may read it.
+        namespace: if in_itself { &call.name } else { &call.namespace },
+        name: &call.name,
+        path: "",
+    };
+    match registry.authorize(&call.caller, &request) {
+        Decision::Allowed(_) => Ok(()),
+        Decision::Denied => Err(denied(&call.caller, &request)),
+    }
+}
+
+fn authorize_path(registry: &Registry, caller: &Caller, parts: &Parts) -> Result<(), StatusError> {
+    let request = Request {
+        verb: &parts.method.as_str().to_ascii_lowercase(),
+        path: parts.uri.path(),
+        ..Request::default()
+    };
+    match registry.authorize(caller, &request) {
+        Decision::Allowed(_) => Ok(()),
+        Decision::Denied => Err(StatusError::new(
+            403,
+            "Forbidden",
+            format!(
+                "forbidden: User \"{}\" cannot {} path \"{}\"",
+                caller.name, request.verb, request.path
+            ),
+        )),
+    }
 }
 
 /// Returns the program that asks: the part of `User-Agent` before the slash.

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::metadata::match_path;
 use super::{Answer, Call, Registry};
+use crate::authz::{Decision, Request, denied};
 use crate::meta;
 use crate::request::Validation;
 use crate::status::{Cause, StatusError};
@@ -34,6 +35,7 @@ impl Registry {
                 })
                 .await
             } else if call.subresource.is_empty() {
+                self.may_create(call)?;
                 let body = self.merged(call, None, &config)?;
                 self.create(call, body).await
             } else {
@@ -46,6 +48,22 @@ impl Registry {
             }
         }
         Err(call.modified())
+    }
+
+    /// An apply that creates needs the right to create.
+    fn may_create(&self, call: &Call) -> Result<(), StatusError> {
+        let request = Request {
+            verb: "create",
+            group: &call.resource.group,
+            resource: &call.resource.plural,
+            namespace: &call.namespace,
+            name: &call.name,
+            ..Request::default()
+        };
+        match self.authorize(&call.caller, &request) {
+            Decision::Allowed(_) => Ok(()),
+            Decision::Denied => Err(denied(&call.caller, &request)),
+        }
     }
 
     fn merged(&self, call: &Call, live: Option<&Value>, config: &Value) -> Result<Value, StatusError> {

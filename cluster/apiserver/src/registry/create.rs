@@ -60,6 +60,7 @@ impl Registry {
         match_path(call, &mut object)?;
         let reservation = self.allocate(call, &mut object, None)?;
         self.validate_create(call, &object)?;
+        self.check_escalation(call, &object)?;
         self.validate_admission(call, Operation::Create, Some(&object), None)
             .await?;
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, Call, Registry};
 use crate::authn::Authenticator;
+use crate::authz::{Decision, Request, listed};
 use crate::meta::{self, as_map};
 use crate::registry::Caller;
 use crate::status::StatusError;
@@ -27,16 +28,15 @@ impl Registry {
         let status = match (call.resource.group.as_str(), call.resource.plural.as_str()) {
             ("authentication.k8s.io", "tokenreviews") => self.token_review(authenticator, &body),
             ("authentication.k8s.io", "selfsubjectreviews") => json!({"userInfo": user_info(&call.caller)}),
-            // Whoever is known may do everything, until there is a policy to ask.
-            (
-                "authorization.k8s.io",
-                "selfsubjectaccessreviews" | "subjectaccessreviews" | "localsubjectaccessreviews",
-            ) => json!({"allowed": true, "reason": "every authenticated user is allowed everything"}),
-            ("authorization.k8s.io", "selfsubjectrulesreviews") => json!({
-                "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
-                "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
-                "incomplete": false,
-            }),
+            ("authorization.k8s.io", "selfsubjectaccessreviews") => {
+                self.access_review(&call.caller, &body["spec"])
+            }
+            ("authorization.k8s.io", "subjectaccessreviews" | "localsubjectaccessreviews") => {
+                self.access_review(&subject_of(&body["spec"]), &body["spec"])
+            }
+            ("authorization.k8s.io", "selfsubjectrulesreviews") => {
+                self.rules_review(&call.caller, meta::text(&body, "/spec/namespace"))
+            }
             _ => return Ok(None),
         };
         self.check_type(call, &mut body)?;
@@ -45,6 +45,38 @@ impl Registry {
             code: 201,
             value: body,
         }))
+    }
+
+    /// Answers whether somebody may do what `spec` describes.
+    fn access_review(&self, caller: &Caller, spec: &Value) -> Value {
+        let text = |path: &str| meta::text(spec, path);
+        let request = if spec["resourceAttributes"].is_object() {
+            Request {
+                verb: text("/resourceAttributes/verb"),
+                group: text("/resourceAttributes/group"),
+                resource: text("/resourceAttributes/resource"),
+                subresource: text("/resourceAttributes/subresource"),
+                namespace: text("/resourceAttributes/namespace"),
+                name: text("/resourceAttributes/name"),
+                path: "",
+            }
+        } else {
+            Request {
+                verb: text("/nonResourceAttributes/verb"),
+                path: text("/nonResourceAttributes/path"),
+                ..Request::default()
+            }
+        };
+        match self.authorize(caller, &request) {
+            Decision::Allowed(reason) if reason.is_empty() => json!({"allowed": true}),
+            Decision::Allowed(reason) => json!({"allowed": true, "reason": reason}),
+            Decision::Denied => json!({"allowed": false}),
+        }
+    }
+
+    fn rules_review(&self, caller: &Caller, namespace: &str) -> Value {
+        let (resources, paths) = listed(&self.granted(caller, namespace));
+        json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": false})
     }
 
     fn token_review(self: &Arc<Self>, authenticator: &Authenticator, body: &Value) -> Value {
@@ -191,6 +223,17 @@ impl Registry {
         } else {
             (None, bound)
         })
+    }
+}
+
+/// The caller that a `SubjectAccessReview` asks about.
+fn subject_of(spec: &Value) -> Caller {
+    let groups = spec["groups"].as_array().into_iter().flatten();
+    Caller {
+        name: meta::text(spec, "/user").to_owned(),
+        uid: meta::text(spec, "/uid").to_owned(),
+        groups: groups.filter_map(Value::as_str).map(str::to_owned).collect(),
+        ..Caller::default()
     }
 }
 

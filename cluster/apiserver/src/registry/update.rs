@@ -84,6 +84,9 @@ impl Registry {
             meta::metadata_mut(&mut new).insert("generation".into(), (generation + 1).into());
         }
         self.validate_update(call, &new, old)?;
+        if spec_changed(call, old, &new) {
+            self.check_escalation(call, &new)?;
+        }
         self.admit_update(call, &new, old).await?;
 
         let removed = meta::is_deleting(&new) && self.deletion_is_complete(call, &new);

@@ -27,7 +27,7 @@ pub(super) async fn run(
     call: &mut Call,
     accepted: Accepted,
 ) -> Result<Outcome, StatusError> {
-    let verb = verb(&parts.method, call)?;
+    let verb = name(&parts.method, call)?;
     let allowed = match call.resource.subresource(&call.subresource) {
         Some(subresource) => subresource.verbs.contains(&verb),
         None => call.resource.verbs.contains(&verb),
@@ -46,7 +46,7 @@ pub(super) async fn run(
 }
 
 /// Names the verb, as discovery lists it.
-fn verb(method: &Method, call: &Call) -> Result<&'static str, StatusError> {
+pub(super) fn name(method: &Method, call: &Call) -> Result<&'static str, StatusError> {
     let collection = call.name.is_empty();
     Ok(match *method {
         Method::GET | Method::HEAD if call.query.watch => "watch",
