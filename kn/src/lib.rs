@@ -20,6 +20,7 @@ mod http_log;
 mod local;
 mod offline;
 mod output;
+mod rehearsal;
 mod revision_view;
 mod service_file;
 mod table;

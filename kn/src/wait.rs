@@ -14,6 +14,8 @@ use crate::{conditions, table};
 
 /// Pause before a watch that ended is opened again.
 const REOPEN: Duration = Duration::from_millis(200);
+/// Pause before the server is asked again when it did not answer.
+const POLL: Duration = Duration::from_secs(1);
 /// What a watch may last longer than the whole wait, in seconds, so that it is not the server who ends it.
 const WATCH_MARGIN: u32 = 30;
 
@@ -80,14 +82,28 @@ pub async fn ready(
         .timeout((seconds + WATCH_MARGIN).min(290));
     loop {
         // What is true already needs no event, and after a gap it is the only way to know.
-        if let Some(object) = api.get_opt(name).await? {
-            version = object.resource_version().unwrap_or(version);
+        let events = async {
+            let found = api.get_opt(name).await?;
+            if let Some(object) = &found {
+                version = object.resource_version().unwrap_or_default();
+            }
+            Ok::<_, kube::Error>((found, api.watch(&params, &version).await?.boxed()))
+        };
+        let (found, mut events) = match events.await {
+            Ok(opened) => opened,
+            // A server that restarts, or is overloaded, is asked again.
+            Err(error) if is_passing(&error) && Instant::now() < deadline => {
+                tokio::time::sleep(POLL).await;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(object) = found {
             let object = serde_json::to_value(&object).unwrap_or_default();
             if consider(&object, &mut failing, &mut progress, output) {
                 return Ok(object);
             }
         }
-        let mut events = api.watch(&params, &version).await?.boxed();
         loop {
             let until = failing.as_ref().map_or(deadline, |(since, _)| {
                 deadline.min(*since + patience.error_window)
@@ -122,6 +138,15 @@ pub async fn ready(
             return Err(timed_out(noun, name, patience));
         }
         tokio::time::sleep(REOPEN).await;
+    }
+}
+
+/// Whether the same request may succeed a little later.
+fn is_passing(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => matches!(status.code, 410 | 429 | 500..=599),
+        kube::Error::HyperError(_) | kube::Error::Service(_) => true,
+        _ => false,
     }
 }
 

@@ -258,6 +258,72 @@ async fn apply_changes_what_is_declared_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_rehearsal_shows_what_would_be_and_writes_nothing() {
+    let cluster = Cluster::start().await;
+    for how in ["client", "server"] {
+        cluster
+            .kn(&[
+                "service",
+                "create",
+                "web",
+                "--image",
+                "reg.io/web",
+                "--dry-run",
+                how,
+            ])
+            .await
+            .code(0)
+            .says(&["+  name: web\n", "(dry run)"]);
+    }
+    cluster
+        .kn(&["service", "list"])
+        .await
+        .code(0)
+        .says(&["No services found."]);
+    cluster
+        .kn(&["service", "create", "web", "--image", "reg.io/web"])
+        .await
+        .code(0);
+    let before = cluster.service("web").await;
+    for how in ["client", "server"] {
+        for verb in ["update", "apply"] {
+            cluster
+                .kn(&[
+                    "service",
+                    verb,
+                    "web",
+                    "--image",
+                    "reg.io/other",
+                    "--dry-run",
+                    how,
+                ])
+                .await
+                .code(0)
+                .says(&["-      - image: reg.io/web\n", "+      - image: reg.io/other\n"]);
+        }
+        cluster
+            .kn(&[
+                "service",
+                "update",
+                "web",
+                "--image",
+                "reg.io/other",
+                "--dry-run",
+                how,
+                "-o",
+                "jsonpath={.spec.template.spec.containers[0].image}",
+            ])
+            .await
+            .code(0)
+            .says(&["reg.io/other"]);
+    }
+    assert_eq!(
+        cluster.service("web").await["metadata"]["resourceVersion"],
+        before["metadata"]["resourceVersion"]
+    );
+}
+
+#[tokio::test]
 async fn files_are_checked_before_anything_is_sent() {
     let cluster = Cluster::start().await;
     for (text, token) in [

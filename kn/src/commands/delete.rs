@@ -47,6 +47,14 @@ pub async fn all(
     let mut failures: Vec<CliError> = Vec::new();
     for name in names {
         let deleted = async {
+            let present = api.get(name).await.map_err(CliError::from)?;
+            if present.metadata.deletion_timestamp.is_some() {
+                let noun = noun.to_lowercase();
+                return Err(CliError::new(
+                    Exit::Conflict,
+                    format!("cannot delete {noun} '{name}' because it is marked for deletion already"),
+                ));
+            }
             api.delete(name, &params).await.map_err(CliError::from)?;
             if waiting.wait {
                 output.progress(format!(

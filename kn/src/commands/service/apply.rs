@@ -13,12 +13,13 @@ use crate::error::{CliError, Exit};
 use crate::flags::service::ServiceArgs;
 use crate::flags::waiting::WaitArgs;
 use crate::output::{Output, OutputArgs};
+use crate::rehearsal::{self, DryRun, DryRunArgs};
 
 /// Applies what flags or a file declare: a service is created, or changed where it differs from the declaration.
 #[derive(Args, Debug)]
 #[command(
     args_override_self = true,
-    after_help = "Examples:\n  kn service apply -f service.yaml\n  kn service apply web --image localhost:5000/hello --env TARGET=blue\n  kn service apply -f service.yaml --scale 1..5 --no-wait"
+    after_help = "Examples:\n  kn service apply -f service.yaml\n  kn service apply web --image localhost:5000/hello --env TARGET=blue\n  kn service apply -f service.yaml --scale 1..5 --no-wait\n  kn service apply -f service.yaml --dry-run server"
 )]
 pub struct Apply {
     #[command(flatten)]
@@ -26,6 +27,8 @@ pub struct Apply {
     /// Has no effect: apply changes what exists anyway
     #[arg(long, hide = true)]
     force: bool,
+    #[command(flatten)]
+    dry_run: DryRunArgs,
     #[command(flatten)]
     flags: ServiceArgs,
     #[command(flatten)]
@@ -54,11 +57,21 @@ impl Apply {
             before: None,
             form: &self.form,
         };
+        let subject = format!("Service '{name}' in namespace '{namespace}'");
+        let dry_run = self.dry_run.on_server();
         let Some(present) = api.get_opt(&name).await? else {
-            let stored = api
-                .create(&PostParams::default(), &write::object(&declared)?)
-                .await?;
+            if self.dry_run.rehearsal() == Some(DryRun::Client) {
+                return rehearsal::show(&subject, None, &declared, &self.form, output);
+            }
+            let params = PostParams {
+                dry_run,
+                ..PostParams::default()
+            };
+            let stored = api.create(&params, &write::object(&declared)?).await?;
             let stored = serde_json::to_value(stored).unwrap_or_default();
+            if dry_run {
+                return rehearsal::show(&subject, None, &stored, &self.form, output);
+            }
             return written.finish(context, &self.waiting, &stored, output).await;
         };
         let present = serde_json::to_value(present).unwrap_or_default();
@@ -78,10 +91,20 @@ impl Apply {
         let patch = last_applied::patch(last.as_ref(), &declared, &present);
         let after = if patch == json!({}) {
             present.clone()
+        } else if self.dry_run.rehearsal() == Some(DryRun::Client) {
+            let mut after = present.clone();
+            json_patch::merge(&mut after, &patch);
+            after
         } else {
-            let params = PatchParams::default();
+            let params = PatchParams {
+                dry_run,
+                ..PatchParams::default()
+            };
             serde_json::to_value(api.patch(&name, &params, &Patch::Merge(&patch)).await?).unwrap_or_default()
         };
+        if self.dry_run.rehearsal().is_some() {
+            return rehearsal::show(&subject, Some(&present), &after, &self.form, output);
+        }
         if is_same(&present, &after) {
             let text = format!(
                 "No changes to apply to service '{name}'.\nService '{name}' with latest revision '{}' (unchanged) is available at URL:\n{}",

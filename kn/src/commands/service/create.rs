@@ -15,6 +15,7 @@ use crate::flags::service::ServiceArgs;
 use crate::flags::waiting::WaitArgs;
 use crate::offline::{Target, TargetArgs};
 use crate::output::{Output, OutputArgs};
+use crate::rehearsal::{self, DryRun, DryRunArgs};
 
 /// Annotations that say whose a service is; a replacement keeps them.
 const KEPT: [&str; 2] = ["serving.knative.dev/creator", "serving.knative.dev/lastModifier"];
@@ -23,7 +24,7 @@ const KEPT: [&str; 2] = ["serving.knative.dev/creator", "serving.knative.dev/las
 #[derive(Args, Debug)]
 #[command(
     args_override_self = true,
-    after_help = "Examples:\n  kn service create web --image localhost:5000/hello\n  kn service create web --image localhost:5000/hello --env TARGET=blue --scale 1..5\n  kn service create web --image localhost:5000/hello --mount /etc/web=config-map:web --probe-readiness http::8080:/up\n  kn service create -f service.yaml --env TARGET=blue\n  kn service create web --image localhost:5000/hello --force\n  kn service create web --image localhost:5000/hello --target ./services"
+    after_help = "Examples:\n  kn service create web --image localhost:5000/hello\n  kn service create web --image localhost:5000/hello --env TARGET=blue --scale 1..5\n  kn service create web --image localhost:5000/hello --mount /etc/web=config-map:web --probe-readiness http::8080:/up\n  kn service create -f service.yaml --env TARGET=blue\n  kn service create web --image localhost:5000/hello --force\n  kn service create web --image localhost:5000/hello --target ./services\n  kn service create web --image localhost:5000/hello --dry-run server -o yaml"
 )]
 pub struct Create {
     #[command(flatten)]
@@ -34,6 +35,8 @@ pub struct Create {
     /// Replace a service of this name, with nothing of it kept
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    dry_run: DryRunArgs,
     #[command(flatten)]
     target: TargetArgs,
     #[command(flatten)]
@@ -73,7 +76,10 @@ impl Create {
         output: &mut Output,
     ) -> Result<Exit, CliError> {
         let api = context.api(Kind::Service, namespace).await?;
-        let params = PostParams::default();
+        let params = PostParams {
+            dry_run: self.dry_run.on_server(),
+            ..PostParams::default()
+        };
         let mut written = Written {
             verb: write::CREATE,
             namespace,
@@ -86,12 +92,16 @@ impl Create {
         } else {
             None
         };
-        let stored = match present {
+        let present = present.and_then(|present| serde_json::to_value(present).ok());
+        let subject = format!("Service '{name}' in namespace '{namespace}'");
+        if self.dry_run.rehearsal() == Some(DryRun::Client) {
+            return rehearsal::show(&subject, present.as_ref(), &service, &self.form, output);
+        }
+        let stored = match &present {
             Some(present) => {
-                let present = serde_json::to_value(present).unwrap_or_default();
-                keep_identity(&mut service, &present);
+                keep_identity(&mut service, present);
                 written.verb = write::REPLACE;
-                written.before = write::latest_ready(&present);
+                written.before = write::latest_ready(present);
                 api.replace(name, &params, &write::object(&service)?).await?
             }
             None => api
@@ -100,6 +110,9 @@ impl Create {
                 .map_err(|error| explain_conflict(error, name))?,
         };
         let stored = serde_json::to_value(stored).unwrap_or_default();
+        if self.dry_run.on_server() {
+            return rehearsal::show(&subject, present.as_ref(), &stored, &self.form, output);
+        }
         written.finish(context, &self.waiting, &stored, output).await
     }
 
@@ -110,9 +123,14 @@ impl Create {
         service: &Value,
         output: &mut Output,
     ) -> Result<Exit, CliError> {
-        let there = target.get(namespace, name)?.is_some();
+        let present = target.get(namespace, name)?;
+        let there = present.is_some();
         if there && !self.force {
             return Err(already_there(name));
+        }
+        if self.dry_run.rehearsal().is_some() {
+            let subject = format!("Service '{name}' in namespace '{namespace}'");
+            return rehearsal::show(&subject, present.as_ref(), service, &self.form, output);
         }
         target.put(namespace, name, service)?;
         let written = Written {

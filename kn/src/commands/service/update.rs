@@ -18,6 +18,7 @@ use crate::flags::service::ServiceArgs;
 use crate::flags::waiting::WaitArgs;
 use crate::offline::{Target, TargetArgs};
 use crate::output::{Output, OutputArgs};
+use crate::rehearsal::{self, DryRun, DryRunArgs};
 use crate::traffic::{Known, TrafficFlags, no_longer_follows};
 
 /// Attempts when somebody else writes at the same time.
@@ -29,13 +30,15 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[derive(Args, Debug)]
 #[command(
     args_override_self = true,
-    after_help = "Examples:\n  kn service update web --env TARGET=green\n  kn service update web --env TARGET- --scale 1..5 --limit memory=256Mi\n  kn service update web --image localhost:5000/hello:2 --revision-name v2\n  kn service update web --traffic web-00001=90 --traffic @latest=10 --tag @latest=next\n  kn service update web --untag next --traffic @latest=100"
+    after_help = "Examples:\n  kn service update web --env TARGET=green\n  kn service update web --env TARGET- --scale 1..5 --limit memory=256Mi\n  kn service update web --image localhost:5000/hello:2 --revision-name v2\n  kn service update web --traffic web-00001=90 --traffic @latest=10 --tag @latest=next\n  kn service update web --untag next --traffic @latest=100\n  kn service update web --limit memory=256Mi --dry-run server"
 )]
 pub struct Update {
     /// Name of the service
     name: String,
     #[command(flatten)]
     namespace: NamespaceArgs,
+    #[command(flatten)]
+    dry_run: DryRunArgs,
     #[command(flatten)]
     target: TargetArgs,
     #[command(flatten)]
@@ -62,6 +65,9 @@ impl Update {
         }
         let namespace = context.namespace(&self.namespace).await?;
         let (before, after) = self.write(context, &namespace, &flags, output).await?;
+        if self.dry_run.rehearsal().is_some() {
+            return self.rehearse(&namespace, &before, &after, output);
+        }
         let written = self.written(&namespace, write::latest_ready(&before));
         if before["metadata"]["generation"] == after["metadata"]["generation"] {
             let text = format!(
@@ -71,6 +77,17 @@ impl Update {
             return written.say(&after, &text, output);
         }
         written.finish(context, &self.waiting, &after, output).await
+    }
+
+    fn rehearse(
+        &self,
+        namespace: &str,
+        before: &Value,
+        after: &Value,
+        output: &mut Output,
+    ) -> Result<Exit, CliError> {
+        let subject = format!("Service '{}' in namespace '{namespace}'", self.name);
+        rehearsal::show(&subject, Some(before), after, &self.form, output)
     }
 
     fn written<'a>(&'a self, namespace: &'a str, before: Option<String>) -> Written<'a> {
@@ -83,7 +100,8 @@ impl Update {
         }
     }
 
-    /// Writes the change, and again upon what somebody else wrote meanwhile; returns the service before and after.
+    /// Writes the change, and again upon what somebody else wrote meanwhile; returns the service before and after. Of a
+    /// rehearsal, nothing is kept.
     async fn write(
         &self,
         context: &Context,
@@ -118,10 +136,14 @@ impl Update {
                 pinned,
                 makes_revision,
             } = self.changed(&present, &base, flags)?;
-            match api
-                .replace(&self.name, &PostParams::default(), &write::object(&service)?)
-                .await
-            {
+            if self.dry_run.rehearsal() == Some(DryRun::Client) {
+                return Ok((present, service));
+            }
+            let params = PostParams {
+                dry_run: self.dry_run.on_server(),
+                ..PostParams::default()
+            };
+            match api.replace(&self.name, &params, &write::object(&service)?).await {
                 Ok(after) => {
                     if self.form.output.is_some() {
                         output.progress_to_stderr();
@@ -162,6 +184,9 @@ impl Update {
         let namespace = context.namespace_offline(&self.namespace).await;
         let present = target.require(&namespace, &self.name)?;
         let updated = self.changed(&present, &Value::Null, flags)?;
+        if self.dry_run.rehearsal().is_some() {
+            return self.rehearse(&namespace, &present, &updated.service, output);
+        }
         target.put(&namespace, &self.name, &updated.service)?;
         let text = format!("Service '{}' updated in namespace '{namespace}'.", self.name);
         self.written(&namespace, None)
