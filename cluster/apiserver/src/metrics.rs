@@ -5,6 +5,7 @@ use prometheus::{
     Registry as Metrics, TextEncoder,
 };
 
+use crate::request::ResourcePath;
 use crate::store::Usage;
 
 /// Counters and gauges of one server.
@@ -71,9 +72,9 @@ impl ServerMetrics {
         let requests = IntCounterVec::new(
             Opts::new(
                 "apiserver_request_total",
-                "Requests by verb, group, resource and status code.",
+                "Requests by verb, group, resource, subresource and status code.",
             ),
-            &["verb", "code"],
+            &["verb", "group", "resource", "subresource", "code"],
         )?;
         let store = IntGaugeVec::new(
             Opts::new("apiserver_store", "Fill levels of the store."),
@@ -95,8 +96,13 @@ impl ServerMetrics {
         })
     }
 
-    /// Counts one answered request.
-    pub(crate) fn answered(&self, method: &http::Method, code: http::StatusCode) {
+    /// Counts one answered request. `path` is that of a resource which exists: what a client makes up is no label.
+    pub(crate) fn answered(
+        &self,
+        method: &http::Method,
+        path: Option<&ResourcePath>,
+        code: http::StatusCode,
+    ) {
         let verb = match *method {
             http::Method::GET => "GET",
             http::Method::POST => "POST",
@@ -105,7 +111,14 @@ impl ServerMetrics {
             http::Method::DELETE => "DELETE",
             _ => "other",
         };
-        self.requests.with_label_values(&[verb, code.as_str()]).inc();
+        let (group, resource) = path.map_or(("", ""), |path| (path.group.as_str(), path.resource.as_str()));
+        let subresource = path
+            .filter(|_| code != http::StatusCode::NOT_FOUND)
+            .and_then(|path| path.subresource.as_deref())
+            .unwrap_or_default();
+        self.requests
+            .with_label_values(&[verb, group, resource, subresource, code.as_str()])
+            .inc();
     }
 
     /// Counts a request as in progress until the guard is dropped.

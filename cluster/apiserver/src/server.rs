@@ -19,6 +19,7 @@ use crate::kubeconfig::KubeconfigEntry;
 use crate::metrics::ServerMetrics;
 use crate::pki::Pki;
 use crate::registry::{Caller, Registry};
+use crate::request::{ApiPath, parse_path};
 use crate::rest;
 use crate::status::StatusError;
 use crate::store::{DirectoryLock, OpenError, RedbBackend, Store};
@@ -147,7 +148,15 @@ impl ApiServer {
         let response = tokio::time::timeout(REQUEST_TIME, work)
             .await
             .unwrap_or_else(|_| rest::refuse(&StatusError::timeout("the request took longer than a minute")));
-        inner.metrics.answered(&parts.method, response.status());
+        let path = match parse_path(parts.uri.path()) {
+            ApiPath::Resource(path) => Some(path),
+            _ => None,
+        };
+        let known = path.as_ref().filter(|path| {
+            let table = inner.registry.table();
+            table.get(&path.group, &path.version, &path.resource).is_some()
+        });
+        inner.metrics.answered(&parts.method, known, response.status());
         response
     }
 }
