@@ -8,6 +8,7 @@ mod ipam;
 mod netlink;
 mod netns;
 mod network;
+mod outbound;
 mod range;
 mod resolv;
 pub mod services;

@@ -11,14 +11,14 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::cidr::Cidr;
 use crate::error::NetworkError;
 use crate::ipam::Ipam;
 use crate::netlink::{Netlink, PodAddress, Route};
 use crate::range::{self, Ranges};
-use crate::{netns, resolv};
+use crate::{netns, outbound, resolv};
 
 /// The device inside every pod.
 const POD_DEVICE: &str = "eth0";
@@ -89,6 +89,12 @@ impl Network {
         netlink.add_local_route(ipam.service_cidr).await?;
         ipam.save(&state_path)?;
         drop(lock);
+        if let Err(error) = outbound::open(&bridge_name, ipam.pod_cidr) {
+            warn!(
+                %error,
+                "Pods cannot reach other networks: the kernel does not translate their addresses (nf_tables with masquerade, and /proc/sys/net/ipv4/ip_forward)"
+            );
+        }
         let ranges = Ranges {
             pods: ipam.pod_cidr,
             services: ipam.service_cidr,
@@ -199,6 +205,9 @@ impl Network {
             inner.netlink.delete_link(port.index).await?;
         }
         inner.netlink.delete_link(inner.bridge).await?;
+        if let Err(error) = outbound::close(&inner.bridge_name) {
+            debug!(%error, table = %inner.bridge_name, "The rule for outbound traffic could not be removed");
+        }
         inner.netlink.delete_local_route(inner.ranges.services).await?;
         let empty = Ipam::new(inner.ranges.pods, inner.ranges.services);
         let mut ipam = inner.ipam.lock();

@@ -190,6 +190,64 @@ async fn pods_reach_each_other_the_host_and_service_addresses() {
     );
 }
 
+/// Another machine's network, as far as pods can tell: reached by forwarding.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root: makes bridges and network namespaces"]
+async fn pods_reach_other_networks_in_the_hosts_name_and_are_not_reached() {
+    let dir = tempfile::tempdir().unwrap();
+    let network = Network::start(config("test-outbound", dir.path())).await.unwrap();
+    let (pod, other) = (TestPod::new(), TestPod::new());
+    let inside = network.attach("pod", &pod.path).await.unwrap();
+    let uplink = Ipv4Addr::new(198, 51, 100, 1);
+    let outside = Ipv4Addr::new(198, 51, 100, 2);
+    let netlink = Netlink::open().unwrap();
+    let bridge = netlink.ensure_bridge("sdt-uplink", uplink, 24).await.unwrap();
+    let namespace = netns::open(&other.path).unwrap();
+    netlink
+        .add_pod_link("sdt-other", bridge, POD_DEVICE, outside, namespace.as_fd())
+        .await
+        .unwrap();
+    let address = PodAddress {
+        address: outside,
+        prefix: 24,
+        gateway: uplink,
+    };
+    let configured = netns::run_in(other.path.clone(), namespace, move || async move {
+        Netlink::open()?.configure_pod(POD_DEVICE, address).await
+    });
+    configured.await.unwrap();
+
+    let (seen, peers) = mpsc::channel();
+    let target = other.run(move || {
+        let listener = TcpListener::bind((outside, 0)).unwrap();
+        let target = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            listener
+                .incoming()
+                .for_each(|peer| seen.send(peer.unwrap().peer_addr()).unwrap())
+        });
+        target
+    });
+    let connect = |to: SocketAddr| TcpStream::connect_timeout(&to, Duration::from_secs(2)).map(drop);
+    pod.run(move || connect(target)).unwrap();
+    assert_eq!(peers.recv().unwrap().unwrap().ip(), uplink);
+
+    let target = pod.run(move || {
+        let listener = TcpListener::bind((inside, 0)).unwrap();
+        let target = listener.local_addr().unwrap();
+        std::thread::spawn(move || listener.incoming().for_each(drop));
+        target
+    });
+    connect(target).unwrap();
+    let refused = other.run(move || connect(target)).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::TimedOut);
+
+    let table = network.inner.bridge_name.clone();
+    netlink.delete_link(bridge).await.unwrap();
+    network.stop().await.unwrap();
+    assert!(outbound::close(&table).is_ok(), "an absent table is fine");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root: makes bridges and network namespaces"]
 async fn a_restart_keeps_living_pods_and_clears_the_rest() {
