@@ -385,6 +385,11 @@ async fn trouble_with_the_cluster_is_told_with_what_to_do() {
         .await
         .code(3)
         .complains(&["services.serving.knative.dev \"web\" not found", "hint: "]);
+    cluster
+        .kn(&["service", "list", "--as", "nobody"])
+        .await
+        .code(8)
+        .complains(&["forbidden", "nobody", "hint: this user may not do that"]);
     let free = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -416,4 +421,80 @@ async fn trouble_with_the_cluster_is_told_with_what_to_do() {
         .await
         .code(2)
         .complains(&["KUBECONFIG"]);
+}
+
+#[tokio::test]
+async fn a_service_goes_elsewhere_with_its_revisions() {
+    let cluster = Cluster::start().await;
+    cluster
+        .kn(&["service", "create", "web", "--image", "reg.io/web:1"])
+        .await
+        .code(0);
+    cluster
+        .kn(&[
+            "service",
+            "update",
+            "web",
+            "--image",
+            "reg.io/web:2",
+            "--traffic",
+            "web-00001=90",
+            "--traffic",
+            "@latest=10",
+        ])
+        .await
+        .code(0);
+    let exported = cluster
+        .kn(&["service", "export", "web", "--with-revisions", "-o", "yaml"])
+        .await
+        .code(0)
+        .out;
+    std::fs::write(cluster.folder().join("web.yaml"), &exported).unwrap();
+    cluster
+        .kn(&["service", "import", "web.yaml"])
+        .await
+        .code(4)
+        .complains(&["already exists", "kn service delete web"]);
+    cluster
+        .kn(&["revision", "delete", "web-00001"])
+        .await
+        .code(4)
+        .complains(&["has traffic or a tag", "--force"]);
+    let replayed = cluster
+        .kn(&[
+            "service",
+            "export",
+            "web",
+            "--with-revisions",
+            "--mode",
+            "replay",
+            "-o",
+            "jsonpath={.items[*].spec.template.metadata.name}",
+        ])
+        .await
+        .code(0);
+    assert_eq!(replayed.out, "web-00001 web-00002");
+    cluster
+        .kn(&["service", "export", "web"])
+        .await
+        .code(2)
+        .complains(&["-o yaml"]);
+}
+
+#[tokio::test]
+async fn a_service_that_comes_later_is_waited_for() {
+    let cluster = Cluster::start().await;
+    let (waited, created) = tokio::join!(
+        cluster.kn(&["service", "wait", "web", "--wait-timeout", "60"]),
+        cluster.kn(&["service", "create", "web", "--image", "reg.io/web", "-o", "name"]),
+    );
+    waited
+        .code(0)
+        .says(&["Service 'web' in namespace 'default' is ready."]);
+    assert_eq!(created.code(0).out, "service.serving.knative.dev/web\n");
+    cluster
+        .kn(&["service", "logs", "web"])
+        .await
+        .code(0)
+        .complains(&["has no running pod"]);
 }
