@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 pub fn in_sync(live: &Value, managed: Option<&[ManagedFieldsEntry]>, wanted: &Value, manager: &str) -> bool {
     // Never applied by us: fields would get an owner, which others can see.
     covers(live, wanted)
-        && owned_fields(managed, manager).is_some_and(|fields| owns_no_more_than(&fields, wanted))
+        && owned_fields(managed, manager).is_some_and(|fields| owns_no_more_than(&fields, live, wanted))
 }
 
 /// Whether every value of `wanted` is in `live`.
@@ -28,18 +28,22 @@ fn covers(live: &Value, wanted: &Value) -> bool {
     }
 }
 
-/// Whether each path of a `fieldsV1` set leads to something in `wanted`.
-fn owns_no_more_than(owned: &Value, wanted: &Value) -> bool {
+/// Whether each path of a `fieldsV1` set leads to something in `wanted`, and what is owned as a whole is the same as a
+/// whole: in an atomic list or map a field that `live` has beyond `wanted` is one to be taken back.
+fn owns_no_more_than(owned: &Value, live: &Value, wanted: &Value) -> bool {
     let Value::Object(owned) = owned else { return true };
+    if owned.is_empty() {
+        return live == wanted;
+    }
     owned.iter().all(|(path, below)| match path.split_once(':') {
-        Some(("f", field)) => match wanted.get(field) {
-            Some(value) => owns_no_more_than(below, value),
+        Some(("f", field)) => match (live.get(field), wanted.get(field)) {
+            (Some(live), Some(wanted)) => owns_no_more_than(below, live, wanted),
             // An empty map or list that went over the wire, or one that defaulting filled in.
-            None => false,
+            _ => false,
         },
-        Some(("k", keys)) => match element(wanted, keys) {
-            Some(value) => owns_no_more_than(below, value),
-            None => false,
+        Some(("k", keys)) => match (element(live, keys), element(wanted, keys)) {
+            (Some(live), Some(wanted)) => owns_no_more_than(below, live, wanted),
+            _ => false,
         },
         Some(("v", value)) => serde_json::from_str::<Value>(value)
             .is_ok_and(|value| wanted.as_array().is_some_and(|all| all.contains(&value))),
@@ -152,6 +156,22 @@ mod tests {
             "me"
         ));
         assert!(!in_sync(&live, None, &wanted, "me"));
+    }
+
+    #[test]
+    fn what_is_owned_as_a_whole_is_compared_as_a_whole() {
+        let rules =
+            |headers: Value| json!({"spec": {"rules": [{"host": "a", "headers": headers}], "timeout": 5}});
+        let owned = json!({"f:spec": {"f:rules": {}, "f:timeout": {}}});
+        let sync =
+            |live: &Value, wanted: &Value| in_sync(live, Some(&managed("me", owned.clone())), wanted, "me");
+        let (with, without) = (rules(json!({"x": "1"})), rules(json!({})));
+        assert!(sync(&with, &with) && sync(&without, &without));
+        assert!(
+            !sync(&with, &without),
+            "a header inside an atomic list has to be taken back"
+        );
+        assert!(!sync(&without, &with));
     }
 
     #[test]
