@@ -1,7 +1,7 @@
 //! The gateway's metrics.
 
 use http::{Method, StatusCode};
-use prometheus::{HistogramOpts, HistogramVec, IntGauge, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
 use proxy::metrics::{SECONDS, method_label, status_label};
 use std::time::Duration;
 
@@ -10,6 +10,10 @@ pub(crate) struct Metrics {
     requests: HistogramVec,
     pub(crate) hosts: IntGauge,
     pub(crate) connections: IntGauge,
+    /// Connections that may be open; beyond it new ones wait in the kernel's backlog.
+    pub(crate) connections_limit: IntGauge,
+    /// Connections closed on their clients, by reason.
+    pub(crate) closed: IntCounterVec,
 }
 
 impl Metrics {
@@ -30,10 +34,23 @@ impl Metrics {
                 "spindrift_gateway_connections",
                 "Client connections that are open",
             )?,
+            connections_limit: IntGauge::new(
+                "spindrift_gateway_connections_limit",
+                "Client connections that may be open",
+            )?,
+            closed: IntCounterVec::new(
+                Opts::new(
+                    "spindrift_gateway_connections_closed_total",
+                    "Client connections closed because of what their clients did",
+                ),
+                &["reason"],
+            )?,
         };
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.hosts.clone()))?;
         registry.register(Box::new(metrics.connections.clone()))?;
+        registry.register(Box::new(metrics.connections_limit.clone()))?;
+        registry.register(Box::new(metrics.closed.clone()))?;
         Ok(metrics)
     }
 

@@ -105,15 +105,21 @@ async fn serve(config: Config) -> Result<(), GatewayError> {
             gateway: gateway.clone(),
             external: true,
         }),
-        limits,
-    );
+        limits.clone(),
+    )
+    .counting_closed(metrics.closed.clone());
     let internal = Server::new(
         Arc::new(Edge {
             gateway,
             external: false,
         }),
         ServerConfig::default(),
-    );
+    )
+    .counting_closed(metrics.closed.clone());
+    let allowed = limits.max_connections + ServerConfig::default().max_connections;
+    metrics
+        .connections_limit
+        .set(i64::try_from(allowed).unwrap_or(i64::MAX));
     let open = [external.open_connections(), internal.open_connections()];
     let mut serving = Vec::new();
     for listener in config.external {

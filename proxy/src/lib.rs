@@ -21,5 +21,5 @@ pub use body::Body;
 pub use breaker::{Breaker, QueueFull};
 pub use error::Failure;
 pub use pool::{PoolConfig, Protocol, SendError, Upstream};
-pub use server::{Handler, Server, ServerConfig};
+pub use server::{Closed, Handler, Server, ServerConfig};
 pub use timeout::Timeouts;

@@ -1,9 +1,11 @@
 //! Accepts connections and serves HTTP/1.1 and HTTP/2 (by prior knowledge) on the same port, within bounds.
 
+mod conduct;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::header::HOST;
@@ -13,6 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
+use prometheus::IntCounterVec;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +23,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::body::Body;
 use crate::error::{Failure, text};
+
+pub use conduct::Closed;
+use conduct::Conduct;
 
 /// Pause after a failed accept (out of descriptors, mostly): trying on at once would burn the processor for nothing.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -80,6 +86,7 @@ pub struct Server<H> {
     config: ServerConfig,
     slots: Arc<Semaphore>,
     open: Arc<AtomicUsize>,
+    closed: Option<IntCounterVec>,
 }
 
 impl<H> Clone for Server<H> {
@@ -89,6 +96,7 @@ impl<H> Clone for Server<H> {
             config: self.config.clone(),
             slots: self.slots.clone(),
             open: self.open.clone(),
+            closed: self.closed.clone(),
         }
     }
 }
@@ -101,7 +109,17 @@ impl<H: Handler> Server<H> {
             config,
             slots,
             open: Arc::default(),
+            closed: None,
         }
+    }
+
+    /// Counts the connections that had to be closed on their clients, by [`Closed::label`].
+    pub fn counting_closed(mut self, closed: IntCounterVec) -> Self {
+        for reason in Closed::ALL {
+            closed.with_label_values(&[reason.label()]);
+        }
+        self.closed = Some(closed);
+        self
     }
 
     /// Connections open now.
@@ -163,17 +181,19 @@ impl<H: Handler> Server<H> {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "Cannot set TCP_NODELAY");
         }
-        let seen = Arc::new(AtomicBool::new(false));
+        let conduct = Arc::new(Conduct::default());
         let service = {
-            let (handler, seen) = (self.handler.clone(), seen.clone());
+            let (handler, conduct) = (self.handler.clone(), conduct.clone());
             service_fn(move |request: Request<Incoming>| {
-                seen.store(true, Ordering::Relaxed);
+                let pending = conduct.request();
                 let handler = handler.clone();
                 async move {
-                    Ok::<_, Infallible>(match refusal(&request) {
+                    let response = match refusal(&request) {
                         Some(refused) => refused,
                         None => handler.handle(request.map(Body::incoming), peer).await,
-                    })
+                    };
+                    pending.answered();
+                    Ok::<_, Infallible>(response)
                 }
             })
         };
@@ -186,20 +206,30 @@ impl<H: Handler> Server<H> {
         // hyper's own header timeout starts only when it knows the protocol; a client that connects and says nothing
         // (or half of the HTTP/2 preface) is ours to end.
         let patience = self.config.header_read_timeout;
-        let silent = async move {
-            tokio::time::sleep(patience).await;
-            if seen.load(Ordering::Relaxed) {
-                std::future::pending::<()>().await;
-            }
-        };
+        let counter = self.closed.clone();
         async move {
-            tokio::select! {
-                result = &mut connection => {
-                    if let Err(error) = result {
-                        tracing::debug!(error = &*error, client.addr = %peer, "Client connection ended");
-                    }
+            let silent = async {
+                tokio::time::sleep(patience).await;
+                if conduct.spoke() {
+                    std::future::pending::<()>().await;
                 }
-                () = silent => tracing::debug!(client.addr = %peer, "Client sent no request in time"),
+            };
+            let closed = tokio::select! {
+                result = &mut connection => match result {
+                    Ok(()) => None,
+                    Err(error) => {
+                        tracing::debug!(error = &*error, client.addr = %peer, "Client connection ended");
+                        Closed::by(&*error)
+                    }
+                },
+                () = silent => Some(Closed::Silent),
+                () = conduct.misbehaved() => Some(Closed::GaveUp),
+            };
+            if let Some(reason) = closed {
+                tracing::debug!(reason = reason.label(), client.addr = %peer, "Client connection closed");
+                if let Some(counter) = counter {
+                    counter.with_label_values(&[reason.label()]).inc();
+                }
             }
         }
     }
