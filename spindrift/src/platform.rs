@@ -1,6 +1,7 @@
 //! The parts of the platform in one process, as `spindrift up` runs them.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -14,6 +15,9 @@ use crate::install::Front;
 
 /// DNS suffix of the embedded cluster.
 pub const CLUSTER_DOMAIN: &str = "cluster.local";
+
+/// Where components answer a scraper, as everywhere (`http-metrics` of the Service `activator-service`).
+const METRICS_PORT: u16 = 9090;
 
 /// What requests in flight get when the platform stops: one machine, one user, a moment and not minutes.
 const GRACE: Duration = Duration::from_secs(5);
@@ -29,6 +33,8 @@ pub struct Listeners {
     /// Where activators push stats.
     stats: TcpListener,
     stats_port: u16,
+    /// Health and metrics of the whole process.
+    metrics: TcpListener,
     fronts: Vec<Front>,
 }
 
@@ -47,6 +53,7 @@ impl Listeners {
             listen(crds::ports::BACKEND_HTTP2).await?,
         ];
         let stats = listen(0).await?;
+        let metrics = listen(METRICS_PORT).await?;
         let (internal_port, stats_port) = (internal.local_addr()?.port(), stats.local_addr()?.port());
         let fronts = vec![
             Front {
@@ -62,6 +69,7 @@ impl Listeners {
                 ports: vec![
                     ("http", crds::ports::SERVICE_HTTP, crds::ports::BACKEND_HTTP),
                     ("http2", crds::ports::SERVICE_HTTP2, crds::ports::BACKEND_HTTP2),
+                    ("http-metrics", METRICS_PORT, METRICS_PORT),
                 ],
             },
             Front {
@@ -75,6 +83,7 @@ impl Listeners {
             activator,
             stats,
             stats_port,
+            metrics,
             fronts,
         })
     }
@@ -112,6 +121,7 @@ impl Platform {
             stats: listeners.stats,
             leadership: Leadership::always(),
         }));
+        tasks.spawn(reconciler::health::serve(listeners.metrics, Arc::new(|| Ok(()))));
         let gateway = gateway::Config {
             external: listeners.external,
             internal: vec![listeners.internal],
