@@ -228,6 +228,32 @@ impl Platform {
             .arg(format!("http://{host}:{port}{path}")))
     }
 
+    /// Memory of the process that is in use, bytes.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn memory(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        Ok(kib.context("it has no memory")? * 1024)
+    }
+
+    /// The value of one metric, by its name with labels as the text format writes it.
+    ///
+    /// # Errors
+    /// If it is not told.
+    pub fn metric(&self, name: &str) -> anyhow::Result<f64> {
+        let service = self.get(&["service", "activator-service", "-n", "knative-serving"])?;
+        let address = service["spec"]["clusterIP"].as_str().context("no address")?;
+        let url = format!("http://{address}:9090/metrics");
+        let text = run(Command::new("curl").args(["-sSf", "--max-time", "20", &url]))?.ok()?;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(line.with_context(|| format!("no {name}"))?.trim().parse()?)
+    }
+
     /// Kills the process without a chance to clean up.
     pub fn kill(&mut self) -> anyhow::Result<()> {
         self.child.kill()?;
