@@ -214,6 +214,12 @@ impl Cluster {
         self.api.client()
     }
 
+    /// Tells whenever it is called why the cluster cannot do its work; `None` if it can.
+    pub fn health(&self) -> impl Fn() -> Option<String> + Send + Sync + use<> {
+        let api = self.api.clone();
+        move || api.trouble()
+    }
+
     /// The images of this machine.
     pub fn images(&self) -> &ImageStore {
         &self.images

@@ -123,6 +123,10 @@ pub struct ClusterUpArgs {
     /// File to write the credentials to; what else it holds is kept [default: kubeconfig in the data folder]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+    /// Where to serve /healthz, /readyz and the metrics of this process without credentials [default: nowhere; the API
+    /// serves them to those who have some]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub health_address: Option<std::net::SocketAddr>,
     /// Go on in the background once everything is up
     #[arg(long)]
     pub detach: bool,

@@ -108,6 +108,16 @@ impl ApiServer {
         }
     }
 
+    /// Returns why this server cannot do its work: the disk refuses writes, or it is shutting down. `None` if it can.
+    pub fn trouble(&self) -> Option<String> {
+        let store = &self.inner.registry.store;
+        if store.is_open() {
+            store.trouble()
+        } else {
+            Some("the server is shutting down".to_owned())
+        }
+    }
+
     /// Ends watches; everything else goes on.
     pub(crate) fn end_watches(&self) {
         self.inner.registry.store.end_watches();

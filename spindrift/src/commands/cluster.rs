@@ -2,11 +2,12 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use cluster::{Admission, Cluster};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{detach, say};
@@ -31,9 +32,11 @@ pub async fn run(args: ClusterUpArgs) -> anyhow::Result<ExitCode> {
     run.write(&args.data.data_dir)?;
     let stop = CancellationToken::new();
     let control = control(&started, &args.data.data_dir, stop.clone());
+    let health = health(&args, &started.cluster).await?;
     summary(&run);
     interrupted().await?;
     say::progress("Stopping ...");
+    drop(health);
     stop.cancel();
     let _ = control.await;
     started.cluster.stop().await;
@@ -51,6 +54,20 @@ pub fn control(started: &Started, data_dir: &Path, stop: CancellationToken) -> J
             tracing::error!(%error, "`spindrift image` does not reach this instance");
         }
     })
+}
+
+/// Serves health and metrics if that is wanted, until the task is shut down.
+pub async fn health(args: &ClusterUpArgs, cluster: &Cluster) -> anyhow::Result<JoinSet<()>> {
+    let mut tasks = JoinSet::new();
+    if let Some(address) = args.health_address {
+        let listener = super::component::listen(address).await?;
+        let trouble = cluster.health();
+        tasks.spawn(reconciler::health::serve(
+            listener,
+            Arc::new(move || trouble().map_or(Ok(()), Err)),
+        ));
+    }
+    Ok(tasks)
 }
 
 fn summary(run: &Run) {

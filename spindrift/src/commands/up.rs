@@ -46,9 +46,11 @@ pub async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
         up.demonstrate().await?;
         summary(&up.run, None);
     }
+    let health = bare::health(&args.cluster, &up.started.cluster).await?;
     say::progress("\nCtrl-C stops it.");
     bare::interrupted().await?;
     say::progress("Stopping ...");
+    drop(health);
     up.stop().await;
     Ok(ExitCode::SUCCESS)
 }

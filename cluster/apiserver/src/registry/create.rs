@@ -64,6 +64,8 @@ impl Registry {
         self.validate_admission(call, Operation::Create, Some(&object), None)
             .await?;
 
+        self.warn_about(call, &object);
+
         let mut stored = object;
         call.resource.to_storage(&mut stored);
         let raw = to_bytes(&stored);
@@ -101,6 +103,16 @@ impl Registry {
                 Err(Failure::Retry(call.write_error(&error)))
             }
             Err(error) => Err(call.write_error(&error).into()),
+        }
+    }
+
+    /// Tells the caller what will not be as the object says.
+    pub(super) fn warn_about(&self, call: &mut Call, object: &Value) {
+        if call
+            .resource
+            .is("apiextensions.k8s.io", "customresourcedefinitions")
+        {
+            call.warnings.extend(super::definition::warnings(object));
         }
     }
 

@@ -90,6 +90,17 @@ pub(super) fn errors(definition: &Value, old: Option<&Value>) -> Vec<FieldError>
     errors
 }
 
+/// Returns what a definition asks for and does not get.
+pub(super) fn warnings(definition: &Value) -> Option<String> {
+    let served = definition["spec"]["versions"].as_array().into_iter().flatten();
+    let several = served.filter(|version| version["served"] == true).count() > 1;
+    let webhook = meta::text(definition, "/spec/conversion/strategy") == "Webhook";
+    (several && webhook).then(|| {
+        "spec.conversion: this API server does not call conversion webhooks: between versions only apiVersion changes"
+            .to_owned()
+    })
+}
+
 /// Removes the instances of definitions that are being deleted, then lets the definitions go. Runs until watches end.
 pub(crate) async fn clean_up(registry: Arc<Registry>) {
     let scope = || Scope {
@@ -219,5 +230,23 @@ fn call(resource: crate::resource::ResourceRef, name: &str) -> Call {
         warnings: Vec::new(),
         duplicates: Vec::new(),
         applying: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn conversion_between_served_versions_is_warned_about() {
+        let definition = |strategy: &str, served: &[bool]| {
+            let versions: Vec<Value> = served.iter().map(|served| json!({"served": served})).collect();
+            json!({"spec": {"conversion": {"strategy": strategy}, "versions": versions}})
+        };
+        assert!(warnings(&definition("Webhook", &[true, true])).is_some());
+        assert!(warnings(&definition("Webhook", &[true, false])).is_none());
+        assert!(warnings(&definition("None", &[true, true])).is_none());
     }
 }

@@ -96,6 +96,7 @@ impl Registry {
                 raw: self.served(&call.resource, current),
             });
         }
+        self.warn_about(call, &new);
         let mut stored = new;
         call.resource.to_storage(&mut stored);
         let raw = to_bytes(&stored);
