@@ -1,21 +1,20 @@
-//! Leases and applies against the real API server, in process.
+//! Leases and applies against an API server: the embedded one, or a real one (see `test-api`).
 
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::time::Duration;
 
-use cluster_apiserver::{ApiServer, Config};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
 use reconciler::leases::{Election, Timing};
 use reconciler::{Applied, Applier, Caches, Error};
 use serde_json::{Value, json};
+use test_api::TestApi;
 
-async fn server() -> (Client, ApiServer, tempfile::TempDir) {
-    let dir = tempfile::tempdir().unwrap();
-    let api = ApiServer::open(Config::ephemeral(dir.path())).await.unwrap();
-    (api.client(), api, dir)
+async fn server() -> (Client, TestApi) {
+    let api = TestApi::start().await;
+    (api.client(), api)
 }
 
 fn map(name: &str, data: Value) -> ConfigMap {
@@ -33,7 +32,7 @@ fn timing() -> Timing {
 
 #[tokio::test]
 async fn lease_has_one_holder_and_passes_on_when_it_dies_or_leaves() {
-    let (client, _api, _dir) = server().await;
+    let (client, _api) = server().await;
     let candidate = |identity: &str| {
         let name = "Controller.Test.00-of-01";
         let election = Election::new(client.clone(), "default", name, identity, timing());
@@ -63,7 +62,7 @@ async fn lease_has_one_holder_and_passes_on_when_it_dies_or_leaves() {
 
 #[tokio::test]
 async fn apply_creates_skips_takes_back_and_refuses() {
-    let (client, _api, _dir) = server().await;
+    let (client, _api) = server().await;
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "default");
     let owner = maps
         .create(&PostParams::default(), &map("owner", json!({})))
@@ -117,7 +116,7 @@ async fn apply_creates_skips_takes_back_and_refuses() {
 
 #[tokio::test]
 async fn cache_follows_the_server() {
-    let (client, _api, _dir) = server().await;
+    let (client, _api) = server().await;
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "default");
     maps.create(&PostParams::default(), &map("before", json!({})))
         .await

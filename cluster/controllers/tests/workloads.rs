@@ -1,11 +1,11 @@
-//! The controllers against the real API server, in process; the test stands in for the node agent.
+//! The controllers against an API server: the embedded one, or a real one (see `test-api`), which then has no other
+//! controllers than these. The test stands in for the node agent.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 use std::future::Future;
 use std::time::Duration;
 
-use cluster_apiserver::{ApiServer, Config as ApiConfig};
 use cluster_controllers::{Config, Controllers};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount};
@@ -13,17 +13,16 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
+use test_api::TestApi;
 
 struct Cluster {
     client: Client,
     _controllers: Controllers,
-    _api: ApiServer,
-    _dir: tempfile::TempDir,
+    _api: TestApi,
 }
 
 async fn cluster() -> Cluster {
-    let dir = tempfile::tempdir().unwrap();
-    let api = ApiServer::open(ApiConfig::ephemeral(dir.path())).await.unwrap();
+    let api = TestApi::start().await;
     let client = api.client();
     let controllers = cluster_controllers::start(client.clone(), Config { ca_pem: "PEM".into() });
     create::<Node>(&Api::all(client.clone()), json!({ "metadata": { "name": "n" } })).await;
@@ -33,11 +32,16 @@ async fn cluster() -> Cluster {
         .patch_status("n", &PatchParams::default(), &Patch::Merge(patch))
         .await
         .unwrap();
+    // A real server taints new nodes; what takes the taint off is not here.
+    let patch = json!({ "spec": { "taints": null } });
+    nodes
+        .patch("n", &PatchParams::default(), &Patch::Merge(patch))
+        .await
+        .unwrap();
     Cluster {
         client,
         _controllers: controllers,
         _api: api,
-        _dir: dir,
     }
 }
 
@@ -191,7 +195,14 @@ async fn a_deployment_runs_rolls_scales_and_leaves_nothing_behind() {
     assert_eq!(images, ["a:2", "a:2"]);
 
     // Quiet: nothing is written while nothing changes.
-    let before = deployments.get("web").await.unwrap().resource_version();
+    eventually("the Deployment to come to rest", async || {
+        let before = deployments.get("web").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let now = deployments.get("web").await.unwrap();
+        (before.resource_version() == now.resource_version()).then_some(())
+    })
+    .await;
+    let before = deployments.get("web").await.unwrap();
     deployments
         .patch_scale(
             "web",
@@ -200,7 +211,10 @@ async fn a_deployment_runs_rolls_scales_and_leaves_nothing_behind() {
         )
         .await
         .unwrap();
-    assert_eq!(deployments.get("web").await.unwrap().resource_version(), before);
+    let after = deployments.get("web").await.unwrap();
+    assert_eq!(after.status, before.status);
+    // A real server stores a new version for the managed fields of the scale all the same.
+    assert_eq!(after.metadata.generation, before.metadata.generation);
 
     deployments
         .patch_scale(
