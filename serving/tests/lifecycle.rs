@@ -1,5 +1,5 @@
-//! The reconcilers against the real API server, in process. What belongs to others (pods, autoscaler, ingress) is
-//! played by small reconcilers that report success.
+//! The reconcilers against an API server: the embedded one, or a real one (see `test-api`). What belongs to others
+//! (pods, autoscaler, ingress) is played by small reconcilers that report success.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
