@@ -1,5 +1,6 @@
 //! What goes wrong in the field, on one platform: bad deployments, bad registries, containers that resist.
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use e2e::registry::{Fault, Registry};
 use e2e::tools::{Case, Need};
-use e2e::{Platform, busybox, eventually, shared, stop_shared, suite};
+use e2e::{Options, Platform, busybox, eventually, shared, stop_shared, suite};
 use serde_json::{Value, json};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Kubectl, Need::Curl, Need::Busybox];
@@ -578,6 +579,95 @@ fn size(path: &std::path::Path) -> anyhow::Result<u64> {
         .sum()
 }
 
+/// A file system of its own, as small as a test needs it.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(mebibytes: u32) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let size = format!("size={mebibytes}m");
+        let flags = nix::mount::MsFlags::empty();
+        nix::mount::mount(
+            Some("tmpfs"),
+            folder.path(),
+            Some("tmpfs"),
+            flags,
+            Some(size.as_str()),
+        )?;
+        Ok(Self(folder))
+    }
+
+    fn filler(&self) -> std::path::PathBuf {
+        self.0.path().join("filler")
+    }
+
+    /// Writes until nothing more fits.
+    fn fill(&self) -> anyhow::Result<()> {
+        let mut file = std::fs::File::create(self.filler())?;
+        for size in [1 << 20, 4096] {
+            let block = vec![0; size];
+            while file.write_all(&block).is_ok() {}
+        }
+        Ok(())
+    }
+
+    fn free(&self) -> anyhow::Result<()> {
+        Ok(std::fs::remove_file(self.filler())?)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = nix::mount::umount2(self.0.path(), nix::mount::MntFlags::MNT_DETACH);
+    }
+}
+
+fn a_full_disk_refuses_writes_and_loses_nothing() -> anyhow::Result<()> {
+    let disk = SmallDisk::mount(700)?;
+    let data_dir = disk.0.path().join("data");
+    std::fs::create_dir(&data_dir)?;
+    let options = Options {
+        data_dir: Some(data_dir),
+        ..Options::default()
+    };
+    let mut platform = Platform::start(options)?;
+    let create = |platform: &Platform, name: &str| {
+        let text = format!("--from-literal=text={}", "x".repeat(20_000));
+        platform.kubectl(&["create", "configmap", name, text.as_str()])
+    };
+    create(&platform, "before")?.ok()?;
+    disk.fill()?;
+    let refused = create(&platform, "refused")?;
+    ensure!(
+        refused.code != 0 && refused.stderr.contains("No space left on device"),
+        "{}",
+        refused.text()
+    );
+    let loaded = busybox::load(&platform, "tools:v1");
+    ensure!(
+        loaded
+            .as_ref()
+            .is_err_and(|error| error.to_string().contains("No space left on device")),
+        "{loaded:?}"
+    );
+    disk.free()?;
+    eventually("writes to be taken again", || create(&platform, "after")?.ok())?;
+    busybox::load(&platform, "tools:v1")?;
+    disk.fill()?;
+    platform.kill()?;
+    disk.free()?;
+    platform.restart()?;
+    let there = platform.kubectl(&["get", "configmaps", "-o", "name"])?.ok()?;
+    for (name, expected) in [("before", true), ("after", true), ("refused", false)] {
+        let name = format!("configmap/{name}");
+        ensure!(
+            there.lines().any(|line| line == name) == expected,
+            "{name}: {there}"
+        );
+    }
+    platform.stop()
+}
+
 fn main() -> ExitCode {
     let case = |name, test| Case {
         name,
@@ -597,6 +687,10 @@ fn main() -> ExitCode {
             case(
                 "a_hanging_registry_holds_up_no_other_pull_and_is_given_up",
                 a_hanging_registry_holds_up_no_other_pull_and_is_given_up,
+            ),
+            case(
+                "a_full_disk_refuses_writes_and_loses_nothing",
+                a_full_disk_refuses_writes_and_loses_nothing,
             ),
             case(
                 "containers_that_resist_are_bounded",
