@@ -116,10 +116,13 @@ pub fn registered<C: Collector + Clone + 'static>(collector: prometheus::Result<
     collector
 }
 
+/// A queue under its name, for as long as it lives.
+type Named = (&'static str, Weak<dyn Measured>);
+
 /// Gauges that are computed at scrape time.
 #[derive(Clone)]
 struct Live {
-    queues: Arc<Mutex<Vec<(&'static str, Weak<dyn Measured>)>>>,
+    queues: Arc<Mutex<Vec<Named>>>,
     depth: GaugeVec,
     unfinished: GaugeVec,
     longest: GaugeVec,

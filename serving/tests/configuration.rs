@@ -200,9 +200,7 @@ async fn defaults_and_limits_change_what_admission_says() {
         let response = admit(Webhook::Defaulting, &plain, &store);
         let patch: Vec<Value> = serde_json::from_slice(&response.patch.unwrap()).unwrap();
         let text = serde_json::to_string(&patch).unwrap();
-        ["300", "77"]
-            .into_iter()
-            .find(|seconds| text.contains(&format!("{seconds}")))
+        ["300", "77"].into_iter().find(|seconds| text.contains(seconds))
     };
     assert_eq!(timeout(), Some("300"));
     configure(

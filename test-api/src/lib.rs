@@ -36,7 +36,7 @@ enum Server {
         _dir: tempfile::TempDir,
     },
     Real {
-        _server: real::Server,
+        _server: Box<real::Server>,
     },
 }
 
@@ -46,7 +46,12 @@ impl TestApi {
         let (client, server) = match real::assets() {
             Some(assets) => {
                 let (client, server) = real::start(&assets).await;
-                (client, Server::Real { _server: server })
+                (
+                    client,
+                    Server::Real {
+                        _server: Box::new(server),
+                    },
+                )
             }
             None => {
                 let dir = tempfile::tempdir().unwrap();
