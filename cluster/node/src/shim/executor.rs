@@ -23,6 +23,8 @@ pub(super) struct ContainerExecutor {
 
 impl Executor for ContainerExecutor {
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
+        // What this process chose for itself would be inherited; whether a workload has huge pages is its own choice.
+        let _ = nix::sys::prctl::set_thp_disable(false);
         let arguments = arguments(spec).ok_or(ExecutorError::InvalidArg)?;
         let path = find(&arguments[0], &search_path(spec)).map_err(ExecutorError::Other)?;
         let program = CString::new(path.into_os_string().into_encoded_bytes())
