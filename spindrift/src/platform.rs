@@ -133,6 +133,9 @@ impl Platform {
                     "ws://{}",
                     SocketAddr::from((inside, listeners.stats_port))
                 )),
+                // Elsewhere others take over meanwhile; here nobody does, and Ctrl-C would take a minute.
+                drain: Duration::ZERO,
+                grace: GRACE,
                 ..activator::Config::default()
             },
             registry: prometheus::default_registry().clone(),
