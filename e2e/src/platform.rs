@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::run::{Output, run};
+use crate::run::{Background, Output, run};
 use crate::wait::eventually;
 
 /// Programs that the tests run; built once per test program, with cargo's own up-to-date check.
@@ -194,6 +194,21 @@ impl Platform {
                 self.status["kubeconfig"].as_str().unwrap_or_default(),
             )
             .args(arguments))
+    }
+
+    /// Starts the real `kubectl` with these arguments; it is killed when the guard goes.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn kubectl_in_background(&self, arguments: &[&str]) -> anyhow::Result<Background> {
+        let mut command = Command::new("kubectl");
+        command
+            .env(
+                "KUBECONFIG",
+                self.status["kubeconfig"].as_str().unwrap_or_default(),
+            )
+            .args(arguments);
+        Background::start(command)
     }
 
     /// Runs `kubectl apply -f -` on `manifest`, by way of a file.

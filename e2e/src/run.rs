@@ -1,7 +1,7 @@
 //! Runs a program and keeps what it printed.
 
 use std::ffi::OsStr;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -93,4 +93,40 @@ pub fn run(command: &mut Command) -> anyhow::Result<Output> {
         code: status.code().unwrap_or(-1),
         took: start.elapsed(),
     })
+}
+
+/// A program that goes on until this is dropped.
+pub struct Background {
+    child: Child,
+    output: tempfile::NamedTempFile,
+}
+
+impl Background {
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(mut command: Command) -> anyhow::Result<Self> {
+        let output = tempfile::NamedTempFile::new()?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(output.reopen()?)
+            .stderr(output.reopen()?)
+            .spawn()
+            .with_context(|| format!("cannot run {}", command.get_program().to_string_lossy()))?;
+        Ok(Self { child, output })
+    }
+
+    /// What it has printed so far.
+    ///
+    /// # Errors
+    /// If that cannot be read.
+    pub fn printed(&self) -> anyhow::Result<String> {
+        Ok(std::fs::read_to_string(self.output.path())?)
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
