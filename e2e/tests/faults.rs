@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::OnceLock;
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
@@ -40,6 +40,13 @@ fn world() -> anyhow::Result<&'static World> {
         make().map_err(|error: anyhow::Error| format!("{error:?}"))
     });
     made.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
+}
+
+/// Held for reading by whoever changes objects of the shared platform, for writing by whoever counts changes.
+static QUIET: RwLock<()> = RwLock::new(());
+
+fn busy() -> RwLockReadGuard<'static, ()> {
+    QUIET.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A Service with one container; pods get 20 s to become ready.
@@ -261,6 +268,7 @@ fn every_bad_deployment_names_its_cause_and_costs_little() -> anyhow::Result<()>
     );
 
     // What failed is tried again, with pauses that grow.
+    let _quiet = QUIET.write().unwrap_or_else(PoisonError::into_inner);
     let version = || -> anyhow::Result<u64> {
         let list = platform
             .kubectl(&["get", "--raw", "/api/v1/namespaces/bad/configmaps"])?
@@ -347,6 +355,7 @@ fn registry() -> String {
 
 /// A good revision serves while its successors fail, and until one works.
 fn mended_services_become_ready_and_the_old_revision_serves_all_along() -> anyhow::Result<()> {
+    let _busy = busy();
     let world = world()?;
     let platform = world.platform;
     let absent = format!("{}/late:v1", world.platform.registry());
@@ -435,6 +444,7 @@ fn until_running(platform: &Platform, name: &str) -> anyhow::Result<()> {
 }
 
 fn a_hanging_registry_holds_up_no_other_pull_and_is_given_up() -> anyhow::Result<()> {
+    let _busy = busy();
     let platform = world()?.platform;
     let registry = Registry::start(Fault::Hangs)?;
     let hangs = |name: &str| {
@@ -485,6 +495,7 @@ fn a_hanging_registry_holds_up_no_other_pull_and_is_given_up() -> anyhow::Result
 }
 
 fn containers_that_resist_are_bounded() -> anyhow::Result<()> {
+    let _busy = busy();
     let world = world()?;
     let (platform, tools) = (world.platform, world.tools.as_str());
     let container = |script: &str| json!({"name": "c", "image": tools, "command": ["sh", "-c", script]});
