@@ -32,5 +32,7 @@ pub fn stop_shared() -> anyhow::Result<()> {
         .arg("--data-dir")
         .arg(platform.data_dir()))?;
     ensure!(stopped.code == 0, "{}", stopped.text());
+    // What a static holds is never dropped.
+    std::fs::remove_dir_all(platform.data_dir())?;
     Ok(())
 }

@@ -102,7 +102,18 @@ fn every_example_is_applied_by_client_and_by_server() -> anyhow::Result<()> {
         .chain(names.iter().map(String::as_str))
         .collect();
     kubectl(&all)?;
-    Ok(())
+    names.iter().try_for_each(|name| gone(name))
+}
+
+/// Waits until nothing is left of what a deleted service had made. (Its pods may drain a while longer.)
+fn gone(name: &str) -> anyhow::Result<()> {
+    let label = format!("serving.knative.dev/service={name}");
+    eventually("the children of a deleted service to go", || {
+        let kinds = "cfg,rt,rev,pa,sks,king,deployment,svc";
+        let left = kubectl(&["get", kinds, "-l", &label, "-o", "name"])?;
+        ensure!(left.trim().is_empty(), "{left}");
+        Ok(())
+    })
 }
 
 fn watches_show_how_a_service_comes_to_be() -> anyhow::Result<()> {
@@ -129,8 +140,14 @@ fn watches_show_how_a_service_comes_to_be() -> anyhow::Result<()> {
             Ok(())
         })?;
     }
-    kubectl(&["delete", "ksvc", "watched"])?;
-    Ok(())
+    kubectl(&[
+        "delete",
+        "ksvc",
+        "watched",
+        "--cascade=foreground",
+        "--timeout=100s",
+    ])?;
+    gone("watched")
 }
 
 fn columns_short_names_and_categories_are_knatives() -> anyhow::Result<()> {

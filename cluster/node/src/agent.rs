@@ -252,7 +252,7 @@ impl NodeAgent {
         self.pods.lock().known.len()
     }
 
-    /// Events that were dropped because their queue was full.
+    /// Events that were not written: their queue was full, or their object had too many.
     pub fn events_dropped(&self) -> u64 {
         self.context.events.dropped()
     }

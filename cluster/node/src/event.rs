@@ -1,7 +1,9 @@
 //! Events about pods, in kubelet's words.
 //!
 //! Events are for people, so they never delay anything: they wait in a bounded queue, and when it is full they are
-//! dropped and counted. Repetitions raise the count of the first one.
+//! dropped and counted. Repetitions raise the count of the first one. An object has only so many.
+
+mod spam;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,6 +18,8 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::debug;
+
+use spam::SpamFilter;
 
 /// Events that may wait.
 const QUEUE: usize = 1024;
@@ -49,14 +53,9 @@ impl Recorder {
     /// Starts the task that writes events; it ends with the last recorder.
     pub(crate) fn start(client: Client, node_name: String) -> (Self, JoinHandle<()>) {
         let (queue, receiver) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(write(client, node_name, receiver));
-        (
-            Self {
-                queue,
-                dropped: Arc::default(),
-            },
-            task,
-        )
+        let dropped = Arc::<AtomicU64>::default();
+        let task = tokio::spawn(write(client, node_name, receiver, dropped.clone()));
+        (Self { queue, dropped }, task)
     }
 
     /// Records an event about a pod or one of its containers.
@@ -92,7 +91,7 @@ impl Recorder {
         }
     }
 
-    /// Events lost because the queue was full.
+    /// Events that were not written: the queue was full, or their object had too many.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
@@ -130,9 +129,13 @@ impl Recent {
     }
 }
 
-async fn write(client: Client, node_name: String, mut queue: mpsc::Receiver<Note>) {
-    let mut recent = Recent::default();
+async fn write(client: Client, node_name: String, mut queue: mpsc::Receiver<Note>, dropped: Arc<AtomicU64>) {
+    let (mut recent, mut spam) = (Recent::default(), SpamFilter::default());
     while let Some(note) = queue.recv().await {
+        if !spam.admit(note.about.uid.as_deref().unwrap_or_default(), note.at) {
+            dropped.fetch_add(1, Ordering::Relaxed);
+            continue;
+        }
         let api: Api<Event> = Api::namespaced(
             client.clone(),
             note.about.namespace.as_deref().unwrap_or("default"),
