@@ -27,6 +27,9 @@ use crate::error::{Failure, text};
 pub use conduct::Closed;
 use conduct::Conduct;
 
+/// A silent client is ended this much later than one whose head does not end: both clocks start about when the client
+/// connects, and the reason that is counted must not depend on which of them is read first.
+const HEAD_FIRST: Duration = Duration::from_secs(1);
 /// Pause after a failed accept (out of descriptors, mostly): trying on at once would burn the processor for nothing.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -205,7 +208,7 @@ impl<H: Handler> Server<H> {
         let mut connection = Box::pin(graceful.watcher().watch(connection));
         // hyper's own header timeout starts only when it knows the protocol; a client that connects and says nothing
         // (or half of the HTTP/2 preface) is ours to end.
-        let patience = self.config.header_read_timeout;
+        let patience = self.config.header_read_timeout + HEAD_FIRST;
         let counter = self.closed.clone();
         async move {
             let silent = async {
