@@ -1,0 +1,1 @@
+//! The data plane of events: ingress, consumers and delivery.

@@ -1,0 +1,1 @@
+//! Parser and evaluator of CloudEvents SQL.

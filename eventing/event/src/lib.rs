@@ -1,0 +1,1 @@
+//! A CloudEvent in memory, over HTTP, and as it is stored.

@@ -1,0 +1,1 @@
+//! Reconcilers and admission of Broker, Trigger, channels, flows and sources.

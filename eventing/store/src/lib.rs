@@ -1,0 +1,1 @@
+//! Where events are kept until they are delivered: the trait, and a durable log on local disk.
