@@ -1,1 +1,3 @@
 //! The data plane of events: ingress, consumers and delivery.
+
+pub mod delivery;
