@@ -1,1 +1,17 @@
 //! Where events are kept until they are delivered: the trait, and a durable log on local disk.
+//!
+//! A *topic* is a sequence of records (a broker's or a channel's events), a *consumer* is a named place in it (a
+//! trigger's or a subscriber's). A record is acknowledged once it is durable, and given to every consumer at least
+//! once. What a record holds is not known here: payloads are bytes.
+//!
+//! [`Store`] is what backends offer.
+
+mod error;
+mod name;
+mod record;
+mod store;
+
+pub use error::StoreError;
+pub use name::{ConsumerName, InvalidName, Topic};
+pub use record::{Batch, Position, Record};
+pub use store::{Acks, Consumer, ConsumerStatus, Start, Store, TopicStatus};
