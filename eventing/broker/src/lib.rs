@@ -1,3 +1,15 @@
-//! The data plane of events: ingress, consumers and delivery.
+//! The data plane of events: what a broker accepts, stores and delivers.
+//!
+//! ```text
+//! POST → ingress (checked, stamped) → store → one consumer per trigger → filter → subscriber → reply, or retry → dead letters
+//! ```
+//! [`model`] is what the API objects say, as topics and consumers. Ingress answers 202 when the store has the event;
+//! from then on only the consumers work on it.
 
+mod client;
+mod config;
 pub mod delivery;
+mod dispatch;
+mod ingress;
+mod metrics;
+pub mod model;

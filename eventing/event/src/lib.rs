@@ -1,1 +1,12 @@
 //! A CloudEvent in memory, over HTTP, and as it is stored.
+//!
+//! [`Event`] holds the attributes and the data of one event of specification 1.0 or 0.3 as slices of the bytes they came
+//! in: reading a request or a stored record copies nothing that it does not have to decode.
+
+mod event;
+mod text;
+mod value;
+
+pub use event::{DataKind, Event, Mode, SpecVersion};
+pub use text::Str;
+pub use value::{Value, ValueRef};

@@ -1,0 +1,1 @@
+//! Connections to subscribers, replies and dead letter sinks.

@@ -1,0 +1,1 @@
+//! Consumers: from the store to the subscribers.

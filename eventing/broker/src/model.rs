@@ -1,0 +1,1 @@
+//! Brokers, triggers and channels as topics and consumers.
