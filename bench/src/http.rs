@@ -9,10 +9,12 @@ use anyhow::Context;
 /// Longest wait for an answer.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The status line, and the time to the first byte.
+/// The status line, the time to the first byte, and what the gateway tells of the way there.
 pub struct Answer {
     pub status: u16,
     pub first_byte: Duration,
+    /// From the gateway's sight of the request to the first successful probe of a pod, if it had to wait for one.
+    pub probed: Option<Duration>,
 }
 
 /// `GET /` for `host` at `address`.
@@ -23,7 +25,7 @@ pub fn get(address: SocketAddr, host: &str) -> anyhow::Result<Answer> {
     stream.set_nodelay(true)?;
     write!(
         stream,
-        "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nSpindrift-Trace: 1\r\n\r\n"
     )?;
     let mut answer = vec![0; 4096];
     let length = stream.read(&mut answer)?;
@@ -34,7 +36,23 @@ pub fn get(address: SocketAddr, host: &str) -> anyhow::Result<Answer> {
         .nth(1)
         .and_then(|word| word.parse().ok())
         .context("no status line")?;
-    Ok(Answer { status, first_byte })
+    Ok(Answer {
+        status,
+        first_byte,
+        probed: probed(&text),
+    })
+}
+
+/// `probe` of a `Server-Timing` header in the head of an answer.
+fn probed(head: &str) -> Option<Duration> {
+    let timing = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("server-timing").then_some(value)
+    })?;
+    let millis = timing
+        .split(',')
+        .find_map(|entry| entry.trim().strip_prefix("probe;dur="))?;
+    Duration::try_from_secs_f64(millis.parse::<f64>().ok()? / 1000.0).ok()
 }
 
 /// Waits until `address` answers 200.

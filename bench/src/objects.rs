@@ -8,8 +8,6 @@ use anyhow::{Context, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
 use serde_json::json;
 
 use crate::instance::Instance;
@@ -38,10 +36,7 @@ pub fn measure(bin: &Path, count: usize) -> anyhow::Result<()> {
 }
 
 async fn measure_api(instance: &Instance, count: usize) -> anyhow::Result<()> {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let kubeconfig = Kubeconfig::read_from(instance.status["kubeconfig"].as_str().unwrap_or_default())?;
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    let maps: Api<ConfigMap> = Api::namespaced(Client::try_from(config)?, "default");
+    let maps: Api<ConfigMap> = Api::namespaced(instance.client().await?, "default");
     let pid = instance.child.id();
     let before = process::resident_mib(pid)?;
 

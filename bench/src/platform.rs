@@ -11,6 +11,8 @@ use crate::{http, nginx, percentile, process, say};
 
 /// How long the idle platform is watched.
 const IDLE: Duration = Duration::from_secs(20);
+/// Longest wait for reports of what has happened already.
+const SETTLED: Duration = Duration::from_secs(1);
 /// Length of one load.
 const LOAD_SECONDS: u32 = 5;
 
@@ -62,13 +64,39 @@ fn one_after_the_other(instance: &Instance, wakes: usize) -> anyhow::Result<()> 
     wait("the services", ASK, || {
         (instance.ready("wake-") == wakes).then_some(())
     })?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let observer = runtime.block_on(async {
+        anyhow::Ok(activator::Observer::start(&instance.client().await?, "default").await)
+    })?;
     let mut times = Vec::new();
+    let mut phases: Vec<(&str, Vec<f64>)> = Vec::new();
     for index in 0..wakes {
-        let answer = http::get(instance.gateway(), &format!("wake-{index}.default.localhost"))?;
-        ensure!(answer.status == 200, "wake-{index} answered {}", answer.status);
+        let start = Instant::now();
+        let name = format!("wake-{index}");
+        let answer = http::get(instance.gateway(), &format!("{name}.default.localhost"))?;
+        ensure!(answer.status == 200, "{name} answered {}", answer.status);
         times.push(answer.first_byte.as_secs_f64() * 1000.0);
+        let stations = runtime.block_on(observer.settled(&name, SETTLED)).since(start);
+        for (phase, at) in stations
+            .into_iter()
+            .chain(answer.probed.map(|at| ("first successful probe", at)))
+        {
+            let at = at.as_secs_f64() * 1000.0;
+            match phases.iter_mut().find(|(known, _)| *known == phase) {
+                Some((_, all)) => all.push(at),
+                None => phases.push((phase, vec![at])),
+            }
+        }
     }
     times.sort_by(f64::total_cmp);
+    for (phase, mut at) in phases {
+        at.sort_by(f64::total_cmp);
+        say(&format!(
+            "  {phase:<34} {:8.0} ms p50, {:.0} ms p99",
+            percentile(&at, 0.5),
+            percentile(&at, 0.99)
+        ));
+    }
     say(&format!(
         "wake from zero to the first byte     {:8.0} ms p50, {:.0} ms p99 ({wakes} wake-ups)",
         percentile(&times, 0.5),

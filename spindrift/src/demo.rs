@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use activator::Observer;
 use anyhow::Context;
 use bytes::Bytes;
 use crds::serving::Service;
@@ -16,6 +17,8 @@ use serde_json::json;
 /// Name of the sample service.
 const NAME: &str = "hello";
 const NAMESPACE: &str = "default";
+/// Longest wait for reports of what has happened already.
+const SETTLED: Duration = Duration::from_secs(1);
 /// Longest wait for the service to be ready, and for its answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -64,15 +67,41 @@ pub async fn run(client: &Client, image: &str, gateway: SocketAddr) -> anyhow::R
         .context("cannot watch the sample service")?;
 
     let host = format!("{NAME}.{NAMESPACE}.localhost");
-    let (answer, phases, total) = request(gateway, &host).await?;
+    let observer = Observer::start(client, NAMESPACE).await;
+    let arrived = Instant::now();
+    let (answer, path, total) = request(gateway, &host).await?;
     let (_, _, warm) = request(gateway, &host).await?;
+    let cluster = observer.settled(NAME, SETTLED).await.since(arrived);
     Ok(Outcome {
         url: format!("http://{host}:{}/", gateway.port()),
         answer,
         total,
-        phases,
+        phases: in_order(&cluster, path),
         warm,
     })
+}
+
+/// The stations that the cluster showed and those that the request path reported, as they followed each other.
+fn in_order(cluster: &[(&str, Duration)], path: Vec<Phase>) -> Vec<Phase> {
+    let seen = cluster.iter().map(|(name, at)| Phase {
+        name: (*name).to_owned(),
+        millis: at.as_secs_f64() * 1000.0,
+    });
+    // `held` and `assigned` tell of the same moment as the probe, when there was nothing to share a pod with.
+    let told = path.into_iter().filter_map(|phase| {
+        let name = match phase.name.as_str() {
+            "probe" => "first successful probe",
+            "first-byte" => "first byte",
+            _ => return None,
+        };
+        Some(Phase {
+            name: name.to_owned(),
+            ..phase
+        })
+    });
+    let mut phases: Vec<Phase> = seen.chain(told).collect();
+    phases.sort_by(|one, other| one.millis.total_cmp(&other.millis));
+    phases
 }
 
 fn is_ready(service: &Service) -> bool {
@@ -143,6 +172,28 @@ fn phases(header: &str) -> Vec<Phase> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn phases_follow_each_other_whoever_saw_them() {
+        let path = phases("held;dur=90, probe;dur=90, assigned;dur=90, first-byte;dur=91");
+        let cluster = [
+            ("scale decided", Duration::from_millis(2)),
+            ("container started", Duration::from_millis(80)),
+        ];
+        let names: Vec<String> = in_order(&cluster, path)
+            .into_iter()
+            .map(|phase| phase.name)
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "scale decided",
+                "container started",
+                "first successful probe",
+                "first byte"
+            ]
+        );
+    }
 
     #[test]
     fn server_timing_is_read() {
