@@ -26,9 +26,19 @@ pub mod defaulting;
 #[cfg(feature = "kinds")]
 pub mod dns;
 #[cfg(feature = "kinds")]
+pub mod duck;
+#[cfg(feature = "kinds")]
+pub mod eventing;
+#[cfg(feature = "kinds")]
+pub mod flows;
+#[cfg(feature = "kinds")]
 pub mod headers;
 #[cfg(feature = "kinds")]
+pub mod iso_duration;
+#[cfg(feature = "kinds")]
 pub mod labels;
+#[cfg(feature = "kinds")]
+pub mod messaging;
 #[cfg(feature = "kinds")]
 pub mod names;
 #[cfg(feature = "kinds")]
@@ -41,6 +51,10 @@ pub mod resource;
 mod schema;
 #[cfg(feature = "kinds")]
 pub mod serving;
+#[cfg(feature = "kinds")]
+pub mod sinks;
+#[cfg(feature = "kinds")]
+pub mod sources;
 pub mod stat;
 #[cfg(feature = "kinds")]
 mod types;

@@ -1,0 +1,8 @@
+//! `sinks.knative.dev`: receivers that ship with the platform.
+
+mod job_sink;
+
+pub use job_sink::{JobSink, JobSinkJobStatus, JobSinkSpec, JobSinkStatus};
+
+/// API group of the kinds in this module.
+pub const GROUP: &str = "sinks.knative.dev";
