@@ -1,11 +1,11 @@
 //! The server binary, where the rooms are put together.
 
-mod admission;
 mod cli;
 mod commands;
 mod component_images;
 mod control;
 mod demo;
+mod hooks;
 mod install;
 mod platform;
 mod ports;

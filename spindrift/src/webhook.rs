@@ -12,4 +12,4 @@ mod server;
 pub use certificate::{AUTHORITY, text};
 pub use registration::{Reached, register};
 pub use secret::keep;
-pub use server::{Identity, by_settings, serve};
+pub use server::{Identity, serve};

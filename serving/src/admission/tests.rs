@@ -196,12 +196,7 @@ fn a_review_without_a_request_is_refused() {
 }
 
 #[test]
-fn webhooks_are_found_by_their_paths_and_cover_every_kind() {
-    for webhook in Webhook::ALL {
-        assert_eq!(Webhook::at_path(webhook.path()), Some(webhook));
-    }
-    assert_eq!(Webhook::at_path("/defaulting/"), Some(Webhook::Defaulting));
-    assert_eq!(Webhook::at_path("/other"), None);
+fn webhooks_cover_every_kind() {
     let listed: Vec<String> = Webhook::ResourceValidation
         .rules()
         .into_iter()

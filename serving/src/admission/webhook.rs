@@ -35,12 +35,6 @@ impl Webhook {
         }
     }
 
-    /// The webhook at a path; a slash at its end does not matter.
-    pub fn at_path(path: &str) -> Option<Self> {
-        let path = path.strip_suffix('/').unwrap_or(path);
-        Self::ALL.into_iter().find(|webhook| webhook.path() == path)
-    }
-
     /// May it change objects?
     pub fn is_mutating(self) -> bool {
         self == Self::Defaulting

@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::cluster::{self as bare, Started};
 use super::{detach, say};
-use crate::admission::{LateConfig, handlers};
 use crate::cli::UpArgs;
 use crate::demo;
+use crate::hooks::{LateConfig, embedded};
 use crate::install;
 use crate::platform::{Listeners, Platform};
 use crate::run_file::Run;
@@ -71,7 +71,7 @@ impl Up {
         let late = LateConfig::default();
         let external = external_listeners(args.cluster.listen, args.http_port)?;
         let port = external.first().context("no listener")?.local_addr()?.port();
-        let started = bare::start(&args.cluster, handlers(&late)).await?;
+        let started = bare::start(&args.cluster, embedded(&late)).await?;
         let data_dir = args.cluster.data.data_dir.canonicalize()?;
         match Self::finish(started, &late, external, port, &data_dir).await {
             Ok(up) => Ok(up),

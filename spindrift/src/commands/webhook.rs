@@ -10,7 +10,8 @@ use serving::admission::Settings;
 
 use super::component::{beside_health, client, listen};
 use crate::cli::WebhookArgs;
-use crate::webhook::{AUTHORITY, Identity, Reached, by_settings, keep, register, serve, text};
+use crate::hooks;
+use crate::webhook::{AUTHORITY, Identity, Reached, keep, register, serve, text};
 
 /// How often certificate and registration are looked at again.
 const LOOK: Duration = Duration::from_secs(20);
@@ -36,9 +37,11 @@ pub async fn run(args: WebhookArgs) -> anyhow::Result<ExitCode> {
         },
     };
     let names = reached.names(&component.system_namespace, &component.cluster_domain);
+    let hooks = hooks::serving(move || settings.with_present(&store));
     let (identity, ready) = (Arc::new(Identity::default()), Arc::new(AtomicBool::new(false)));
     let keeping = {
-        let (identity, ready, client) = (identity.clone(), ready.clone(), client.clone());
+        let (identity, ready, client, hooks) =
+            (identity.clone(), ready.clone(), client.clone(), hooks.clone());
         let namespace = &component.system_namespace;
         async move {
             caches.synced().await;
@@ -48,7 +51,7 @@ pub async fn run(args: WebhookArgs) -> anyhow::Result<ExitCode> {
                     identity.set(&data)?;
                     // Registered only now: whoever asks us gets an answer.
                     let bundle = text(&data, AUTHORITY).unwrap_or_default();
-                    register(&client, &reached, namespace, bundle).await
+                    register(&client, &hooks, &reached, namespace, bundle).await
                 };
                 let wait = match kept.await {
                     Ok(()) => {
@@ -64,8 +67,7 @@ pub async fn run(args: WebhookArgs) -> anyhow::Result<ExitCode> {
             }
         }
     };
-    let decide = by_settings(move || settings.with_present(&store))?;
-    let serving = serve(listener, identity, decide);
+    let serving = serve(listener, identity, hooks);
     let work = async {
         tokio::select! {
             () = keeping => {}

@@ -6,7 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
-use serving::admission::Webhook;
+
+use crate::hooks::Hook;
 
 const MANAGER: &str = "spindrift-webhook";
 /// Seconds the API server waits for us.
@@ -53,65 +54,66 @@ impl Reached {
     }
 }
 
-/// Writes the configurations; equal ones stay as they are.
+/// Writes the configurations of `hooks`; equal ones stay as they are.
 ///
 /// # Errors
 /// When the API refuses.
 pub async fn register(
     client: &Client,
+    hooks: &[Hook],
     reached: &Reached,
     namespace: &str,
     ca_bundle: &str,
 ) -> anyhow::Result<()> {
     let params = PatchParams::apply(MANAGER).force();
-    for webhook in Webhook::ALL {
-        let configuration = configuration(webhook, reached, namespace, ca_bundle);
-        let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind(webhook));
+    for hook in hooks {
+        let configuration = configuration(hook, reached, namespace, ca_bundle);
+        let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind(hook));
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::from_gvk(&kind));
-        api.patch(webhook.name(), &params, &Patch::Apply(configuration))
+        api.patch(hook.name, &params, &Patch::Apply(configuration))
             .await
-            .with_context(|| format!("cannot register {}", webhook.name()))?;
+            .with_context(|| format!("cannot register {}", hook.name))?;
     }
     Ok(())
 }
 
-fn kind(webhook: Webhook) -> &'static str {
-    if webhook.is_mutating() {
+fn kind(hook: &Hook) -> &'static str {
+    if hook.mutating {
         "MutatingWebhookConfiguration"
     } else {
         "ValidatingWebhookConfiguration"
     }
 }
 
-fn configuration(webhook: Webhook, reached: &Reached, namespace: &str, ca_bundle: &str) -> Value {
+fn configuration(hook: &Hook, reached: &Reached, namespace: &str, ca_bundle: &str) -> Value {
     let not_excluded = json!({"key": EXCLUDE, "operator": "DoesNotExist"});
-    let mut hook = json!({
-        "name": webhook.name(),
+    let mut webhook = json!({
+        "name": hook.name,
         "admissionReviewVersions": ["v1"],
-        "clientConfig": reached.client_config(namespace, webhook.path(), ca_bundle),
+        "clientConfig": reached.client_config(namespace, hook.path, ca_bundle),
         "failurePolicy": "Fail",
         "matchPolicy": "Equivalent",
         "namespaceSelector": {"matchExpressions": [not_excluded]},
-        "rules": webhook.rules(),
+        "rules": hook.rules,
         "sideEffects": "None",
         "timeoutSeconds": TIMEOUT,
     });
-    if webhook.is_mutating() {
-        hook["reinvocationPolicy"] = "IfNeeded".into();
+    if hook.mutating {
+        webhook["reinvocationPolicy"] = "IfNeeded".into();
     }
-    if webhook == Webhook::ConfigValidation {
+    if let Some(only) = &hook.only_in {
         // Everybody else's ConfigMaps must not depend on us.
-        hook["namespaceSelector"] = json!({"matchLabels": {"kubernetes.io/metadata.name": namespace}});
-        hook["objectSelector"] = json!({"matchLabels": {"app.kubernetes.io/name": "knative-serving"}});
+        webhook["namespaceSelector"] = json!({"matchLabels": {"kubernetes.io/metadata.name": only}});
+        webhook["objectSelector"] = json!({"matchLabels": {"app.kubernetes.io/name": hook.part}});
     }
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": kind(webhook),
+        "kind": kind(hook),
         "metadata": {
-            "name": webhook.name(),
-            "labels": {"app.kubernetes.io/name": "knative-serving", "app.kubernetes.io/component": "webhook"},
+            "name": hook.name,
+            "labels": {"app.kubernetes.io/name": hook.part, "app.kubernetes.io/component": "webhook"},
         },
-        "webhooks": [hook],
+        "webhooks": [webhook],
     })
 }
 
@@ -125,7 +127,8 @@ mod tests {
             name: "webhook".into(),
             port: 443,
         };
-        let mutating = configuration(Webhook::Defaulting, &service, "ns", "pem");
+        let hooks = crate::hooks::serving(serving::admission::Settings::default);
+        let mutating = configuration(&hooks[0], &service, "ns", "pem");
         let hook = &mutating["webhooks"][0];
         assert_eq!(mutating["kind"], "MutatingWebhookConfiguration");
         assert_eq!(hook["reinvocationPolicy"], "IfNeeded");
@@ -141,12 +144,16 @@ mod tests {
         );
 
         let url = Reached::Url("https://10.0.0.1:8443/".parse().unwrap());
-        let config = configuration(Webhook::ConfigValidation, &url, "ns", "pem");
+        let config = configuration(&hooks[2], &url, "ns", "pem");
         assert_eq!(
             config["webhooks"][0]["clientConfig"]["url"],
             "https://10.0.0.1:8443/config-validation"
         );
         assert!(config["webhooks"][0].get("reinvocationPolicy").is_none());
+        assert_eq!(
+            config["webhooks"][0]["namespaceSelector"]["matchLabels"],
+            json!({"kubernetes.io/metadata.name": "knative-serving"})
+        );
         assert_eq!(url.names("ns", "cluster.local"), ["10.0.0.1"]);
         let v6 = Reached::Url("https://[::1]:8443".parse().unwrap());
         assert_eq!(v6.names("ns", "cluster.local"), ["::1"]);

@@ -19,13 +19,13 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use serving::admission::{Review, Webhook, handle};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
 use super::certificate::{CERTIFICATE, Data, KEY, text};
+use crate::hooks::{Hook, Review};
 
 /// Connections at once; API servers keep few and reuse them.
 const MAX_CONNECTIONS: usize = 256;
@@ -71,14 +71,12 @@ impl ResolvesServerCert for Identity {
     }
 }
 
-/// Answers one review of one webhook.
-pub type Decide = Arc<dyn Fn(Webhook, Review) -> Review + Send + Sync>;
-
-/// Serves until the future is dropped. Handlers do not wait for anything, so nothing is left half done.
+/// Serves `hooks` until the future is dropped. They do not wait for anything, so nothing is left half done.
 ///
 /// # Errors
-/// If TLS cannot be set up.
-pub async fn serve(listener: TcpListener, identity: Arc<Identity>, decide: Decide) -> anyhow::Result<()> {
+/// If TLS cannot be set up, or somebody has registered metrics of the same names.
+pub async fn serve(listener: TcpListener, identity: Arc<Identity>, hooks: Vec<Hook>) -> anyhow::Result<()> {
+    let hooks = Arc::new(Hooks::new(hooks)?);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut tls = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -100,15 +98,15 @@ pub async fn serve(listener: TcpListener, identity: Arc<Identity>, decide: Decid
                 continue;
             }
         };
-        let (acceptor, decide) = (acceptor.clone(), decide.clone());
+        let (acceptor, hooks) = (acceptor.clone(), hooks.clone());
         connections.spawn(async move {
-            connection(acceptor, stream, decide).await;
+            connection(acceptor, stream, hooks).await;
             drop(place);
         });
     }
 }
 
-async fn connection(acceptor: TlsAcceptor, stream: TcpStream, decide: Decide) {
+async fn connection(acceptor: TlsAcceptor, stream: TcpStream, hooks: Arc<Hooks>) {
     let _ = stream.set_nodelay(true);
     let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
@@ -119,8 +117,8 @@ async fn connection(acceptor: TlsAcceptor, stream: TcpStream, decide: Decide) {
         Err(_) => return,
     };
     let service = service_fn(move |request| {
-        let decide = decide.clone();
-        async move { Ok::<_, Infallible>(respond(request, &decide).await) }
+        let hooks = hooks.clone();
+        async move { Ok::<_, Infallible>(respond(request, &hooks).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -137,8 +135,8 @@ async fn connection(acceptor: TlsAcceptor, stream: TcpStream, decide: Decide) {
     }
 }
 
-async fn respond(request: Request<Incoming>, decide: &Decide) -> Response<Full<Bytes>> {
-    let Some(webhook) = Webhook::at_path(request.uri().path()) else {
+async fn respond(request: Request<Incoming>, hooks: &Hooks) -> Response<Full<Bytes>> {
+    let Some(hook) = hooks.at(request.uri().path()) else {
         return plain(StatusCode::NOT_FOUND, "there is no webhook at this path");
     };
     if request.method() != Method::POST {
@@ -164,7 +162,7 @@ async fn respond(request: Request<Incoming>, decide: &Decide) -> Response<Full<B
             );
         }
     };
-    match serde_json::to_vec(&decide(webhook, review)) {
+    match serde_json::to_vec(&hooks.ask(hook, review)) {
         Ok(answer) => {
             let mut response = Response::new(Full::new(answer.into()));
             response.headers_mut().insert(
@@ -183,29 +181,54 @@ fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
     response
 }
 
-/// What decides by the settings of each moment, and counts what it decides.
-///
-/// # Errors
-/// If somebody has registered metrics of the same names.
-pub fn by_settings(
-    settings: impl Fn() -> serving::admission::Settings + Send + Sync + 'static,
-) -> Result<Decide, prometheus::Error> {
-    let seconds = HistogramVec::new(
-        HistogramOpts::new(
-            "spindrift_webhook_review_seconds",
-            "Time to decide on a review, by webhook and answer.",
-        )
-        .buckets(vec![0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5]),
-        &["webhook", "allowed"],
-    )?;
-    prometheus::default_registry().register(Box::new(seconds.clone()))?;
-    Ok(Arc::new(move |webhook, review| {
+/// The hooks that are served, and how long they take.
+struct Hooks {
+    all: Vec<Hook>,
+    seconds: HistogramVec,
+}
+
+impl Hooks {
+    fn new(all: Vec<Hook>) -> Result<Self, prometheus::Error> {
+        let seconds = HistogramVec::new(
+            HistogramOpts::new(
+                "spindrift_webhook_review_seconds",
+                "Time to decide on a review, by webhook and answer.",
+            )
+            .buckets(vec![0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5]),
+            &["webhook", "allowed"],
+        )?;
+        prometheus::default_registry().register(Box::new(seconds.clone()))?;
+        Ok(Self { all, seconds })
+    }
+
+    /// The hook at a path; a slash at its end does not matter.
+    fn at(&self, path: &str) -> Option<&Hook> {
+        let path = path.strip_suffix('/').unwrap_or(path);
+        self.all.iter().find(|hook| hook.path == path)
+    }
+
+    fn ask(&self, hook: &Hook, review: Review) -> Review {
         let start = Instant::now();
-        let answer = handle(webhook, review, &settings());
+        let answer = (hook.decide)(review);
         let allowed = answer.response.as_ref().is_some_and(|response| response.allowed);
-        seconds
-            .with_label_values(&[webhook.name(), if allowed { "true" } else { "false" }])
+        self.seconds
+            .with_label_values(&[hook.name, if allowed { "true" } else { "false" }])
             .observe(start.elapsed().as_secs_f64());
         answer
-    }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hooks_are_found_by_their_paths() {
+        let hooks = Hooks::new(crate::hooks::serving(serving::admission::Settings::default)).unwrap();
+        for hook in &hooks.all {
+            assert_eq!(hooks.at(hook.path).map(|found| found.name), Some(hook.name));
+        }
+        assert!(hooks.at("/defaulting/").is_some());
+        assert!(hooks.at("/other").is_none());
+    }
 }
