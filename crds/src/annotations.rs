@@ -165,6 +165,54 @@ pub const QUEUE_PROXY_POD_INFO: &str = "features.knative.dev/queueproxy-podinfo"
 /// Per revision: allow HTTP/1 responses to begin before the request has been read.
 pub const HTTP_FULL_DUPLEX: &str = "features.knative.dev/http-full-duplex";
 
+/// Which implementation acts on a Broker.
+pub const BROKER_CLASS: &str = "eventing.knative.dev/broker.class";
+/// Value of [`BROKER_CLASS`]: the broker that ships with the platform.
+pub const BROKER_CLASS_MT_CHANNEL_BASED: &str = "MTChannelBasedBroker";
+/// Value of [`BROKER_CLASS`]: the broker whose events are in NATS JetStream.
+pub const BROKER_CLASS_NATS_JET_STREAM: &str = "NatsJetStreamBroker";
+/// On triggers: `enabled` makes the broker `default` if it is missing.
+pub const BROKER_INJECTION: &str = "eventing.knative.dev/injection";
+/// Value of [`BROKER_INJECTION`].
+pub const BROKER_INJECTION_ENABLED: &str = "enabled";
+/// Value of [`BROKER_INJECTION`].
+pub const BROKER_INJECTION_DISABLED: &str = "disabled";
+/// On channels and brokers: `cluster` or `namespace`, who shares the dispatcher.
+pub const SCOPE: &str = "eventing.knative.dev/scope";
+/// On triggers: an object that has to be ready first, a JSON ObjectReference.
+pub const DEPENDENCY: &str = "knative.dev/dependency";
+/// On triggers: where it begins, `earliest`, `latest` or a time in RFC 3339; Spindrift's own.
+pub const START: &str = "eventing.spindrift.dev/start";
+/// On InMemoryChannels: answer before the subscribers have.
+pub const ASYNC_HANDLER: &str = "messaging.knative.dev/async-handler";
+/// On channel objects: the version of the duck type that can be subscribed to.
+pub const SUBSCRIBABLE: &str = "messaging.knative.dev/subscribable";
+/// Value of [`SUBSCRIBABLE`].
+pub const SUBSCRIBABLE_V1: &str = "v1";
+/// Domain of the annotations that channels are steered by, without the slash.
+pub const MESSAGING_PREFIX: &str = "messaging.knative.dev";
+/// On triggers of the Kafka broker: `ordered` or `unordered`.
+pub const KAFKA_DELIVERY_ORDER: &str = "kafka.eventing.knative.dev/delivery.order";
+/// On triggers of the RabbitMQ broker: requests at once.
+pub const RABBITMQ_PARALLELISM: &str = "rabbitmq.eventing.knative.dev/parallelism";
+/// On ApiServerSources: do not ask whether the ServiceAccount may watch.
+pub const SKIP_PERMISSIONS_CHECK: &str = "features.knative.dev/apiserversource-skip-permissions-check";
+/// On CRDs of sources: the events that they send, a JSON list.
+pub const EVENT_TYPES: &str = "registry.knative.dev/eventTypes";
+
+/// In the status of a broker: URL of its channel.
+pub const CHANNEL_ADDRESS: &str = "knative.dev/channelAddress";
+/// In the status of a broker: certificate authorities of its channel.
+pub const CHANNEL_CA_CERTS: &str = "knative.dev/channelCACerts";
+/// In the status of a broker: OIDC audience of its channel.
+pub const CHANNEL_AUDIENCE: &str = "knative.dev/channelAudience";
+/// In the status of a broker: API version of its channel.
+pub const CHANNEL_API_VERSION: &str = "knative.dev/channelAPIVersion";
+/// In the status of a broker: kind of its channel.
+pub const CHANNEL_KIND: &str = "knative.dev/channelKind";
+/// In the status of a broker: name of its channel.
+pub const CHANNEL_NAME: &str = "knative.dev/channelName";
+
 /// Checksum of `_example` in a ConfigMap.
 pub const EXAMPLE_CHECKSUM: &str = "knative.dev/example-checksum";
 /// Domain of the command line's own annotations, with the slash; they are passed through untouched.

@@ -11,6 +11,7 @@ mod data;
 mod defaults;
 mod deployment;
 mod domain;
+pub mod events;
 mod features;
 mod gc;
 mod manifests;

@@ -68,3 +68,32 @@ pub const PART_OF: &str = "app.kubernetes.io/part-of";
 pub const COMPONENT: &str = "app.kubernetes.io/component";
 /// Standard label: the application's name.
 pub const APP_NAME: &str = "app.kubernetes.io/name";
+
+/// On triggers: name of the broker; set by admission.
+pub const BROKER: &str = "eventing.knative.dev/broker";
+/// On children of a Trigger: its name.
+pub const TRIGGER: &str = "eventing.knative.dev/trigger";
+/// On ServiceAccounts that are identities of senders: `enabled`.
+pub const OIDC: &str = "eventing.knative.dev/oidc";
+/// On namespaces, and by sugar: whether they get a broker (`enabled`, `disabled`).
+pub const INJECTION: &str = "eventing.knative.dev/injection";
+/// On the Service of a channel: which sort of channel.
+pub const CHANNEL: &str = "messaging.knative.dev/channel";
+/// Value of [`CHANNEL`] for InMemoryChannels.
+pub const CHANNEL_IN_MEMORY: &str = "in-memory-channel";
+/// On the Service of a channel: what it is for the channel.
+pub const CHANNEL_ROLE: &str = "messaging.knative.dev/role";
+/// On CRDs, and as an annotation on the objects: the version of the duck type that can be subscribed to.
+pub const SUBSCRIBABLE: &str = "messaging.knative.dev/subscribable";
+/// On CRDs of sources.
+pub const DUCK_SOURCE: &str = "duck.knative.dev/source";
+/// On CRDs of bindings.
+pub const DUCK_BINDING: &str = "duck.knative.dev/binding";
+/// On workloads and namespaces: `"true"` keeps sink bindings away.
+pub const BINDING_EXCLUDE: &str = "bindings.knative.dev/exclude";
+/// On workloads and namespaces: `"true"` lets sink bindings in, where they have to be let in.
+pub const BINDING_INCLUDE: &str = "bindings.knative.dev/include";
+/// On the Jobs of a JobSink: its name.
+pub const JOB_SINK_NAME: &str = "sinks.knative.dev/job-sink-name";
+/// On the Jobs of a JobSink: which event it is for.
+pub const JOB_SINK_ID: &str = "sinks.knative.dev/job-sink-id";

@@ -29,6 +29,17 @@ pub const ROUTE_FINALIZER: &str = "routes.serving.knative.dev";
 /// Finalizer with which a DomainMapping gives back the domain it claimed.
 pub const DOMAIN_MAPPING_FINALIZER: &str = "domainmappings.serving.knative.dev";
 
+/// Namespace of the parts that deal with events.
+pub const EVENTING_NAMESPACE: &str = "knative-eventing";
+/// Service in front of the brokers and channels.
+pub const BROKER_INGRESS_SERVICE: &str = "broker-ingress";
+/// Service in front of the job sinks.
+pub const JOB_SINK_SERVICE: &str = "job-sink";
+/// Name of the broker that is made when it is asked for, and that clients take if none is named.
+pub const DEFAULT_BROKER: &str = "default";
+/// Finalizer with which a Subscription takes itself out of its channel.
+pub const SUBSCRIPTION_FINALIZER: &str = "subscriptions.messaging.knative.dev";
+
 /// Longest name that a child may have: that of a DNS label.
 const LONGEST: usize = 63;
 /// Characters of an MD5 hash in hexadecimal.
@@ -88,6 +99,41 @@ pub fn certificate(route_uid: &str, tag: Option<&str>, cluster_local: bool) -> S
         .map(|tag| format!("-{}", adler32(tag.as_bytes())));
     let local = if cluster_local { "-local" } else { "" };
     format!("route-{route_uid}{}{local}", tag.unwrap_or_default())
+}
+
+/// The Kubernetes Service of a channel.
+pub fn channel_service(channel: &str) -> String {
+    child_name(channel, "-kn-channel")
+}
+
+/// The Channel, and the Subscription, of a Sequence's step, counted from 0.
+pub fn sequence_step(sequence: &str, step: usize) -> String {
+    child_name(sequence, &format!("-kn-sequence-{step}"))
+}
+
+/// The Channel in front of a Parallel's branches.
+pub fn parallel_ingress(parallel: &str) -> String {
+    child_name(parallel, "-kn-parallel")
+}
+
+/// The Channel within a Parallel's branch, and the Subscription to its subscriber.
+pub fn parallel_branch(parallel: &str, branch: usize) -> String {
+    child_name(parallel, &format!("-kn-parallel-{branch}"))
+}
+
+/// The Subscription to the filter of a Parallel's branch.
+pub fn parallel_filter(parallel: &str, branch: usize) -> String {
+    child_name(parallel, &format!("-kn-parallel-filter-{branch}"))
+}
+
+/// The ServiceAccount with which an object of this group and kind sends events.
+pub fn identity(name: &str, group: &str, kind: &str) -> String {
+    child_name(name, &format!("-oidc-{group}-{kind}").to_lowercase())
+}
+
+/// The identity of a receiver of events, as tokens name it in `aud`.
+pub fn audience(group: &str, kind: &str, namespace: &str, name: &str) -> String {
+    format!("{group}/{kind}/{namespace}/{name}").to_lowercase()
 }
 
 /// At most `length` bytes from the start of `text`, never half a character.
@@ -181,6 +227,23 @@ mod tests {
         assert_eq!(
             certificate("uid", Some("Wikipedia"), true),
             "route-uid-300286872-local"
+        );
+    }
+
+    #[test]
+    fn children_of_events_have_their_names() {
+        assert_eq!(channel_service("orders"), "orders-kn-channel");
+        assert_eq!(sequence_step("seq", 0), "seq-kn-sequence-0");
+        assert_eq!(parallel_ingress("par"), "par-kn-parallel");
+        assert_eq!(parallel_branch("par", 1), "par-kn-parallel-1");
+        assert_eq!(parallel_filter("par", 1), "par-kn-parallel-filter-1");
+        assert_eq!(
+            identity("tick", "sources.knative.dev", "PingSource"),
+            "tick-oidc-sources.knative.dev-pingsource"
+        );
+        assert_eq!(
+            audience("eventing.knative.dev", "Broker", "ns", "default"),
+            "eventing.knative.dev/broker/ns/default"
         );
     }
 

@@ -6,6 +6,8 @@
 
 use serde_json::Value;
 
+pub mod events;
+
 use crate::config::Configs;
 use crate::{autoscaling, networking, serving};
 

@@ -8,10 +8,16 @@ mod autoscaling;
 mod build;
 mod caching;
 mod container;
+mod duck;
+mod eventing;
+mod flows;
+mod messaging;
 mod networking;
 mod pod;
 mod serving;
+mod sources;
 mod status;
+mod unknown;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceValidation,
@@ -19,10 +25,12 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt as _;
 use serde_json::Value;
 
+pub(crate) use unknown::unknown_fields;
+
 /// The CRDs of an install, in the order in which they are documented.
 pub fn all() -> Vec<CustomResourceDefinition> {
     use crate::{autoscaling as a, caching as c, networking as n, serving as s};
-    [
+    let serving = [
         (s::Service::crd(), serving::service()),
         (s::Configuration::crd(), serving::configuration()),
         (s::Revision::crd(), serving::revision()),
@@ -35,10 +43,57 @@ pub fn all() -> Vec<CustomResourceDefinition> {
         (n::Certificate::crd(), networking::certificate()),
         (n::ClusterDomainClaim::crd(), networking::cluster_domain_claim()),
         (c::Image::crd(), caching::image()),
-    ]
-    .into_iter()
-    .map(|(crd, schema)| with_schema(crd, schema))
-    .collect()
+    ];
+    let serving = serving.into_iter().map(|(crd, schema)| with_schema(crd, schema));
+    serving.chain(eventing_crds()).collect()
+}
+
+/// The kinds of events. What their schemas do not know is kept for admission, which refuses it by name.
+fn eventing_crds() -> impl Iterator<Item = CustomResourceDefinition> {
+    use crate::sources::{ApiServerSource, ContainerSource, GitHubSource, PingSource, SinkBinding};
+    use crate::{eventing as e, flows as f, messaging as m, sinks};
+    let crds = [
+        (e::Broker::crd(), eventing::broker(), &[][..]),
+        (e::Trigger::crd(), eventing::trigger(), &[]),
+        // Both versions have the same fields. v1beta3 has others and would take a converting webhook, which the
+        // embedded API server does not call: it is not served.
+        (e::EventType::crd(), eventing::event_type(), &["v1beta1"]),
+        (e::EventPolicy::crd(), eventing::event_policy(), &[]),
+        (e::RequestReply::crd(), eventing::request_reply(), &[]),
+        (m::Channel::crd(), messaging::channel(), &[]),
+        (m::InMemoryChannel::crd(), messaging::in_memory_channel(), &[]),
+        (m::Subscription::crd(), messaging::subscription(), &[]),
+        (f::Sequence::crd(), flows::sequence(), &[]),
+        (f::Parallel::crd(), flows::parallel(), &[]),
+        (ApiServerSource::crd(), sources::api_server_source(), &[]),
+        // Both versions have the same fields.
+        (PingSource::crd(), sources::ping_source(), &["v1beta2"]),
+        (ContainerSource::crd(), sources::container_source(), &[]),
+        (SinkBinding::crd(), sources::sink_binding(), &[]),
+        (GitHubSource::crd(), sources::git_hub_source(), &[]),
+        (sinks::JobSink::crd(), sources::job_sink(), &[]),
+    ];
+    crds.into_iter().map(|(crd, mut schema, more)| {
+        if let Some(spec) = schema.pointer_mut("/properties/spec") {
+            *spec = duck::keeping_unknown(spec.take());
+        }
+        with_versions(with_schema(crd, schema), more)
+    })
+}
+
+/// Serves the only version under further names, too.
+fn with_versions(mut crd: CustomResourceDefinition, more: &[&str]) -> CustomResourceDefinition {
+    let stored = crd.spec.versions.clone();
+    for (name, version) in more
+        .iter()
+        .flat_map(|name| stored.iter().map(move |version| (name, version)))
+    {
+        let mut version = version.clone();
+        (*name).clone_into(&mut version.name);
+        version.storage = false;
+        crd.spec.versions.push(version);
+    }
+    crd
 }
 
 fn with_schema(mut crd: CustomResourceDefinition, schema: Value) -> CustomResourceDefinition {

@@ -27,7 +27,7 @@ impl Flag {
     }
 
     /// Any case; anything else is ignored.
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         match text.trim().to_ascii_lowercase().as_str() {
             "enabled" => Some(Self::Enabled),
             "allowed" => Some(Self::Allowed),

@@ -72,6 +72,23 @@ pub fn example_checksum(example: &str) -> String {
 }
 
 fn manifest(name: &str, example: &str, settings: &[(&str, &str)]) -> ConfigMap {
+    manifest_in(
+        names::SYSTEM_NAMESPACE,
+        "knative-serving",
+        name,
+        example,
+        settings,
+    )
+}
+
+/// A ConfigMap of `namespace` with the standard label `app`.
+pub(super) fn manifest_in(
+    namespace: &str,
+    app: &str,
+    name: &str,
+    example: &str,
+    settings: &[(&str, &str)],
+) -> ConfigMap {
     let mut data: BTreeMap<String, String> = settings
         .iter()
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
@@ -80,9 +97,9 @@ fn manifest(name: &str, example: &str, settings: &[(&str, &str)]) -> ConfigMap {
     ConfigMap {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
-            namespace: Some(names::SYSTEM_NAMESPACE.to_owned()),
+            namespace: Some(namespace.to_owned()),
             labels: Some(BTreeMap::from([
-                (labels::APP_NAME.to_owned(), "knative-serving".to_owned()),
+                (labels::APP_NAME.to_owned(), app.to_owned()),
                 (labels::PART_OF.to_owned(), "spindrift".to_owned()),
             ])),
             annotations: Some(BTreeMap::from([(

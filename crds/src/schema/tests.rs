@@ -124,9 +124,9 @@ fn every_schema_is_structural() {
 }
 
 #[test]
-fn every_crd_has_one_version_a_label_and_mostly_a_status() {
+fn every_crd_stores_one_version_has_a_label_and_mostly_a_status() {
     let crds = all();
-    assert_eq!(crds.len(), 12);
+    assert_eq!(crds.len(), 28);
     for crd in crds {
         let kind = &crd.spec.names.kind;
         let labels = crd.metadata.labels.clone().unwrap();
@@ -135,10 +135,16 @@ fn every_crd_has_one_version_a_label_and_mostly_a_status() {
             Some("true"),
             "{kind}"
         );
-        let [version] = crd.spec.versions.as_slice() else {
-            panic!("{kind} has not one version")
-        };
-        assert!(version.served && version.storage, "{kind}");
+        let versions = &crd.spec.versions;
+        let more = usize::from(["EventType", "PingSource"].contains(&kind.as_str()));
+        assert_eq!(versions.len(), 1 + more, "{kind}");
+        assert!(versions.iter().all(|version| version.served), "{kind}");
+        assert_eq!(
+            versions.iter().filter(|version| version.storage).count(),
+            1,
+            "{kind}"
+        );
+        let version = &versions[0];
         let claim = kind == "ClusterDomainClaim";
         assert_eq!(
             crd.spec.scope,
@@ -248,6 +254,134 @@ fn duck_types_names_and_columns_are_the_documented_ones() {
             false,
             false,
             "Image",
+        ),
+        (
+            "brokers.eventing.knative.dev",
+            "v1",
+            "",
+            true,
+            false,
+            "URL,Age,Ready,Reason,Class",
+        ),
+        (
+            "triggers.eventing.knative.dev",
+            "v1",
+            "",
+            false,
+            false,
+            "Broker,Subscriber_URI,Age,Ready,Reason",
+        ),
+        (
+            "eventtypes.eventing.knative.dev",
+            "v1beta2",
+            "",
+            false,
+            false,
+            "Type,Source,Schema,Reference Name,Reference Kind,Description,Ready,Reason",
+        ),
+        (
+            "eventpolicies.eventing.knative.dev",
+            "v1alpha1",
+            "",
+            false,
+            false,
+            "Ready,Reason",
+        ),
+        (
+            "requestreplies.eventing.knative.dev",
+            "v1alpha1",
+            "rr",
+            false,
+            false,
+            "URL,Ready,Reason",
+        ),
+        (
+            "channels.messaging.knative.dev",
+            "v1",
+            "ch",
+            true,
+            false,
+            "URL,Age,Ready,Reason",
+        ),
+        (
+            "inmemorychannels.messaging.knative.dev",
+            "v1",
+            "imc",
+            true,
+            false,
+            "URL,Age,Ready,Reason",
+        ),
+        (
+            "subscriptions.messaging.knative.dev",
+            "v1",
+            "sub",
+            false,
+            false,
+            "Age,Ready,Reason",
+        ),
+        (
+            "sequences.flows.knative.dev",
+            "v1",
+            "",
+            true,
+            false,
+            "URL,Age,Ready,Reason",
+        ),
+        (
+            "parallels.flows.knative.dev",
+            "v1",
+            "",
+            true,
+            false,
+            "URL,Age,Ready,Reason",
+        ),
+        (
+            "apiserversources.sources.knative.dev",
+            "v1",
+            "",
+            false,
+            false,
+            "Sink,Age,Ready,Reason",
+        ),
+        (
+            "pingsources.sources.knative.dev",
+            "v1",
+            "",
+            false,
+            false,
+            "Sink,Schedule,Age,Ready,Reason",
+        ),
+        (
+            "containersources.sources.knative.dev",
+            "v1",
+            "",
+            false,
+            false,
+            "Sink,Age,Ready,Reason",
+        ),
+        (
+            "sinkbindings.sources.knative.dev",
+            "v1",
+            "",
+            false,
+            false,
+            "Sink,Age,Ready,Reason",
+        ),
+        (
+            "githubsources.sources.knative.dev",
+            "v1alpha1",
+            "",
+            false,
+            false,
+            "Ready,Reason,Sink,Age",
+        ),
+        (
+            "jobsinks.sinks.knative.dev",
+            "v1alpha1",
+            "",
+            true,
+            false,
+            "URL,Age,Ready,Reason",
         ),
     ] {
         let found = all()

@@ -24,6 +24,7 @@ use crate::eventing::SubscriptionsApiFilter;
     category = "knative",
     category = "sources",
     label("knative.dev/crd-install", "true"),
+    annotation("registry.knative.dev/eventTypes", r#"[{ "type": "dev.knative.apiserver.resource.add", "description": "An object was created; the data is the object." }, { "type": "dev.knative.apiserver.resource.update", "description": "An object was changed; the data is the object." }, { "type": "dev.knative.apiserver.resource.delete", "description": "An object was deleted; the data is the object." }, { "type": "dev.knative.apiserver.ref.add", "description": "An object was created; the data names it." }, { "type": "dev.knative.apiserver.ref.update", "description": "An object was changed; the data names it." }, { "type": "dev.knative.apiserver.ref.delete", "description": "An object was deleted; the data names it." }]"#),
     label("duck.knative.dev/source", "true"),
     label("eventing.knative.dev/source", "true"),
     printcolumn(name = "Sink", type_ = "string", json_path = r#".status.sinkUri"#),

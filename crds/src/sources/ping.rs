@@ -22,6 +22,7 @@ use crate::duck::{AuthStatus, CloudEventAttributes, CloudEventOverrides, Destina
     category = "knative",
     category = "sources",
     label("knative.dev/crd-install", "true"),
+    annotation("registry.knative.dev/eventTypes", r#"[{ "type": "dev.knative.sources.ping", "description": "The clock has struck; the data is that of the PingSource." }]"#),
     label("duck.knative.dev/source", "true"),
     label("eventing.knative.dev/source", "true"),
     printcolumn(name = "Sink", type_ = "string", json_path = r#".status.sinkUri"#),
