@@ -10,4 +10,5 @@ pub mod up;
 pub mod webhook;
 
 mod detach;
+mod interrupt;
 mod say;

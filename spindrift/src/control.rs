@@ -66,18 +66,27 @@ pub enum Images {
     Stopped(ImageStore),
 }
 
-/// Serves until `stop`.
-pub async fn serve(
-    data_dir: &Path,
-    images: ImageStore,
-    registry: &str,
-    stop: impl Future<Output = ()>,
-) -> anyhow::Result<()> {
+/// Opens the socket: whoever knows of this instance from then on can reach it.
+///
+/// # Errors
+/// If the data folder takes no socket.
+pub fn listen(data_dir: &Path) -> anyhow::Result<UnixListener> {
     let path = data_dir.join(NAME);
     let _ = std::fs::remove_file(&path);
     let listener =
         UnixListener::bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Serves until `stop`, and removes the socket of `data_dir`.
+pub async fn serve(
+    data_dir: &Path,
+    listener: UnixListener,
+    images: ImageStore,
+    registry: &str,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     let router = Router::new()
         .route("/images", get(list).post(load).delete(remove))
         .route("/components", post(components))
@@ -89,7 +98,7 @@ pub async fn serve(
         result = axum::serve(listener, router) => result?,
         () = stop => {}
     }
-    let _ = std::fs::remove_file(&path);
+    let _ = std::fs::remove_file(data_dir.join(NAME));
     Ok(())
 }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use cluster::{Admission, Cluster};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::interrupt::{self, Interrupt};
 use super::{detach, say};
 use crate::cli::ClusterUpArgs;
 use crate::ports;
@@ -24,32 +24,56 @@ pub async fn run(args: ClusterUpArgs) -> anyhow::Result<ExitCode> {
         summary(&run);
         return Ok(ExitCode::SUCCESS);
     }
-    let started = start(&args, Vec::new()).await?;
+    let mut interrupt = Interrupt::listen()?;
+    let (started, interrupted) = interrupt.after(start(&args, Vec::new())).await?;
+    let started = started?;
     let run = Run {
-        ready: true,
+        ready: !interrupted,
         ..started.run.clone()
     };
-    run.write(&args.data.data_dir)?;
     let stop = CancellationToken::new();
     let control = control(&started, &args.data.data_dir, stop.clone());
-    let health = health(&args, &started.cluster).await?;
-    summary(&run);
-    interrupted().await?;
-    say::progress("Stopping ...");
-    drop(health);
-    stop.cancel();
-    let _ = control.await;
-    started.cluster.stop().await;
-    Run::remove(&args.data.data_dir);
-    Ok(ExitCode::SUCCESS)
+    let served = if interrupted {
+        Ok(())
+    } else {
+        serve(&args, &started, &run, &mut interrupt).await
+    };
+    interrupt
+        .unless_again(async {
+            stop.cancel();
+            let _ = control.await;
+            started.cluster.stop().await;
+            Run::remove(&args.data.data_dir);
+        })
+        .await?;
+    served?;
+    Ok(interrupt::exit_code(interrupted))
 }
 
-/// Lets later commands work on the images, until `stop`.
+/// Goes on until a signal.
+async fn serve(
+    args: &ClusterUpArgs,
+    started: &Started,
+    run: &Run,
+    interrupt: &mut Interrupt,
+) -> anyhow::Result<()> {
+    run.write(&args.data.data_dir)?;
+    let _health = health(args, &started.cluster).await?;
+    summary(run);
+    interrupt.next().await;
+    say::progress("Stopping ...");
+    Ok(())
+}
+
+/// Lets later commands work on the images, until `stop`. To be called before they are told of this instance.
 pub fn control(started: &Started, data_dir: &Path, stop: CancellationToken) -> JoinHandle<()> {
+    let listener = crate::control::listen(data_dir);
     let (images, registry) = (started.cluster.images().clone(), started.registry.clone());
     let folder = data_dir.to_path_buf();
     tokio::spawn(async move {
-        let serving = crate::control::serve(&folder, images, &registry, stop.cancelled_owned());
+        let serving = async {
+            crate::control::serve(&folder, listener?, images, &registry, stop.cancelled_owned()).await
+        };
         if let Err(error) = serving.await {
             tracing::error!(%error, "`spindrift image` does not reach this instance");
         }
@@ -164,14 +188,4 @@ pub fn instance_name(data_dir: &Path) -> String {
         hash = (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
     }
     format!("sd{hash:08x}")
-}
-
-/// Waits for Ctrl-C or SIGTERM.
-pub async fn interrupted() -> anyhow::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
 }

@@ -15,7 +15,7 @@ use reconciler::{Caches, ConfigStore};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::cluster::interrupted;
+use super::interrupt::Interrupt;
 use crate::cli::{ActivatorArgs, AutoscalerArgs, ComponentArgs, GatewayArgs};
 
 /// The Service that activators push stats to unless told otherwise.
@@ -57,12 +57,13 @@ pub async fn beside_health(
     readiness: Readiness,
     work: impl Future<Output = ()>,
 ) -> anyhow::Result<ExitCode> {
+    let mut interrupt = Interrupt::listen()?;
     let listener = listen(args.health_address).await?;
     tracing::info!(address = %listener.local_addr()?, "Health and metrics are served");
     tokio::select! {
         () = reconciler::health::serve(listener, readiness) => {}
         () = work => anyhow::bail!("the component ended by itself"),
-        result = interrupted() => result?,
+        () = interrupt.next() => {}
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::cluster::{self as bare, Started};
+use super::interrupt::{self, Interrupt};
 use super::{detach, say};
 use crate::cli::UpArgs;
 use crate::demo;
@@ -34,25 +35,23 @@ pub async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
         summary(&run, None);
         return Ok(ExitCode::SUCCESS);
     }
+    let mut interrupt = Interrupt::listen()?;
     let start = Instant::now();
-    let up = Up::start(&args).await?;
-    if !args.demo {
-        summary(&up.run, Some(start.elapsed()));
+    let (up, interrupted) = interrupt.after(Up::start(&args)).await?;
+    let up = up?;
+    let served = if interrupted {
+        Ok(())
     } else {
-        say::progress(format!(
-            "Spindrift is up after {:.2} s.\n",
-            start.elapsed().as_secs_f64()
-        ));
-        up.demonstrate().await?;
-        summary(&up.run, None);
-    }
-    let health = bare::health(&args.cluster, &up.started.cluster).await?;
-    say::progress("\nCtrl-C stops it.");
-    bare::interrupted().await?;
-    say::progress("Stopping ...");
-    drop(health);
-    up.stop().await;
-    Ok(ExitCode::SUCCESS)
+        let served = tokio::select! {
+            served = up.serve(&args, start.elapsed()) => served,
+            () = interrupt.next() => Ok(()),
+        };
+        say::progress("Stopping ...");
+        served
+    };
+    interrupt.unless_again(up.stop()).await?;
+    served?;
+    Ok(interrupt::exit_code(interrupted))
 }
 
 /// A platform that is up.
@@ -101,11 +100,11 @@ impl Up {
             gateway_url: Some(format!("http://{DOMAIN}:{port}/")),
             ..started.run.clone()
         };
+        let stop = CancellationToken::new();
+        let control = bare::control(&started, data_dir, stop.clone());
         if let Err(error) = run.write(data_dir) {
             return Err((error, started.cluster));
         }
-        let stop = CancellationToken::new();
-        let control = bare::control(&started, data_dir, stop.clone());
         let gateway = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         Ok(Self {
             started,
@@ -146,6 +145,20 @@ impl Up {
         let _ = late.set(config.clone());
         caches.synced().await;
         Ok(Platform::start(client, listeners, inside, caches, config))
+    }
+
+    /// Tells what there is, and goes on until this is dropped.
+    async fn serve(&self, args: &UpArgs, took: Duration) -> anyhow::Result<()> {
+        if args.demo {
+            say::progress(format!("Spindrift is up after {:.2} s.\n", took.as_secs_f64()));
+            self.demonstrate().await?;
+            summary(&self.run, None);
+        } else {
+            summary(&self.run, Some(took));
+        }
+        let _health = bare::health(&args.cluster, &self.started.cluster).await?;
+        say::progress("\nCtrl-C stops it.");
+        std::future::pending().await
     }
 
     async fn demonstrate(&self) -> anyhow::Result<()> {
