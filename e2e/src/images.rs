@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use crate::platform::programs;
+use crate::programs::programs;
 use crate::run;
 
 /// Local name of [`Workshop::debian`].

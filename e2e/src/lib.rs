@@ -2,22 +2,35 @@
 //!
 //! A test that needs what the machine lacks is reported as ignored, by name and with the reason in front of it.
 
+mod acknowledged;
 pub mod busybox;
 pub mod client;
+mod dice;
 pub mod images;
 pub mod load;
+mod nftables;
 pub mod platform;
+pub mod programs;
+pub mod raw;
 pub mod registry;
 pub mod remains;
 pub mod run;
 pub mod shared;
+mod starting;
 pub mod tools;
+mod traces;
 pub mod wait;
+pub mod workload;
 
+pub use acknowledged::Acknowledged;
 pub use client::{Client, block_on};
+pub use dice::Dice;
 pub use load::Load;
-pub use platform::{Options, Platform};
+pub use platform::Platform;
 pub use run::{Output, run};
 pub use shared::{shared, stop_shared};
+pub use starting::{Options, Starting};
 pub use tools::{Need, suite};
+pub use traces::Traces;
 pub use wait::eventually;
+pub use workload::Workload;

@@ -1,87 +1,18 @@
 //! A running platform: `spindrift up` in a folder of its own, on ports of its own.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::Context;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::run::{Background, Output, run};
-use crate::wait::eventually;
-
-/// Programs that the tests run; built once per test program, with cargo's own up-to-date check.
-const PROGRAMS: [&str; 7] = [
-    "spindrift",
-    "kn",
-    "queue-proxy",
-    "hello",
-    "ab",
-    "echo",
-    "autoscale",
-];
-
-/// The folder that holds the freshly built programs.
-///
-/// # Errors
-/// With the compiler's output, if they do not build.
-pub fn programs() -> anyhow::Result<&'static Path> {
-    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    BUILT
-        .get_or_init(|| build().map_err(|error| format!("{error:?}")))
-        .as_ref()
-        .map(PathBuf::as_path)
-        .map_err(|error| anyhow::anyhow!("{error}"))
-}
-
-fn build() -> anyhow::Result<PathBuf> {
-    // target/<profile>/deps/<this test>
-    let own = std::env::current_exe()?;
-    let folder = own
-        .parent()
-        .and_then(Path::parent)
-        .context("this test lies in no target folder")?;
-    if let Some(given) = std::env::var_os("SPINDRIFT_BIN_DIR") {
-        return Ok(PathBuf::from(given));
-    }
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["build", "--quiet"]);
-    if folder.file_name().is_some_and(|name| name == "release") {
-        cargo.arg("--release");
-    }
-    for program in PROGRAMS {
-        cargo.args(["-p", program]);
-    }
-    let built = cargo.output().context("cannot run cargo")?;
-    anyhow::ensure!(
-        built.status.success(),
-        "{}",
-        String::from_utf8_lossy(&built.stderr)
-    );
-    Ok(folder.to_path_buf())
-}
-
-/// How a platform is started.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// Further arguments of `spindrift up`.
-    pub arguments: Vec<String>,
-    /// An existing data folder; a temporary one by default.
-    pub data_dir: Option<PathBuf>,
-}
+use crate::starting::{Options, Starting};
 
 /// A running `spindrift up`.
 pub struct Platform {
-    child: Child,
-    data_dir: PathBuf,
-    /// Keeps the folder until the platform is gone.
-    _temporary: Option<tempfile::TempDir>,
+    process: Starting,
     status: Value,
-    bin: PathBuf,
 }
 
 impl Platform {
@@ -90,68 +21,21 @@ impl Platform {
     /// # Errors
     /// With its log, if it does not come up.
     pub fn start(options: Options) -> anyhow::Result<Self> {
-        let bin = programs()?.to_path_buf();
-        let temporary = match options.data_dir {
-            Some(_) => None,
-            None => Some(tempfile::Builder::new().prefix("spindrift-e2e-").tempdir()?),
-        };
-        let data_dir = match (&options.data_dir, &temporary) {
-            (Some(given), _) => given.clone(),
-            (None, Some(temporary)) => temporary.path().to_path_buf(),
-            (None, None) => anyhow::bail!("no data folder"),
-        };
-        let log = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(data_dir.join("e2e.log"))?;
-        let mut child = Command::new(bin.join("spindrift"))
-            .arg("up")
-            .arg("--data-dir")
-            .arg(&data_dir)
-            .args(["--log", "info"])
-            .args(&options.arguments)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .context("cannot start spindrift")?;
-        let pid = child.id();
-        let status = eventually("the platform to be ready", || {
-            if let Some(status) = child.try_wait()? {
-                anyhow::bail!("spindrift ended ({status}): {}", read(&data_dir.join("e2e.log")));
-            }
-            let run: Value = serde_json::from_str(&std::fs::read_to_string(data_dir.join("run.json"))?)?;
-            anyhow::ensure!(
-                run["ready"] == true && run["pid"] == pid,
-                "not ready: {}",
-                read(&data_dir.join("e2e.log"))
-            );
-            Ok(run)
-        });
-        match status {
-            Ok(status) => Ok(Self {
-                child,
-                data_dir,
-                _temporary: temporary,
-                status,
-                bin,
-            }),
-            Err(error) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                Err(error)
-            }
-        }
+        Starting::new(options)?.ready()
+    }
+
+    pub(crate) fn new(process: Starting, status: Value) -> Self {
+        Self { process, status }
     }
 
     /// Where it keeps its data.
     pub fn data_dir(&self) -> &Path {
-        &self.data_dir
+        self.process.data_dir()
     }
 
     /// The process.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.pid()
     }
 
     /// `host:port` of the registry, as images name it.
@@ -171,7 +55,7 @@ impl Platform {
 
     /// One of our programs, with the platform's credentials.
     pub fn program(&self, name: &str) -> Command {
-        let mut command = Command::new(self.bin.join(name));
+        let mut command = Command::new(self.process.bin().join(name));
         command
             .env(
                 "KUBECONFIG",
@@ -271,21 +155,29 @@ impl Platform {
 
     /// Kills the process without a chance to clean up.
     pub fn kill(&mut self) -> anyhow::Result<()> {
-        self.child.kill()?;
-        self.child.wait()?;
+        self.process.kill()
+    }
+
+    /// Starts it again on the same data and port, after [`Platform::kill`] or [`Platform::stop`].
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        let started = Starting::new(self.options())?.ready()?;
+        self.replace(started);
         Ok(())
     }
 
-    /// Starts it again on the same data, after [`Platform::kill`].
-    pub fn restart(&mut self) -> anyhow::Result<()> {
-        let options = Options {
+    /// How it is started again on the same data and port.
+    pub fn options(&self) -> Options {
+        Options {
             arguments: vec!["--http-port".into(), self.http_port().to_string()],
-            data_dir: Some(self.data_dir.clone()),
-        };
-        let mut started = Self::start(options)?;
-        std::mem::swap(&mut self.child, &mut started.child);
-        std::mem::swap(&mut self.status, &mut started.status);
-        Ok(())
+            data_dir: Some(self.data_dir().to_path_buf()),
+            terminal: self.process.terminal(),
+        }
+    }
+
+    /// Goes on with another process on the same folder; the one until now has ended.
+    pub fn replace(&mut self, next: Self) {
+        self.status = next.status;
+        self.process.replace(next.process);
     }
 
     /// Stops it as Ctrl-C does, and waits for its end.
@@ -293,36 +185,13 @@ impl Platform {
     /// # Errors
     /// If it does not end by itself, or with another code than 0.
     pub fn stop(&mut self) -> anyhow::Result<()> {
-        kill(Pid::from_raw(i32::try_from(self.child.id())?), Signal::SIGINT)?;
-        let status = eventually("spindrift to stop", || {
-            self.child.try_wait()?.context("it still runs")
-        })?;
+        let status = self.process.interrupt()?;
         anyhow::ensure!(status.success(), "it ended with {status}: {}", self.log());
         Ok(())
     }
 
     /// What it logged.
     pub fn log(&self) -> String {
-        read(&self.data_dir.join("e2e.log"))
+        self.process.log()
     }
-}
-
-impl Drop for Platform {
-    fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-            let _ = run(Command::new(self.bin.join("spindrift"))
-                .arg("down")
-                .arg("--data-dir")
-                .arg(&self.data_dir));
-        }
-    }
-}
-
-/// The end of a log.
-fn read(path: &Path) -> String {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(60)..].join("\n")
 }

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use anyhow::ensure;
 use serde_json::Value;
+
+use crate::{Platform, eventually};
 
 /// One look at the machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,8 +66,50 @@ impl Remains {
     }
 }
 
+/// Uids of the pods that the API has.
+///
+/// # Errors
+/// If it does not answer.
+pub fn pods(platform: &Platform) -> anyhow::Result<BTreeSet<String>> {
+    let list = platform.get(&["pods", "-A"])?;
+    let items = list["items"].as_array().cloned().unwrap_or_default();
+    let uids = items
+        .iter()
+        .filter_map(|pod| pod["metadata"]["uid"].as_str().map(str::to_owned));
+    Ok(uids.collect())
+}
+
+/// Waits until everything on the machine belongs to a pod that there is, and every pod has its part. `known` are the
+/// pods there ever were; those of now are added.
+///
+/// # Errors
+/// With what is too much or too little.
+pub fn nothing_is_left_over(platform: &Platform, known: &mut BTreeSet<String>) -> anyhow::Result<()> {
+    eventually(
+        "the machine to have the pods of the API, and nothing else",
+        || {
+            let uids = pods(platform)?;
+            known.extend(uids.iter().cloned());
+            let found = Remains::of(platform.data_dir(), known)?;
+            for (what, there) in [
+                ("folders", &found.folders),
+                ("shims", &found.shims),
+                ("control groups", &found.groups),
+                ("addresses", &found.addresses),
+            ] {
+                ensure!(*there == uids, "{what}: {there:?}, but pods: {uids:?}");
+            }
+            ensure!(
+                found.stray_links.is_empty() && found.mounts.is_empty(),
+                "{found:?}"
+            );
+            Ok(())
+        },
+    )
+}
+
 /// Entries of a folder; none if it is not there.
-fn names(folder: impl AsRef<Path>) -> BTreeSet<String> {
+pub(crate) fn names(folder: impl AsRef<Path>) -> BTreeSet<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries
         .filter_map(|entry| entry.file_name().into_string().ok())
@@ -72,7 +117,7 @@ fn names(folder: impl AsRef<Path>) -> BTreeSet<String> {
 }
 
 /// The host's device of a pod is named after its address.
-fn device(address: &Value) -> Option<String> {
+pub(crate) fn device(address: &Value) -> Option<String> {
     let address: std::net::Ipv4Addr = address.as_str()?.parse().ok()?;
     Some(format!("sdv-{:08x}", u32::from(address)))
 }

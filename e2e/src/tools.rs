@@ -75,6 +75,6 @@ pub fn suite(cases: Vec<Case>, finish: impl FnOnce() -> anyhow::Result<()>) -> E
     clippy::print_stderr,
     reason = "a test program tells its failure on standard error"
 )]
-fn report(text: &str) {
+pub(crate) fn report(text: &str) {
     eprintln!("{text}");
 }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, ensure};
 
-use e2e::platform::programs;
+use e2e::programs::programs;
 use e2e::tools::{Case, Need};
 use e2e::{Output, eventually, run, suite};
 use serde_json::Value;
