@@ -11,15 +11,16 @@
 
 mod backoff;
 pub mod dead_letter;
-mod duration;
 pub mod headers;
 pub mod outcome;
 mod retry_after;
 
 use std::time::Duration;
 
+use crds::duck::{self, DeliveryFormat, DeliverySpec};
+use event::Mode;
+
 pub use backoff::{Backoff, BackoffPolicy, jittered};
-pub use duration::{DurationError, parse_duration};
 pub use outcome::{Failure, Path, Verdict};
 pub use retry_after::parse_retry_after;
 
@@ -34,9 +35,36 @@ pub struct Policy {
     pub timeout: Option<Duration>,
     /// Longest `Retry-After` that is obeyed. `None` or zero: the header is ignored.
     pub retry_after_max: Option<Duration>,
+    /// The content mode to send in. `None`: as it was received.
+    pub format: Option<Mode>,
 }
 
 impl Policy {
+    /// What a delivery spec asks for. Its dead letter sink is another matter: see [`crate::model`].
+    pub fn of(spec: Option<&DeliverySpec>) -> Self {
+        let Some(spec) = spec else {
+            return Self::default();
+        };
+        let policy = match &spec.backoff_policy {
+            Some(duck::BackoffPolicy::Linear) => Some(BackoffPolicy::Linear),
+            Some(duck::BackoffPolicy::Exponential) => Some(BackoffPolicy::Exponential),
+            Some(duck::BackoffPolicy::Other(_)) | None => None,
+        };
+        Self {
+            retries: spec.retry.and_then(|retry| retry.try_into().ok()).unwrap_or(0),
+            backoff: policy
+                .zip(spec.backoff_delay())
+                .map(|(policy, delay)| Backoff { policy, delay }),
+            timeout: spec.timeout().filter(|timeout| !timeout.is_zero()),
+            retry_after_max: spec.retry_after_max(),
+            format: match &spec.format {
+                Some(DeliveryFormat::Json) => Some(Mode::Structured),
+                Some(DeliveryFormat::Binary) => Some(Mode::Binary),
+                Some(DeliveryFormat::Other(_)) | None => None,
+            },
+        }
+    }
+
     /// Attempts in all.
     pub fn attempts(&self) -> u32 {
         self.retries.saturating_add(1)
@@ -88,6 +116,39 @@ mod tests {
     fn without_a_delivery_spec_there_is_one_attempt() {
         assert_eq!(Policy::default().attempts(), 1);
         assert_eq!(Policy::default().wait(0, &failed(500, None)), None);
+    }
+
+    #[test]
+    fn specs_are_read_by_field() {
+        let of = |spec: serde_json::Value| Policy::of(Some(&serde_json::from_value(spec).unwrap()));
+        let full = of(serde_json::json!({
+            "retry": 3, "backoffPolicy": "linear", "backoffDelay": "PT1S", "timeout": "PT5S", "retryAfterMax": "PT1M",
+            "format": "json",
+        }));
+        let expected = Policy {
+            retries: 3,
+            backoff: Some(Backoff {
+                policy: BackoffPolicy::Linear,
+                delay: Duration::from_secs(1),
+            }),
+            timeout: Some(Duration::from_secs(5)),
+            retry_after_max: Some(Duration::from_secs(60)),
+            format: Some(Mode::Structured),
+        };
+        assert_eq!(full, expected);
+        assert_eq!(Policy::of(None), Policy::default());
+        for without_waits in [
+            serde_json::json!({"retry": 2, "backoffPolicy": "linear"}),
+            serde_json::json!({"retry": 2, "backoffDelay": "PT1S"}),
+            serde_json::json!({"retry": 2, "backoffPolicy": "cubic", "backoffDelay": "PT1S"}),
+        ] {
+            let expected = Policy {
+                retries: 2,
+                ..Policy::default()
+            };
+            assert_eq!(of(without_waits), expected);
+        }
+        assert_eq!(of(serde_json::json!({"retry": -1})).attempts(), 1);
     }
 
     #[test]
