@@ -15,6 +15,7 @@ const PROGRAMS: [&str; 7] = [
     "ab",
     "echo",
     "autoscale",
+    "event-display",
 ];
 
 /// The folder that holds the freshly built programs.

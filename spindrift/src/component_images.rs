@@ -13,7 +13,7 @@ struct Program {
     required: bool,
 }
 
-const PROGRAMS: [Program; 5] = [
+const PROGRAMS: [Program; 6] = [
     Program {
         binary: "queue-proxy",
         repository: "spindrift/queue-proxy",
@@ -37,6 +37,11 @@ const PROGRAMS: [Program; 5] = [
     Program {
         binary: "autoscale",
         repository: "autoscale",
+        required: false,
+    },
+    Program {
+        binary: "event-display",
+        repository: "event-display",
         required: false,
     },
 ];

@@ -1,0 +1,49 @@
+//! Prints each CloudEvent that is sent to it, and accepts it.
+
+mod text;
+
+use std::io::Write;
+
+use bytes::Bytes;
+use event::Event;
+use example_server::{Body, full, serve};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
+
+/// Longest event, in bytes.
+const MAX_BODY: usize = 16 << 20;
+
+fn main() -> std::io::Result<()> {
+    serve(display)
+}
+
+async fn display(request: Request<Incoming>) -> Response<Body> {
+    if request.method() != Method::POST {
+        return answer(StatusCode::METHOD_NOT_ALLOWED, "events are POSTed\n");
+    }
+    let (head, body) = request.into_parts();
+    let body = match Limited::new(body, MAX_BODY).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => return answer(StatusCode::PAYLOAD_TOO_LARGE, format!("{error}\n")),
+    };
+    match event::http::read(&head.headers, body) {
+        Ok(event) => match print(&event) {
+            Ok(()) => answer(StatusCode::ACCEPTED, Bytes::new()),
+            Err(error) => answer(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+        },
+        Err(error) => answer(StatusCode::BAD_REQUEST, format!("this is no event: {error}\n")),
+    }
+}
+
+fn print(event: &Event) -> std::io::Result<()> {
+    let mut output = std::io::stdout().lock();
+    output.write_all(text::of(event).as_bytes())?;
+    output.flush()
+}
+
+fn answer(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(full(text));
+    *response.status_mut() = status;
+    response
+}
