@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use anyhow::Context;
 
 /// Programs that the tests run; built once per test program, with cargo's own up-to-date check.
-const PROGRAMS: [&str; 7] = [
+const PROGRAMS: [&str; 8] = [
     "spindrift",
     "kn",
     "queue-proxy",
