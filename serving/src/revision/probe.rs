@@ -14,9 +14,9 @@ pub(super) fn encoded_probes(revision: &Revision, all_containers: bool) -> Strin
     let probes = revision.spec.pod_spec.containers.iter().filter_map(|container| {
         let probe = container.readiness_probe.as_ref()?;
         if is_serving(revision, container) {
-            Some(local(probe, user_port(revision), all_containers))
+            Some(local(probe, user_port(revision)))
         } else if all_containers && probe.exec.is_none() {
-            Some(local(probe, 0, true))
+            Some(local(probe, 0))
         } else {
             None
         }
@@ -31,11 +31,13 @@ pub(super) fn encoded_probes(revision: &Revision, all_containers: bool) -> Strin
     encoded.unwrap_or_default()
 }
 
-/// The probe as it is run next to the application. A command cannot run in another container: the port is tried.
-fn local(probe: &Probe, port: i32, keep_port: bool) -> Probe {
+/// The probe as it is run next to the application: at the port that it names, else at `port`. (Readiness may well be
+/// told elsewhere than on the port that serves; only liveness and startup probes are bound to that one.) A command
+/// cannot run in another container: the port is tried.
+fn local(probe: &Probe, port: i32) -> Probe {
     let mut probe = probe.clone();
     let aim = |given: &IntOrString| match given {
-        IntOrString::Int(given) if keep_port && *given != 0 => IntOrString::Int(*given),
+        IntOrString::Int(given) if *given != 0 => IntOrString::Int(*given),
         _ => IntOrString::Int(port),
     };
     if let Some(http) = probe.http_get.as_mut() {
@@ -46,7 +48,7 @@ fn local(probe: &Probe, port: i32, keep_port: bool) -> Probe {
         tcp.host = Some(LOCAL.to_owned());
         tcp.port = aim(&tcp.port);
     } else if let Some(grpc) = probe.grpc.as_mut() {
-        if !keep_port || grpc.port == 0 {
+        if grpc.port == 0 {
             grpc.port = port;
         }
     } else if probe.exec.take().is_some() {

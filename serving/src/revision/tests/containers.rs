@@ -5,7 +5,7 @@ use crds::autoscaling::Reachability;
 use crds::serving::{ContainerStatus, Revision, RevisionStatus};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 use k8s_openapi::api::core::v1::{
-    Container, ExecAction, HTTPGetAction, Probe, ResourceRequirements, TCPSocketAction,
+    Container, ExecAction, GRPCAction, HTTPGetAction, Probe, ResourceRequirements, TCPSocketAction,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -131,7 +131,8 @@ fn probes_go_to_queue_proxy_except_commands() {
     let asked = encoded.http_get.unwrap();
     assert_eq!(
         (asked.host.as_deref(), asked.port, asked.scheme.as_deref()),
-        (Some("127.0.0.1"), IntOrString::Int(8080), Some("HTTP"))
+        (Some("127.0.0.1"), IntOrString::Int(9999), Some("HTTP")),
+        "the port that the probe names, though the application serves at 8080"
     );
     assert_eq!(encoded.timeout_seconds, Some(1));
     let probe = queue.readiness_probe.as_ref().unwrap();
@@ -156,6 +157,47 @@ fn probes_go_to_queue_proxy_except_commands() {
     let encoded: Probe =
         serde_json::from_str(env(&spec.containers[1], "SERVING_READINESS_PROBE").unwrap()).unwrap();
     assert!(encoded.exec.is_none() && encoded.tcp_socket.is_some());
+}
+
+#[test]
+fn a_readiness_probe_keeps_its_port() {
+    type Shape = fn(i32) -> Probe;
+    let http: Shape = |port| Probe {
+        http_get: Some(HTTPGetAction {
+            port: IntOrString::Int(port),
+            ..HTTPGetAction::default()
+        }),
+        ..Probe::default()
+    };
+    let tcp: Shape = |port| Probe {
+        tcp_socket: Some(TCPSocketAction {
+            port: IntOrString::Int(port),
+            ..TCPSocketAction::default()
+        }),
+        ..Probe::default()
+    };
+    let grpc: Shape = |port| Probe {
+        grpc: Some(GRPCAction {
+            port,
+            ..GRPCAction::default()
+        }),
+        ..Probe::default()
+    };
+    for shape in [http, tcp, grpc] {
+        for (given, expected) in [(0, 8080), (8080, 8080), (9999, 9999)] {
+            let mut revision = example();
+            revision.spec.pod_spec.containers[0].readiness_probe = Some(shape(given));
+            let spec = pod::pod_spec(&revision, &Settings::example());
+            let encoded: Probe =
+                serde_json::from_str(env(&spec.containers[1], "SERVING_READINESS_PROBE").unwrap()).unwrap();
+            let asked = match (encoded.http_get, encoded.tcp_socket, encoded.grpc) {
+                (Some(http), None, None) => http.port,
+                (None, Some(tcp), None) => tcp.port,
+                (_, _, grpc) => IntOrString::Int(grpc.unwrap().port),
+            };
+            assert_eq!(asked, IntOrString::Int(expected), "port {given}");
+        }
+    }
 }
 
 #[test]
