@@ -3,6 +3,7 @@
 mod check;
 mod spec;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -23,11 +24,16 @@ const AGGRESSIVE_LIMIT: Duration = Duration::from_secs(10);
 /// Time for one attempt of an aggressive probe (upstream value).
 const AGGRESSIVE_ATTEMPT: Duration = Duration::from_millis(100);
 
+/// A run of all probes: why it failed, if it did.
+type Run = BoxFuture<'static, Result<(), Arc<str>>>;
+
 /// Checks the user containers; checks asked for at the same time share one run.
 pub struct Prober {
     probes: Vec<Probe>,
     autodetect_http2: bool,
-    running: Mutex<Option<WeakShared<BoxFuture<'static, bool>>>>,
+    running: Mutex<Option<WeakShared<Run>>>,
+    /// What was wrong with the latest attempt, also of a run that has not ended.
+    last_error: Arc<Mutex<Option<Arc<str>>>>,
 }
 
 impl Prober {
@@ -37,16 +43,36 @@ impl Prober {
             probes,
             autodetect_http2,
             running: Mutex::new(None),
+            last_error: Arc::default(),
         }
     }
 
+    /// Whether a run goes on until the containers are ready.
+    pub fn is_aggressive(&self) -> bool {
+        self.probes.iter().any(Probe::is_aggressive)
+    }
+
     /// Whether the containers are ready; an aggressive probe answers when they are, or after ten seconds.
-    pub async fn ready(&self) -> bool {
+    ///
+    /// # Errors
+    /// What was wrong with the last attempt.
+    pub async fn ready(&self) -> Result<(), Arc<str>> {
         let run = self.join_or_start();
         run.await
     }
 
-    fn join_or_start(&self) -> Shared<BoxFuture<'static, bool>> {
+    /// As [`Self::ready`], for an asker who waits no longer than `limit`: the answer then is what was wrong last.
+    ///
+    /// # Errors
+    /// What was wrong with the last attempt.
+    pub async fn ready_within(&self, limit: Duration) -> Result<(), Arc<str>> {
+        match timeout(limit, self.ready()).await {
+            Ok(result) => result,
+            Err(_) => Err(self.last_error.lock().clone().unwrap_or_else(no_answer)),
+        }
+    }
+
+    fn join_or_start(&self) -> Shared<Run> {
         let mut running = self.running.lock();
         if let Some(run) = running.as_ref().and_then(WeakShared::upgrade)
             && run.peek().is_none()
@@ -55,9 +81,13 @@ impl Prober {
         }
         let probes = self.probes.clone();
         let autodetect_http2 = self.autodetect_http2;
+        let last_error = Arc::clone(&self.last_error);
         let run = async move {
-            let runs = probes.iter().map(|probe| run(probe, autodetect_http2));
-            join_all(runs).await.into_iter().all(|passed| passed)
+            let runs = probes
+                .iter()
+                .map(|probe| run(probe, autodetect_http2, &last_error));
+            let all: Result<(), Arc<str>> = join_all(runs).await.into_iter().collect();
+            all
         }
         .boxed()
         .shared();
@@ -66,34 +96,53 @@ impl Prober {
     }
 }
 
-async fn run(probe: &Probe, autodetect_http2: bool) -> bool {
+type LastError = Mutex<Option<Arc<str>>>;
+
+async fn run(probe: &Probe, autodetect_http2: bool, last_error: &LastError) -> Result<(), Arc<str>> {
     if !probe.is_aggressive() {
-        return attempt(probe, probe.timeout(), autodetect_http2).await;
+        return attempt(probe, probe.timeout(), autodetect_http2, last_error).await;
     }
     let limit = Instant::now() + AGGRESSIVE_LIMIT;
     let mut successes = 0;
     let mut steps = STEPS.iter().copied().chain(std::iter::repeat(25));
     loop {
         let next = Instant::now() + Duration::from_millis(steps.next().unwrap_or(25));
-        if attempt(probe, AGGRESSIVE_ATTEMPT, autodetect_http2).await {
+        let result = attempt(probe, AGGRESSIVE_ATTEMPT, autodetect_http2, last_error).await;
+        if result.is_ok() {
             successes += 1;
             if successes >= probe.success_threshold() {
-                return true;
+                return Ok(());
             }
         } else {
             successes = 0;
         }
         if next >= limit {
-            return false;
+            return result;
         }
         sleep_until(next).await;
     }
 }
 
-async fn attempt(probe: &Probe, limit: Duration, autodetect_http2: bool) -> bool {
-    timeout(limit, check(&probe.action, autodetect_http2))
-        .await
-        .unwrap_or(false)
+async fn attempt(
+    probe: &Probe,
+    limit: Duration,
+    autodetect_http2: bool,
+    last_error: &LastError,
+) -> Result<(), Arc<str>> {
+    let result = match timeout(limit, check(&probe.action, autodetect_http2)).await {
+        Ok(result) => result.map_err(Arc::from),
+        Err(_) => Err(no_answer()),
+    };
+    // An attempt fails many times in a row with the same words.
+    let mut last = last_error.lock();
+    if last.as_deref() != result.as_ref().err().map(|error: &Arc<str>| &**error) {
+        *last = result.as_ref().err().cloned();
+    }
+    result
+}
+
+fn no_answer() -> Arc<str> {
+    Arc::from("no answer in time")
 }
 
 #[cfg(test)]

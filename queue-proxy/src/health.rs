@@ -1,6 +1,7 @@
 //! Answers probes before anything else sees them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, Response, StatusCode};
 use proxy::drain::Drainer;
@@ -11,9 +12,15 @@ use proxy::network_probe::{
 use proxy::probe::Prober;
 use proxy::{Body, Failure};
 
+/// Kubelet gives up after a second unless the probe says otherwise, and a probe without a period, which goes on for ten
+/// seconds, may not: an answer before that carries the cause into its event.
+const KUBELET_PATIENCE: Duration = Duration::from_millis(900);
+
 /// The health check and its exceptions.
 pub(crate) struct Health {
     prober: Prober,
+    /// Whether a check may take longer than kubelet waits.
+    aggressive: bool,
     drainer: Arc<Drainer>,
 }
 
@@ -26,7 +33,11 @@ pub(crate) enum Asked {
 
 impl Health {
     pub(crate) fn new(prober: Prober, drainer: Arc<Drainer>) -> Self {
-        Self { prober, drainer }
+        Self {
+            aggressive: prober.is_aggressive(),
+            prober,
+            drainer,
+        }
     }
 
     /// What a request asks for, if it is a probe.
@@ -45,17 +56,24 @@ impl Health {
         }
         match asked {
             Asked::Network(NetworkProbe::Ingress) => echo_hash(headers),
-            Asked::Network(NetworkProbe::Part(part)) if part == QUEUE => self.check().await,
+            Asked::Network(NetworkProbe::Part(part)) if part == QUEUE => self.check(headers).await,
             Asked::Network(NetworkProbe::Part(other)) => unexpected_probe(&other),
             Asked::Unnamed => unexpected_probe(&http::HeaderValue::from_static("")),
         }
     }
 
-    async fn check(&self) -> Response<Body> {
-        if self.prober.ready().await {
-            text(StatusCode::OK, QUEUE)
+    async fn check(&self, headers: &HeaderMap) -> Response<Body> {
+        let result = if self.aggressive && is_kubelet_probe(headers) {
+            self.prober.ready_within(KUBELET_PATIENCE).await
         } else {
-            text(StatusCode::SERVICE_UNAVAILABLE, "the container is not ready\n")
+            self.prober.ready().await
+        };
+        match result {
+            Ok(()) => text(StatusCode::OK, QUEUE),
+            Err(error) => text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("the container is not ready: {error}\n"),
+            ),
         }
     }
 }

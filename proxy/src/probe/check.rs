@@ -17,42 +17,63 @@ const MAX_ANSWER: usize = 4096;
 /// `grpc.health.v1.HealthCheckResponse.ServingStatus.SERVING`.
 const SERVING: u8 = 1;
 
-/// Whether the attempt passes. Bound it by a timeout: this waits for as long as the other side does.
-pub async fn check(action: &Action, autodetect_http2: bool) -> bool {
+/// One attempt. Bound it by a timeout: this waits for as long as the other side does.
+///
+/// # Errors
+/// What was wrong, in a few words that name the port.
+pub async fn check(action: &Action, autodetect_http2: bool) -> Result<(), String> {
     match action {
-        Action::Tcp { host, port } => connect(host, *port).await.is_some(),
+        Action::Tcp { host, port } => connect(host, *port).await.map(drop),
         Action::Http {
             host,
             port,
             path,
             headers,
         } => {
-            if autodetect_http2
-                && http_status(host, *port, path, headers, true)
-                    .await
-                    .is_some_and(passes)
-            {
-                return true;
+            let ask = async |http2| {
+                let status = http_status(host, *port, path, headers, http2).await?;
+                match status {
+                    200..400 => Ok(()),
+                    _ => Err(format!("status {status} from {path} at port {port}")),
+                }
+            };
+            if autodetect_http2 && ask(true).await.is_ok() {
+                return Ok(());
             }
-            http_status(host, *port, path, headers, false)
-                .await
-                .is_some_and(passes)
+            ask(false).await
         }
-        Action::Grpc { port, service } => grpc_status(*port, service).await == Some(SERVING),
+        Action::Grpc { port, service } => match grpc_status(*port, service).await? {
+            SERVING => Ok(()),
+            status => Err(format!("health status {status} over gRPC at port {port}")),
+        },
     }
 }
 
-fn passes(status: u16) -> bool {
-    (200..400).contains(&status)
+async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
+    let stream = TcpStream::connect((host, port))
+        .await
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::ConnectionRefused => format!("connection refused at port {port}"),
+            _ => format!("{error} at port {port}"),
+        })?;
+    stream
+        .set_nodelay(true)
+        .map_err(|error| format!("{error} at port {port}"))?;
+    Ok(stream)
 }
 
-async fn connect(host: &str, port: u16) -> Option<TcpStream> {
-    let stream = TcpStream::connect((host, port)).await.ok()?;
-    stream.set_nodelay(true).ok()?;
-    Some(stream)
+/// A request that cannot be formed: the probe itself is wrong.
+fn malformed(error: impl Into<http::Error>) -> String {
+    format!("the probe's request cannot be sent: {}", error.into())
 }
 
-async fn http_status(host: &str, port: u16, path: &str, headers: &[HttpHeader], http2: bool) -> Option<u16> {
+async fn http_status(
+    host: &str,
+    port: u16,
+    path: &str,
+    headers: &[HttpHeader],
+    http2: bool,
+) -> Result<u16, String> {
     let uri = if http2 {
         format!("http://{host}:{port}{path}")
     } else {
@@ -62,15 +83,16 @@ async fn http_status(host: &str, port: u16, path: &str, headers: &[HttpHeader], 
         .uri(uri)
         .header(USER_AGENT, AGENT)
         .body(Full::new(Bytes::new()))
-        .ok()?;
+        .map_err(malformed)?;
     if !http2 {
-        request
-            .headers_mut()
-            .insert(HOST, HeaderValue::try_from(format!("{host}:{port}")).ok()?);
+        request.headers_mut().insert(
+            HOST,
+            HeaderValue::try_from(format!("{host}:{port}")).map_err(malformed)?,
+        );
     }
     for header in headers {
-        let name = HeaderName::try_from(&header.name).ok()?;
-        let value = HeaderValue::try_from(&header.value).ok()?;
+        let name = HeaderName::try_from(&header.name).map_err(malformed)?;
+        let value = HeaderValue::try_from(&header.value).map_err(malformed)?;
         if name == HOST || name == USER_AGENT {
             request.headers_mut().insert(name, value);
         } else {
@@ -79,30 +101,28 @@ async fn http_status(host: &str, port: u16, path: &str, headers: &[HttpHeader], 
     }
     let stream = connect(host, port).await?;
     let response = if http2 {
-        send_http2(stream, request).await?
+        send_http2(stream, request).await
     } else {
-        send_http1(stream, request).await?
+        send_http1(stream, request).await
     };
-    Some(response.status().as_u16())
+    response
+        .map(|response| response.status().as_u16())
+        .map_err(|_| format!("no HTTP answer at port {port}"))
 }
 
-async fn send_http1(stream: TcpStream, request: Request<Full<Bytes>>) -> Option<Response<Incoming>> {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .ok()?;
+async fn send_http1(stream: TcpStream, request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     drive(connection, sender.send_request(request)).await
 }
 
-async fn send_http2(stream: TcpStream, request: Request<Full<Bytes>>) -> Option<Response<Incoming>> {
+async fn send_http2(stream: TcpStream, request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
     let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .ok()?;
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
     drive(connection, sender.send_request(request)).await
 }
 
 /// Runs the connection only until the head of the response is there.
-async fn drive<C, R>(connection: C, response: R) -> Option<Response<Incoming>>
+async fn drive<C, R>(connection: C, response: R) -> hyper::Result<Response<Incoming>>
 where
     C: Future<Output = hyper::Result<()>>,
     R: Future<Output = hyper::Result<Response<Incoming>>>,
@@ -110,19 +130,27 @@ where
     tokio::pin!(connection);
     tokio::pin!(response);
     tokio::select! {
-        response = &mut response => response.ok(),
-        _ = &mut connection => response.await.ok(),
+        response = &mut response => response,
+        _ = &mut connection => response.await,
     }
 }
 
-async fn grpc_status(port: u16, service: &str) -> Option<u8> {
+async fn grpc_status(port: u16, service: &str) -> Result<u8, String> {
     let stream = connect("127.0.0.1", port).await?;
+    let message = health_request(service)
+        .ok_or_else(|| "the probe's service name is longer than 127 bytes".to_owned())?;
     let request = Request::post(format!("http://127.0.0.1:{port}/grpc.health.v1.Health/Check"))
         .header(CONTENT_TYPE, "application/grpc")
         .header(TE, "trailers")
         .header(USER_AGENT, AGENT)
-        .body(Full::new(health_request(service)?))
-        .ok()?;
+        .body(Full::new(message))
+        .map_err(malformed)?;
+    grpc_exchange(stream, request)
+        .await
+        .ok_or_else(|| format!("no answer of the gRPC health service at port {port}"))
+}
+
+async fn grpc_exchange(stream: TcpStream, request: Request<Full<Bytes>>) -> Option<u8> {
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
             .await

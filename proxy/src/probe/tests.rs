@@ -112,11 +112,11 @@ async fn http_passes_from_200_to_399() {
         ("nonsense", false),
     ] {
         let (port, _) = http_server(answer).await;
-        assert_eq!(check(&http(port), false).await, passes, "{answer}");
+        assert_eq!(check(&http(port), false).await.is_ok(), passes, "{answer}");
     }
     let (port, _) = http_server("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     assert!(
-        check(&http(port), true).await,
+        check(&http(port), true).await.is_ok(),
         "falls back to HTTP/1.1 when HTTP/2 is not understood"
     );
 }
@@ -129,9 +129,31 @@ async fn tcp_passes_when_somebody_accepts() {
         host: "127.0.0.1".into(),
         port,
     };
-    assert!(check(&action, false).await);
+    assert_eq!(check(&action, false).await, Ok(()));
     drop(listener);
-    assert!(!check(&action, false).await);
+    assert_eq!(
+        check(&action, false).await,
+        Err(format!("connection refused at port {port}"))
+    );
+}
+
+#[tokio::test]
+async fn a_failed_check_says_what_was_wrong() {
+    let (port, _) = http_server("HTTP/1.1 404 Nothing\r\ncontent-length: 0\r\n\r\n").await;
+    assert_eq!(
+        check(&http(port), false).await,
+        Err(format!("status 404 from / at port {port}"))
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    // An asker in a hurry learns it, though the run goes on for ten seconds.
+    let prober = Prober::new(vec![Probe::tcp(port)], false);
+    let found = prober.ready_within(Duration::from_millis(50)).await;
+    assert_eq!(
+        found.unwrap_err().as_ref(),
+        format!("connection refused at port {port}")
+    );
 }
 
 #[tokio::test]
@@ -148,7 +170,7 @@ async fn an_aggressive_probe_notices_a_late_listener() {
         .await
         .unwrap()
         .unwrap();
-    assert!(ready);
+    assert_eq!(ready, Ok(()));
 }
 
 #[tokio::test]
@@ -162,8 +184,8 @@ async fn checks_at_the_same_time_share_one_run_and_later_ones_do_not() {
     };
     let prober = Prober::new(vec![probe], false);
     let (a, b) = tokio::join!(prober.ready(), prober.ready());
-    assert!(a && b);
+    assert!(a.is_ok() && b.is_ok());
     assert_eq!(count.load(Ordering::SeqCst), 1);
-    assert!(prober.ready().await);
+    assert_eq!(prober.ready().await, Ok(()));
     assert_eq!(count.load(Ordering::SeqCst), 2);
 }

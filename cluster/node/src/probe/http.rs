@@ -1,9 +1,10 @@
-//! HTTP probes: one GET, redirects within the host followed, body ignored.
+//! HTTP probes: one GET, redirects within the host followed; of the body only the first words of a refusal are read.
 
 use bytes::Bytes;
 use futures::future::Either;
-use http::{Request, Response, StatusCode, Uri, header};
-use http_body_util::Empty;
+use http::response::Parts;
+use http::{HeaderMap, Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::HTTPGetAction;
@@ -15,6 +16,16 @@ use super::{refusal, tls};
 /// Upstream follows at most ten.
 const MAX_REDIRECTS: usize = 10;
 const USER_AGENT: &str = concat!("kube-probe/1.37 spindrift/", env!("CARGO_PKG_VERSION"));
+
+/// Bytes of a refusal that go into the message; it ends up in an event.
+const MAX_WORDS: usize = 200;
+
+/// What was answered.
+struct Answer {
+    head: Parts,
+    /// The first line of a refusal in plain text.
+    words: Option<String>,
+}
 
 /// The probe's URL, for messages.
 pub(super) fn url(socket: &str, action: &HTTPGetAction) -> String {
@@ -41,12 +52,12 @@ fn path(action: &HTTPGetAction) -> String {
 pub async fn get(socket: &str, action: &HTTPGetAction) -> Result<(), String> {
     let mut path = path(action);
     for _ in 0..=MAX_REDIRECTS {
-        let response = send(socket, action, &path).await?;
-        let status = response.status();
+        let answer = send(socket, action, &path).await?;
+        let status = answer.head.status;
         if !status.is_redirection() {
-            return verdict(status);
+            return verdict(status, answer.words.as_deref());
         }
-        match next_path(&response, socket) {
+        match next_path(&answer.head.headers, socket) {
             Some(next) => path = next,
             None => return Ok(()),
         }
@@ -54,29 +65,25 @@ pub async fn get(socket: &str, action: &HTTPGetAction) -> Result<(), String> {
     Err(format!("stopped after {MAX_REDIRECTS} redirects"))
 }
 
-fn verdict(status: StatusCode) -> Result<(), String> {
-    match status.as_u16() {
-        200..400 => Ok(()),
-        code => Err(format!("HTTP probe failed with statuscode: {code}")),
+/// Kubelet's sentence, and after it what the other side said: kubelet writes that to its own log, where nobody looks.
+fn verdict(status: StatusCode, words: Option<&str>) -> Result<(), String> {
+    match (status.as_u16(), words) {
+        (200..400, _) => Ok(()),
+        (code, None) => Err(format!("HTTP probe failed with statuscode: {code}")),
+        (code, Some(words)) => Err(format!("HTTP probe failed with statuscode: {code}: {words}")),
     }
 }
 
 /// Where a redirect leads, if it stays on this host.
-fn next_path(response: &Response<Incoming>, socket: &str) -> Option<String> {
-    let target: Uri = response
-        .headers()
-        .get(header::LOCATION)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()?;
+fn next_path(headers: &HeaderMap, socket: &str) -> Option<String> {
+    let target: Uri = headers.get(header::LOCATION)?.to_str().ok()?.parse().ok()?;
     match target.authority() {
         Some(authority) if authority.as_str() != socket => None,
         _ => target.path_and_query().map(|path| path.as_str().to_owned()),
     }
 }
 
-async fn send(socket: &str, action: &HTTPGetAction, path: &str) -> Result<Response<Incoming>, String> {
+async fn send(socket: &str, action: &HTTPGetAction, path: &str) -> Result<Answer, String> {
     let failed = |error: String| format!("Get \"{}\": {error}", url(socket, action));
     let stream = TcpStream::connect(socket)
         .await
@@ -121,7 +128,7 @@ fn request(socket: &str, action: &HTTPGetAction, path: &str) -> http::Result<Req
     request.body(Empty::new())
 }
 
-async fn exchange<S>(stream: S, request: Request<Empty<Bytes>>) -> hyper::Result<Response<Incoming>>
+async fn exchange<S>(stream: S, request: Request<Empty<Bytes>>) -> hyper::Result<Answer>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -130,16 +137,38 @@ where
         .max_buf_size(64 * 1024)
         .handshake(TokioIo::new(stream))
         .await?;
-    let (connection, response) = (
-        std::pin::pin!(connection),
-        std::pin::pin!(sender.send_request(request)),
-    );
-    // The connection lives no longer than the head of the answer: nothing is left running behind a probe.
-    match futures::future::select(response, connection).await {
-        Either::Left((response, _)) => response,
-        Either::Right((ended, response)) => {
+    let answer = async {
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        let words = match is_plain_refusal(&head) {
+            true => first_line(body).await,
+            false => None,
+        };
+        Ok(Answer { head, words })
+    };
+    // The connection lives no longer than the answer: nothing is left running behind a probe.
+    match futures::future::select(std::pin::pin!(answer), std::pin::pin!(connection)).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right((ended, answer)) => {
             ended?;
-            response.await
+            answer.await
         }
     }
+}
+
+fn is_plain_refusal(head: &Parts) -> bool {
+    let plain = head
+        .headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    plain && head.status.as_u16() >= 400
+}
+
+/// The first line of a body, as far as it comes with the first piece.
+async fn first_line(mut body: Incoming) -> Option<String> {
+    let piece = body.frame().await?.ok()?.into_data().ok()?;
+    let line = piece.split(|byte| *byte == b'\n').next()?;
+    let text = String::from_utf8_lossy(line.get(..MAX_WORDS).unwrap_or(line));
+    let text: String = text.chars().filter(|letter| !letter.is_control()).collect();
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }

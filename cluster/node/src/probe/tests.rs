@@ -75,6 +75,14 @@ async fn http_verdicts_follow_the_status() {
             Err("HTTP probe failed with statuscode: 503".to_owned()),
         ),
         (
+            "HTTP/1.1 503 No\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 9\r\n\r\nbusy\nfoo\n",
+            Err("HTTP probe failed with statuscode: 503: busy".to_owned()),
+        ),
+        (
+            "HTTP/1.1 503 No\r\ncontent-type: text/html\r\ncontent-length: 4\r\n\r\n<a/>",
+            Err("HTTP probe failed with statuscode: 503".to_owned()),
+        ),
+        (
             "HTTP/1.1 302 Found\r\nlocation: /again\r\ncontent-length: 0\r\n\r\n",
             Err("stopped after 10 redirects".to_owned()),
         ),
