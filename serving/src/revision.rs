@@ -7,6 +7,7 @@ mod metadata;
 mod pod;
 mod pod_autoscaler;
 mod probe;
+mod probe_error;
 mod queue_proxy;
 mod resources;
 mod settings;
@@ -209,10 +210,15 @@ impl Revisions {
             let pods: Vec<Arc<Pod>> = shared
                 .pods
                 .indexed(labels::REVISION_UID, uid_of(&revision.metadata));
+            let probe_error = match diagnosis::unready(deployment.object(), &pods) {
+                Some(pod) => probe_error::last(&shared.client, pod).await,
+                None => None,
+            };
             diagnosis = diagnosis::diagnose(
                 deployment.object(),
                 &pods,
                 settings.deployment.pod_is_always_schedulable,
+                probe_error.as_deref(),
             );
             status::take_deployment(status, deployment.object(), diagnosis.as_ref(), now);
         }
@@ -235,7 +241,8 @@ impl Revisions {
             Ok(autoscaler) => {
                 let earlier = revision.status.as_ref();
                 let earlier = earlier.and_then(|status| status.condition(status::RESOURCES_AVAILABLE));
-                status::take_autoscaler(status, autoscaler.object(), earlier, now);
+                let wanted = diagnosis::wants_pods(deployment);
+                status::take_autoscaler(status, autoscaler.object(), wanted, earlier, now);
             }
             Err(Error::NotOwned { name, .. }) => status::mark_not_owned(status, "PodAutoscaler", &name, now),
             Err(error) => return Err(error),

@@ -5,6 +5,8 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 
 const TIMED_OUT: &str = "ProgressDeadlineExceeded";
+/// What a container's end is called if the kernel killed it for its memory.
+const OUT_OF_MEMORY: &str = "OOMKilled";
 
 /// A cause in the words of whoever noticed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,22 +27,15 @@ pub(super) struct Diagnosis {
 }
 
 /// Looks at one pod of a Deployment that wants pods and has none available. All of them run the same code, so any
-/// one tells; the first by name is taken so that the answer does not change from look to look.
+/// one tells; the first by name is taken so that the answer does not change from look to look. `probe_error` is what
+/// the readiness probe of [`unready`]'s pod said last.
 pub(super) fn diagnose(
     deployment: &Deployment,
     pods: &[impl AsRef<Pod>],
     always_schedulable: bool,
+    probe_error: Option<&str>,
 ) -> Option<Diagnosis> {
-    let wanted = deployment.spec.replicas.unwrap_or(0);
-    let available = deployment
-        .status
-        .as_ref()
-        .and_then(|status| status.available_replicas)
-        .unwrap_or(0);
-    if wanted == 0 || available > 0 {
-        return None;
-    }
-    let status = pods.first()?.as_ref().status.as_ref()?;
+    let status = witness(deployment, pods)?.status.as_ref()?;
     let mut diagnosis = Diagnosis::default();
     if !always_schedulable {
         let unplaced = status
@@ -73,15 +68,50 @@ pub(super) fn diagnose(
         }
     }
     if let Some(told) = late.filter(|_| all_run && diagnosis.resources.is_none()) {
+        let probes = match probe_error {
+            Some(error) => format!("the readiness probe fails ({error})"),
+            None => "no readiness probe has succeeded".to_owned(),
+        };
         diagnosis.resources = Some(Cause {
             reason: TIMED_OUT.to_owned(),
             message: format!(
-                "{told} Its containers run, but no readiness probe has succeeded: see their logs, and that the \
-                 application listens on the port in $PORT, on all interfaces."
+                "{told} Its containers run, but {probes}: see their logs, and that the application listens on the \
+                 port in $PORT, on all interfaces."
             ),
         });
     }
     Some(diagnosis)
+}
+
+/// The pod that is looked at. One that goes away shows what was, not what is.
+fn witness<'a>(deployment: &Deployment, pods: &'a [impl AsRef<Pod>]) -> Option<&'a Pod> {
+    let available = deployment
+        .status
+        .as_ref()
+        .and_then(|status| status.available_replicas)
+        .unwrap_or(0);
+    if !wants_pods(deployment) || available > 0 {
+        return None;
+    }
+    pods.iter()
+        .map(AsRef::as_ref)
+        .find(|pod| pod.metadata.deletion_timestamp.is_none())
+}
+
+/// Whether the Deployment is to have pods.
+pub(super) fn wants_pods(deployment: &Deployment) -> bool {
+    deployment.spec.replicas.unwrap_or(0) > 0
+}
+
+/// The pod whose containers run and which is not ready although its time is over: what its readiness probe says is
+/// worth asking for.
+pub(super) fn unready<'a>(deployment: &Deployment, pods: &'a [impl AsRef<Pod>]) -> Option<&'a Pod> {
+    timed_out(deployment)?;
+    let pod = witness(deployment, pods)?;
+    let status = pod.status.as_ref()?;
+    let all_run =
+        containers(status).all(|container| exit(container).is_none() && waiting(container).is_none());
+    (all_run && containers(status).next().is_some()).then_some(pod)
 }
 
 /// Whether the pod shows something that [`diagnose`] could report; other changes need not wake the revision.
@@ -99,9 +129,19 @@ pub(super) fn is_telling(pod: &Pod) -> bool {
 
 fn exit(container: &ContainerStatus) -> Option<Cause> {
     let ended = container.last_state.as_ref()?.terminated.as_ref()?;
-    let message = match ended.message.as_deref().unwrap_or_default() {
-        "" if ended.exit_code == 0 => "container exited with no error",
-        message => message,
+    let said = ended.message.as_deref().unwrap_or_default();
+    let message = match (said, ended.exit_code) {
+        _ if ended.reason.as_deref() == Some(OUT_OF_MEMORY) => {
+            let killed = "container was killed: it used more memory than its limit (OOMKilled)";
+            match said.trim_end() {
+                "" => killed.to_owned(),
+                // What it said last is hardly about that, since it did not know.
+                said => format!("{said}\n{killed}"),
+            }
+        }
+        ("", 0) => "container exited with no error".to_owned(),
+        ("", code) => format!("container exited with code {code} and said nothing"),
+        (said, _) => said.to_owned(),
     };
     Some(Cause {
         reason: format!("ExitCode{}", ended.exit_code),

@@ -52,8 +52,17 @@ pub(super) fn take_deployment(
     diagnosis: Option<&Diagnosis>,
     now: Timestamp,
 ) {
+    let stored = status.condition(RESOURCES_AVAILABLE).cloned();
     let mut conditions = CONDITIONS.manage(status, now);
-    let (available, reason, message) = availability(deployment);
+    let (available, reason, mut message) = availability(deployment);
+    // The pods that showed more are gone; what they showed stays.
+    let explained = stored
+        .filter(|stored| stored.is_false() && stored.reason.as_deref() == Some(&reason))
+        .and_then(|stored| stored.message)
+        .filter(|explained| explained.starts_with(&message));
+    if let Some(explained) = explained {
+        message = explained;
+    }
     match available {
         ConditionStatus::True => conditions.mark_true(RESOURCES_AVAILABLE),
         ConditionStatus::Unknown => conditions.mark_unknown(RESOURCES_AVAILABLE, &reason, &message),
@@ -115,10 +124,12 @@ fn availability(deployment: &Deployment) -> (ConditionStatus, String, String) {
     }
 }
 
-/// What the PodAutoscaler reports. `earlier` is ResourcesAvailable as it is stored.
+/// What the PodAutoscaler reports. `wanted`: the Deployment is to have pods. `earlier` is ResourcesAvailable as it is
+/// stored.
 pub(super) fn take_autoscaler(
     status: &mut RevisionStatus,
     autoscaler: &PodAutoscaler,
+    wanted: bool,
     earlier: Option<&Condition>,
     now: Timestamp,
 ) {
@@ -141,7 +152,9 @@ pub(super) fn take_autoscaler(
         }
         return;
     };
-    if initialized && !unavailable {
+    // An application that ends again and again has failed, however well it began; at zero it may be tried again.
+    let ends = wanted && conditions.status(CONTAINER_HEALTHY) == ConditionStatus::False;
+    if initialized && !unavailable && !ends {
         // Pods were ready once: from then on the revision is, also while it is scaled to zero.
         conditions.mark_true(RESOURCES_AVAILABLE);
         conditions.mark_true(CONTAINER_HEALTHY);

@@ -123,6 +123,31 @@ fn exited(name: &str, exit_code: i32, message: Option<&str>) -> ContainerStatus 
     }
 }
 
+fn out_of_memory(said: &str) -> ContainerStatus {
+    let mut status = exited("app", 137, Some(said));
+    let ended = status
+        .last_state
+        .as_mut()
+        .and_then(|state| state.terminated.as_mut());
+    if let Some(ended) = ended {
+        ended.reason = Some("OOMKilled".to_owned());
+    }
+    status
+}
+
+fn leaving(pod: Arc<Pod>) -> Arc<Pod> {
+    let mut pod = (*pod).clone();
+    pod.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(1)));
+    Arc::new(pod)
+}
+
+fn running(name: &str) -> ContainerStatus {
+    ContainerStatus {
+        name: name.to_owned(),
+        ..ContainerStatus::default()
+    }
+}
+
 fn pulling(name: &str) -> ContainerStatus {
     waits(name, "ImagePullBackOff")
 }
@@ -212,6 +237,37 @@ fn pods_show_why_nothing_is_available() {
             }),
         ),
         (
+            "ended with an error, silently",
+            pod(vec![exited("app", 2, None)], "True"),
+            deployment(1, 0, &[]),
+            Some(Diagnosis {
+                container: cause(
+                    "ExitCode2",
+                    "Container failed with: container exited with code 2 and said nothing",
+                ),
+                ..none.clone()
+            }),
+        ),
+        (
+            "took too much memory",
+            pod(vec![out_of_memory("loading\n")], "True"),
+            deployment(1, 0, &[]),
+            Some(Diagnosis {
+                container: cause(
+                    "ExitCode137",
+                    "Container failed with: loading\ncontainer was killed: it used more memory than its limit \
+                     (OOMKilled)",
+                ),
+                ..none.clone()
+            }),
+        ),
+        (
+            "crashed before, goes away now",
+            leaving(pod(vec![exited("app", 1, None)], "True")),
+            deployment(1, 0, &[]),
+            None,
+        ),
+        (
             "pulling",
             pod(vec![pulling("app")], "True"),
             deployment(1, 0, &[]),
@@ -265,9 +321,9 @@ fn pods_show_why_nothing_is_available() {
         ),
     ];
     for (case, pod, deployment, expected) in table {
-        assert_eq!(diagnose(&deployment, &[pod], false), expected, "{case}");
+        assert_eq!(diagnose(&deployment, &[pod], false, None), expected, "{case}");
     }
-    let unplaced = diagnose(&deployment(1, 0, &[]), &[pod(vec![], "False")], true);
+    let unplaced = diagnose(&deployment(1, 0, &[]), &[pod(vec![], "False")], true, None);
     assert_eq!(
         unplaced,
         Some(Diagnosis::default()),
@@ -363,7 +419,7 @@ fn autoscaler_decides_about_ready_and_active() {
             None,
             at(1),
         );
-        take_autoscaler(&mut status, &autoscaler, None, at(2));
+        take_autoscaler(&mut status, &autoscaler, true, None, at(2));
         let owned = |(status, reason): (ConditionStatus, &str)| (status, reason.to_owned());
         assert_eq!(condition(&status, READY), owned(expected_ready), "{case}");
         assert_eq!(condition(&status, "Active"), owned(expected_active), "{case}");
@@ -383,6 +439,7 @@ fn failed_resources_are_not_overwritten_by_the_autoscaler() {
     take_autoscaler(
         &mut status,
         &autoscaler(true, true, Some(ready(True, "", ""))),
+        true,
         None,
         at(2),
     );
@@ -408,7 +465,7 @@ fn giving_up_keeps_the_cause() {
     for (earlier, expected) in table {
         let mut status = begun();
         take_deployment(&mut status, &zero, None, at(1));
-        take_autoscaler(&mut status, &gave_up, earlier.as_ref(), at(2));
+        take_autoscaler(&mut status, &gave_up, false, earlier.as_ref(), at(2));
         name_cause(&mut status, None, at(2));
         assert_eq!(condition(&status, READY), (False, expected.to_owned()));
     }
@@ -418,7 +475,12 @@ fn giving_up_keeps_the_cause() {
 fn ready_names_the_end_of_the_application_before_the_deadline() {
     let mut status = begun();
     let late = deployment(1, 0, &[("Progressing", "False", "ProgressDeadlineExceeded")]);
-    let diagnosis = diagnose(&late, &[pod(vec![exited("app", 7, Some("boom"))], "True")], false);
+    let diagnosis = diagnose(
+        &late,
+        &[pod(vec![exited("app", 7, Some("boom"))], "True")],
+        false,
+        None,
+    );
     take_deployment(&mut status, &late, diagnosis.as_ref(), at(1));
     let gave_up = autoscaler(false, true, Some(ready(False, "NoTraffic", "m")));
     let earlier = status.condition(RESOURCES_AVAILABLE).cloned();
@@ -428,7 +490,7 @@ fn ready_names_the_end_of_the_application_before_the_deadline() {
         None,
         at(2),
     );
-    take_autoscaler(&mut status, &gave_up, earlier.as_ref(), at(2));
+    take_autoscaler(&mut status, &gave_up, false, earlier.as_ref(), at(2));
     name_cause(&mut status, None, at(2));
     assert_eq!(condition(&status, READY), (False, "ExitCode7".to_owned()));
     assert_eq!(
@@ -441,11 +503,12 @@ fn ready_names_the_end_of_the_application_before_the_deadline() {
 fn what_a_pod_waits_for_is_told_before_it_is_a_failure() {
     let mut status = begun();
     let young = deployment(1, 0, &[("Progressing", "True", "x")]);
-    let diagnosis = diagnose(&young, &[pod(vec![pulling("app")], "True")], false);
+    let diagnosis = diagnose(&young, &[pod(vec![pulling("app")], "True")], false, None);
     take_deployment(&mut status, &young, diagnosis.as_ref(), at(1));
     take_autoscaler(
         &mut status,
         &autoscaler(false, true, Some(ready(Unknown, "Queued", "m"))),
+        true,
         None,
         at(1),
     );
@@ -454,4 +517,73 @@ fn what_a_pod_waits_for_is_told_before_it_is_a_failure() {
         condition(&status, READY),
         (Unknown, "ImagePullBackOff".to_owned())
     );
+}
+
+#[test]
+fn a_probe_that_fails_is_quoted_and_stays_when_its_pods_are_gone() {
+    let late = deployment(1, 0, &[("Progressing", "False", "ProgressDeadlineExceeded")]);
+    let pods = [pod(vec![running("app")], "True")];
+    assert!(diagnosis::unready(&late, &pods).is_some());
+    for (case, deployment, pods) in [
+        (
+            "has time",
+            deployment(1, 0, &[("Progressing", "True", "x")]),
+            &pods,
+        ),
+        (
+            "has ended",
+            late.clone(),
+            &[pod(vec![exited("app", 1, None)], "True")],
+        ),
+        ("cannot start", late.clone(), &[pod(vec![pulling("app")], "True")]),
+    ] {
+        assert!(diagnosis::unready(&deployment, pods).is_none(), "{case}");
+    }
+    let diagnosis = diagnose(&late, &pods, false, Some("connection refused at port 8081"));
+    let mut status = begun();
+    take_deployment(&mut status, &late, diagnosis.as_ref(), at(1));
+    let told = |status: &RevisionStatus| status.condition(READY).unwrap().message.clone().unwrap();
+    let message = told(&status);
+    assert!(
+        message.starts_with(
+            "told Its containers run, but the readiness probe fails (connection refused at port 8081): "
+        ),
+        "{message}"
+    );
+    let zero = deployment(0, 0, &[("Progressing", "False", "ProgressDeadlineExceeded")]);
+    take_deployment(&mut status, &zero, None, at(2));
+    assert_eq!(told(&status), message);
+    let other = deployment(0, 0, &[("ReplicaFailure", "True", "FailedCreate")]);
+    take_deployment(&mut status, &other, None, at(3));
+    assert_eq!(told(&status), "told");
+}
+
+/// Pods were ready once; since then the application ends again and again.
+#[test]
+fn a_crash_loop_fails_a_revision_that_was_ready() {
+    let up = autoscaler(true, true, Some(ready(Unknown, "Queued", "m")));
+    let look = |status: &mut RevisionStatus, deployment: &Deployment, pods: &[Arc<Pod>]| {
+        let diagnosis = diagnose(deployment, pods, false, None);
+        take_deployment(status, deployment, diagnosis.as_ref(), at(1));
+        let wanted = diagnosis::wants_pods(deployment);
+        take_autoscaler(status, &up, wanted, None, at(1));
+        name_cause(status, diagnosis.as_ref(), at(1));
+        condition(status, READY)
+    };
+    let complete: &[(&str, &str, &str)] = &[("Progressing", "True", "NewReplicaSetAvailable")];
+    let (runs, crashed) = (
+        [pod(vec![running("app")], "True")],
+        [pod(vec![exited("app", 1, None)], "True")],
+    );
+    let mut status = begun();
+    let failed = (False, "ExitCode1".to_owned());
+    let good = (True, String::new());
+    assert_eq!(look(&mut status, &deployment(1, 1, complete), &runs), good);
+    assert_eq!(look(&mut status, &deployment(1, 0, complete), &crashed), failed);
+    // Another pod takes its place and has not come up yet.
+    assert_eq!(look(&mut status, &deployment(1, 0, complete), &runs), failed);
+    assert_eq!(look(&mut status, &deployment(1, 1, complete), &crashed), good);
+    assert_eq!(look(&mut status, &deployment(1, 0, complete), &crashed), failed);
+    // At zero nothing is wanted and nothing is missing.
+    assert_eq!(look(&mut status, &deployment(0, 0, complete), &[]), good);
 }
