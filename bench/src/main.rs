@@ -1,5 +1,6 @@
 //! Measures the release build. Prints figures, and ratios against a baseline that runs beside it; judges nothing.
 
+mod cesql;
 mod http;
 mod instance;
 mod nginx;
@@ -53,6 +54,12 @@ enum Command {
         #[arg(long, default_value_t = 5)]
         seconds: u32,
     },
+    /// Evaluations of CloudEvents SQL per second on one core
+    Cesql {
+        /// Seconds per expression
+        #[arg(long, default_value_t = 3)]
+        seconds: u32,
+    },
 }
 
 fn main() -> ExitCode {
@@ -70,6 +77,7 @@ fn main() -> ExitCode {
             created,
         } => platform::measure(&bin, wakes, together, created),
         Command::Objects { count } => objects::measure(&bin, count),
+        Command::Cesql { seconds } => cesql::measure(seconds),
         Command::Sidecar { seconds } => sidecar::measure(&bin, seconds),
     };
     match result {
