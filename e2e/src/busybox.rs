@@ -11,8 +11,9 @@ use crate::Platform;
 use crate::tools::find;
 
 /// The commands that containers of the tests use.
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 15] = [
     "sh", "cat", "echo", "sleep", "httpd", "nslookup", "head", "tail", "yes", "timeout", "true", "ls", "nc",
+    "wget", "cut",
 ];
 
 /// Loads the image under `name` (without the registry) and gives the whole reference.

@@ -9,6 +9,7 @@ mod dice;
 pub mod images;
 pub mod load;
 mod nftables;
+pub mod offline;
 pub mod platform;
 pub mod programs;
 pub mod raw;
