@@ -13,3 +13,5 @@ mod dispatch;
 mod ingress;
 mod metrics;
 pub mod model;
+pub mod record;
+pub mod stamp;
