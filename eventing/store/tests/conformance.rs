@@ -1,5 +1,11 @@
 //! Runs the suite of all stores on the log.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::type_complexity,
+    reason = "test code: the whole program is one"
+)]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

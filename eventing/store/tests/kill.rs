@@ -2,6 +2,8 @@
 //!
 //! The program is its own victim: with a folder in the environment it works there until it is killed.
 
+#![expect(clippy::unwrap_used, reason = "test code: the whole program is one")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
