@@ -11,6 +11,7 @@ use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
@@ -46,7 +47,29 @@ pub async fn crds(client: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Creates the system namespace and its ConfigMaps where they are missing.
+/// The namespaces of the two halves of the platform, and the ConfigMaps that belong into each.
+fn halves(system_namespace: &str, install: &crds::config::Install) -> [(Namespace, Vec<ConfigMap>); 2] {
+    [
+        (
+            system_namespace,
+            "knative-serving",
+            crds::config::defaults_manifests(install),
+        ),
+        (
+            crds::names::EVENTING_NAMESPACE,
+            "knative-eventing",
+            crds::config::events::defaults_manifests(),
+        ),
+    ]
+    .map(|(name, part, mut maps)| {
+        for map in &mut maps {
+            map.metadata.namespace = Some(name.to_owned());
+        }
+        (namespace(name, part), maps)
+    })
+}
+
+/// Creates the system namespaces and their ConfigMaps where they are missing.
 pub async fn configuration(
     client: &Client,
     system_namespace: &str,
@@ -54,36 +77,41 @@ pub async fn configuration(
     settings: &BTreeMap<&str, BTreeMap<&str, String>>,
 ) -> anyhow::Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    create_if_missing(&namespaces, &namespace(system_namespace)?).await?;
-    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), system_namespace);
-    try_join_all(
-        crds::config::defaults_manifests(install)
-            .into_iter()
-            .map(|mut map| {
-                let maps = maps.clone();
-                map.metadata.namespace = Some(system_namespace.to_owned());
-                async move {
-                    let own = settings.get(map.name_any().as_str()).into_iter().flatten();
-                    let data = map.data.get_or_insert_default();
-                    data.extend(own.map(|(key, value)| ((*key).to_owned(), value.clone())));
-                    create_if_missing(&maps, &map).await
-                }
-            }),
-    )
-    .await?;
+    for (namespace, maps) in halves(system_namespace, install) {
+        create_if_missing(&namespaces, &namespace).await?;
+        let api: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace.name_any());
+        try_join_all(maps.into_iter().map(|mut map| {
+            let api = api.clone();
+            async move {
+                let own = settings.get(map.name_any().as_str()).into_iter().flatten();
+                let data = map.data.get_or_insert_default();
+                data.extend(own.map(|(key, value)| ((*key).to_owned(), value.clone())));
+                create_if_missing(&api, &map).await
+            }
+        }))
+        .await?;
+    }
     // The sidecar's image belongs to the version that runs, not to the one that was installed first.
     let image = json!({ "data": { "queue-sidecar-image": install.queue_sidecar_image } });
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), system_namespace);
     maps.patch("config-deployment", &PatchParams::default(), &Patch::Merge(image))
         .await
         .context("cannot set the sidecar image in config-deployment")?;
     Ok(())
 }
 
-fn namespace(name: &str) -> anyhow::Result<Namespace> {
-    Ok(serde_json::from_value(json!({
-        "apiVersion": "v1", "kind": "Namespace",
-        "metadata": { "name": name, "labels": { "app.kubernetes.io/name": "knative-serving" } },
-    }))?)
+fn namespace(name: &str, part: &str) -> Namespace {
+    Namespace {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            labels: Some(BTreeMap::from([(
+                "app.kubernetes.io/name".to_owned(),
+                part.to_owned(),
+            )])),
+            ..ObjectMeta::default()
+        },
+        ..Namespace::default()
+    }
 }
 
 /// Everything as manifests, in the order in which it has to be created.
@@ -96,16 +124,17 @@ pub fn manifests(
     for crd in crds::all() {
         all.push(serde_json::to_value(crd)?);
     }
-    all.push(serde_json::to_value(namespace(system_namespace)?)?);
-    for mut map in crds::config::defaults_manifests(install) {
-        map.metadata.namespace = Some(system_namespace.to_owned());
-        all.push(serde_json::to_value(map)?);
+    for (namespace, maps) in halves(system_namespace, install) {
+        all.push(serde_json::to_value(namespace)?);
+        for map in maps {
+            all.push(serde_json::to_value(map)?);
+        }
     }
     if let Some((address, fronts)) = at {
         for front in fronts {
             let (mut service, mut slice) = front_objects(front, address);
             for object in [&mut service, &mut slice] {
-                object["metadata"]["namespace"] = system_namespace.into();
+                object["metadata"]["namespace"] = front.namespace(system_namespace).into();
             }
             all.extend([service, slice]);
         }
@@ -126,10 +155,29 @@ where
 
 /// A port of a component that runs outside any pod.
 pub struct Front {
+    /// The half of the platform that it belongs to.
+    pub half: Half,
     /// Name of the Service.
     pub service: &'static str,
     /// Name, Service port and the port that the component listens on.
     pub ports: Vec<(&'static str, u16, u16)>,
+}
+
+/// The halves of the platform; each has a namespace of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Half {
+    Serving,
+    Events,
+}
+
+impl Front {
+    /// Namespace of the Service. That of serving is chosen at install.
+    fn namespace<'a>(&self, system_namespace: &'a str) -> &'a str {
+        match self.half {
+            Half::Serving => system_namespace,
+            Half::Events => crds::names::EVENTING_NAMESPACE,
+        }
+    }
 }
 
 /// Makes Services whose only endpoint is `address`, where this process serves its components. On a cluster the
@@ -140,11 +188,12 @@ pub async fn fronts(
     address: Ipv4Addr,
     fronts: &[Front],
 ) -> anyhow::Result<()> {
-    let services: Api<Service> = Api::namespaced(client.clone(), system_namespace);
-    let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), system_namespace);
     let params = PatchParams::apply(MANAGER).force();
     try_join_all(fronts.iter().map(|front| {
-        let (services, slices, params) = (services.clone(), slices.clone(), params.clone());
+        let namespace = front.namespace(system_namespace);
+        let services: Api<Service> = Api::namespaced(client.clone(), namespace);
+        let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
+        let params = params.clone();
         async move {
             let (service, slice) = front_objects(front, address);
             let doing = || format!("cannot install the Service {}", front.service);

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::install::Front;
+use crate::install::{Front, Half};
 
 /// DNS suffix of the embedded cluster.
 pub const CLUSTER_DOMAIN: &str = "cluster.local";
@@ -57,14 +57,17 @@ impl Listeners {
         let (internal_port, stats_port) = (internal.local_addr()?.port(), stats.local_addr()?.port());
         let fronts = vec![
             Front {
+                half: Half::Serving,
                 service: "gateway",
                 ports: vec![("http", crds::ports::SERVICE_HTTP, internal_port)],
             },
             Front {
+                half: Half::Serving,
                 service: "gateway-internal",
                 ports: vec![("http2", crds::ports::SERVICE_HTTP, internal_port)],
             },
             Front {
+                half: Half::Serving,
                 service: "activator-service",
                 ports: vec![
                     ("http", crds::ports::SERVICE_HTTP, crds::ports::BACKEND_HTTP),
@@ -73,6 +76,7 @@ impl Listeners {
                 ],
             },
             Front {
+                half: Half::Serving,
                 service: "autoscaler",
                 ports: vec![("http", crds::ports::AUTOSCALER, stats_port)],
             },

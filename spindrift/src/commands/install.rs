@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use super::component::connect;
 use super::say;
 use crate::cli::{InstallArgs, PlanArgs};
-use crate::install::{self, Front};
+use crate::install::{self, Front, Half};
 
 /// Creates everything; what is there already is kept, but for the resource definitions and the sidecar's image.
 pub async fn run(args: InstallArgs) -> anyhow::Result<ExitCode> {
@@ -51,14 +51,17 @@ fn fronts(plan: &PlanArgs) -> Vec<Front> {
     use crds::{names, ports};
     vec![
         Front {
+            half: Half::Serving,
             service: names::GATEWAY_SERVICE,
             ports: vec![(ports::NAME_HTTP, ports::SERVICE_HTTP, plan.gateway_internal_port)],
         },
         Front {
+            half: Half::Serving,
             service: names::GATEWAY_INTERNAL_SERVICE,
             ports: vec![(ports::NAME_HTTP2, ports::SERVICE_HTTP, plan.gateway_internal_port)],
         },
         Front {
+            half: Half::Serving,
             service: names::ACTIVATOR_SERVICE,
             ports: vec![
                 (ports::NAME_HTTP, ports::SERVICE_HTTP, ports::BACKEND_HTTP),
@@ -66,10 +69,12 @@ fn fronts(plan: &PlanArgs) -> Vec<Front> {
             ],
         },
         Front {
+            half: Half::Serving,
             service: names::AUTOSCALER_SERVICE,
             ports: vec![(ports::NAME_HTTP, ports::AUTOSCALER, ports::AUTOSCALER)],
         },
         Front {
+            half: Half::Serving,
             service: names::WEBHOOK_SERVICE,
             ports: vec![("https-webhook", ports::SERVICE_HTTPS, ports::WEBHOOK)],
         },
