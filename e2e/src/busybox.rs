@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use crate::Platform;
+use crate::images::digest;
 use crate::tools::find;
 
 /// The commands that containers of the tests use.
@@ -15,6 +15,18 @@ const COMMANDS: [&str; 15] = [
     "sh", "cat", "echo", "sleep", "httpd", "nslookup", "head", "tail", "yes", "timeout", "true", "ls", "nc",
     "wget", "cut",
 ];
+
+/// How images name the architecture of this machine, and another one.
+pub const OWN: &str = if cfg!(target_arch = "aarch64") {
+    "arm64"
+} else {
+    "amd64"
+};
+pub const FOREIGN: &str = if cfg!(target_arch = "aarch64") {
+    "amd64"
+} else {
+    "arm64"
+};
 
 /// Loads the image under `name` (without the registry) and gives the whole reference.
 ///
@@ -40,16 +52,25 @@ pub fn load(platform: &Platform, name: &str) -> anyhow::Result<String> {
 /// # Errors
 /// If there is no busybox, or the folder cannot be written.
 pub fn archive(folder: &Path, reference: &str) -> anyhow::Result<PathBuf> {
-    let layer = layer()?;
-    let digest: String = Sha256::digest(&layer)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    archive_for(folder, reference, OWN, "busybox")
+}
+
+/// Such an archive that is said to be for `architecture`, and whose web server has `page`.
+///
+/// # Errors
+/// As [`archive`].
+pub fn archive_for(
+    folder: &Path,
+    reference: &str,
+    architecture: &str,
+    page: &str,
+) -> anyhow::Result<PathBuf> {
+    let layer = layer(page)?;
     let config = json!({
-        "architecture": std::env::consts::ARCH.replace("x86_64", "amd64").replace("aarch64", "arm64"),
+        "architecture": architecture,
         "os": "linux",
-        "config": {"Env": ["PATH=/bin"]},
-        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
+        "config": {"Env": ["PATH=/bin"], "Cmd": ["httpd", "-f", "-p", "8080", "-h", "/srv"]},
+        "rootfs": {"type": "layers", "diff_ids": [digest(&layer)]},
     });
     let manifest = json!([{"Config": "config.json", "RepoTags": [reference], "Layers": ["layer.tar"]}]);
     let path = folder.join("image.tar");
@@ -65,10 +86,11 @@ pub fn archive(folder: &Path, reference: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-fn layer() -> anyhow::Result<Vec<u8>> {
+fn layer(page: &str) -> anyhow::Result<Vec<u8>> {
     let busybox = std::fs::read(find("busybox").context("there is no busybox")?)?;
     let mut tar = tar::Builder::new(Vec::new());
     append(&mut tar, "bin/busybox", 0o755, &busybox)?;
+    append(&mut tar, "srv/index.html", 0o644, page.as_bytes())?;
     for command in COMMANDS {
         let mut link = tar::Header::new_ustar();
         link.set_entry_type(tar::EntryType::Symlink);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
+use sha2::{Digest, Sha256};
 
 use crate::programs::programs;
 use crate::run;
@@ -155,6 +156,21 @@ pub fn skopeo_copy(from: &str, to: &str) -> anyhow::Result<()> {
     ]))?
     .ok()?;
     Ok(())
+}
+
+/// The digest of these bytes, as registries name it.
+pub fn digest(bytes: &[u8]) -> String {
+    let hash = Sha256::digest(bytes);
+    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}
+
+/// Runs `skopeo` with these arguments.
+///
+/// # Errors
+/// With what it printed.
+pub fn skopeo(arguments: &[&str]) -> anyhow::Result<String> {
+    run(Command::new("skopeo").args(arguments))?.ok()
 }
 
 /// The digest that `image` has in its registry.

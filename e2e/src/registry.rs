@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
-use sha2::{Digest, Sha256};
+
+use crate::images::digest;
 
 /// What a registry does to whoever asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,14 +94,6 @@ impl Content {
             layer,
         }
     }
-}
-
-fn digest(content: &[u8]) -> String {
-    let hex: String = Sha256::digest(content)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("sha256:{hex}")
 }
 
 /// Answers the requests of one connection; ends with it.
