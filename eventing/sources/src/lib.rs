@@ -1,0 +1,1 @@
+//! The senders of sources: what makes their events and posts them to their sinks.
