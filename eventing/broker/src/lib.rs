@@ -6,10 +6,10 @@
 //! [`model`] is what the API objects say, as topics and consumers. Ingress answers 202 when the store has the event;
 //! from then on only the consumers work on it.
 
-mod client;
+pub mod client;
 mod config;
 pub mod delivery;
-mod dispatch;
+pub mod dispatch;
 mod ingress;
 mod metrics;
 pub mod model;

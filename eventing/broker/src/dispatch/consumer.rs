@@ -1,0 +1,525 @@
+//! One consumer: from its place in the topic to its subscriber.
+//!
+//! One task does all of it: it reads batches, filters, and drives the attempts that are under way, connections
+//! included. What waits, for another attempt or for its turn, is not in memory but for its position, and is read again
+//! from the store. Bounds: attempts under way ([`Window`], [`Limits::in_flight`], [`IN_FLIGHT_BYTES`]), and events that
+//! wait ([`Limits::waiting`]); at either one the consumer stops reading, and the rest stays in the log.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use event_store::{Acks, Batch, Consumer as Source, StoreError};
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+use super::Limits;
+use super::attempt::{Context, Delivery, Held, Trouble, attempt};
+use super::decoded::{Decoder, Events, Loaded};
+use super::order::{Key, Order};
+use super::plan::{Plan, Reply};
+use super::step::{self, Outcome, Stage, Step};
+use super::waiting::Waiting;
+use super::window::Window;
+use crate::delivery::{Failure, jittered};
+
+/// Bytes of events under way at a time, if it is more than one.
+const IN_FLIGHT_BYTES: usize = 16 << 20;
+/// Events that wait for their turn and stay in memory meanwhile.
+const TURN_IN_MEMORY: usize = 128;
+/// How often a store that is shared hears that a record is still being worked on.
+const WORKING: Duration = Duration::from_secs(5);
+/// Waits before a store that failed is asked again.
+const RECONNECT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(15));
+/// A matched event is copied out of a batch of which less than this share matched, so that it does not hold the whole
+/// batch in memory.
+const SPARSE: usize = 8;
+
+/// Runs the consumer until the sender of its plans is gone, and then until what is under way has ended, or for
+/// [`Limits::drain`].
+pub async fn run(
+    context: Context,
+    decoder: Arc<Decoder>,
+    limits: Limits,
+    mut plans: watch::Receiver<Arc<Plan>>,
+) {
+    let context = Arc::new(context);
+    let mut pause = RECONNECT.0;
+    loop {
+        let plan = plans.borrow_and_update().clone();
+        let subscribing = context.store.subscribe(&plan.topic.key, &plan.consumer.name, plan.consumer.start);
+        let error = match subscribing.await {
+            Ok(source) => {
+                pause = RECONNECT.0;
+                let session = Session::new(context.clone(), decoder.clone(), limits, plan, source, attempt);
+                match session.run(plans).await {
+                    Ok(()) => return,
+                    Err((receiver, error)) => {
+                        plans = receiver;
+                        error
+                    }
+                }
+            }
+            Err(error) => error,
+        };
+        let plan = plans.borrow().clone();
+        let (namespace, consumer) = (&plan.consumer.namespace, &plan.consumer.object);
+        tracing::warn!(%error, namespace, consumer, "Events cannot be read");
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = closed(&mut plans) => return,
+        }
+        pause = (pause * 2).min(RECONNECT.1);
+    }
+}
+
+async fn closed(plans: &mut watch::Receiver<Arc<Plan>>) {
+    while plans.changed().await.is_ok() {}
+}
+
+type Fetching = BoxFuture<'static, (Box<dyn Source>, Result<Batch, StoreError>)>;
+type Changing = BoxFuture<'static, Option<watch::Receiver<Arc<Plan>>>>;
+
+struct Session<S, A> {
+    context: Arc<Context>,
+    decoder: Arc<Decoder>,
+    limits: Limits,
+    plan: Arc<Plan>,
+    acks: Arc<dyn Acks>,
+    source: Option<Box<dyn Source>>,
+    fetching: Option<Fetching>,
+    current: Option<Current>,
+    window: Window,
+    /// [`attempt`], whose future has no name.
+    start: S,
+    attempts: FuturesUnordered<A>,
+    in_flight_bytes: usize,
+    /// To be tried as soon as there is room.
+    ready: VecDeque<Delivery>,
+    waiting: Waiting,
+    order: Order<Delivery>,
+    /// Due for the earliest retry, or for telling the store that records are being worked on.
+    alarm: Pin<Box<Sleep>>,
+    next_working: Instant,
+    warned: Option<Instant>,
+}
+
+/// The rest of the batch that was read last.
+struct Current {
+    batch: Batch,
+    events: Events,
+    /// Indexes of the events that the filter let pass.
+    matched: std::vec::IntoIter<usize>,
+    sparse: bool,
+}
+
+/// What a session woke up for.
+enum Wake {
+    Finished(Delivery, Outcome),
+    Fetched(Box<dyn Source>, Result<Batch, StoreError>),
+    Alarm,
+    Changed(watch::Receiver<Arc<Plan>>),
+    Stopped,
+}
+
+impl<S, A> Session<S, A>
+where
+    S: Fn(Arc<Context>, Arc<Plan>, Delivery) -> A,
+    A: Future<Output = (Delivery, Outcome)>,
+{
+    fn new(
+        context: Arc<Context>,
+        decoder: Arc<Decoder>,
+        limits: Limits,
+        plan: Arc<Plan>,
+        source: Box<dyn Source>,
+        start: S,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            context,
+            decoder,
+            limits,
+            plan,
+            acks: source.acks(),
+            source: Some(source),
+            fetching: None,
+            current: None,
+            window: Window::new(limits.in_flight, now),
+            start,
+            attempts: FuturesUnordered::new(),
+            in_flight_bytes: 0,
+            ready: VecDeque::new(),
+            waiting: Waiting::default(),
+            order: Order::default(),
+            alarm: Box::pin(sleep_until(now + WORKING)),
+            next_working: now + WORKING,
+            warned: None,
+        }
+    }
+
+    /// `Ok` when it was stopped. An error gives the receiver back; what was under way is given up and comes again.
+    async fn run(
+        mut self,
+        plans: watch::Receiver<Arc<Plan>>,
+    ) -> Result<(), (watch::Receiver<Arc<Plan>>, StoreError)> {
+        let receiver = plans.clone();
+        let mut changing = change(plans);
+        loop {
+            self.fill();
+            match self.wake(&mut changing).await {
+                Wake::Finished(delivery, outcome) => self.settle(delivery, outcome),
+                Wake::Fetched(source, Ok(batch)) => {
+                    self.source = Some(source);
+                    self.take(batch);
+                }
+                Wake::Fetched(_, Err(error)) => return Err((receiver, error)),
+                Wake::Alarm => self.alarm(),
+                Wake::Changed(mut plans) => {
+                    self.plan = plans.borrow_and_update().clone();
+                    changing = change(plans);
+                }
+                Wake::Stopped => {
+                    self.drain().await;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    async fn wake(&mut self, changing: &mut Changing) -> Wake {
+        std::future::poll_fn(|cx| self.poll_wake(cx, changing)).await
+    }
+
+    fn poll_wake(&mut self, cx: &mut TaskContext<'_>, changing: &mut Changing) -> Poll<Wake> {
+        if let Poll::Ready(Some((delivery, outcome))) = self.attempts.poll_next_unpin(cx) {
+            return Poll::Ready(Wake::Finished(delivery, outcome));
+        }
+        if let Some(fetching) = &mut self.fetching
+            && let Poll::Ready((source, result)) = fetching.as_mut().poll(cx)
+        {
+            self.fetching = None;
+            return Poll::Ready(Wake::Fetched(source, result));
+        }
+        if self.alarm_is_set() && self.alarm.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Wake::Alarm);
+        }
+        match changing.as_mut().poll(cx) {
+            Poll::Ready(Some(plans)) => Poll::Ready(Wake::Changed(plans)),
+            Poll::Ready(None) => Poll::Ready(Wake::Stopped),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Starts what there is room for, and reads on when nothing is left to start.
+    fn fill(&mut self) {
+        if self.attempts.is_empty() && self.current.is_some() {
+            self.window.wakes(Instant::now());
+        }
+        while self.has_room() {
+            if let Some(delivery) = self.ready.pop_front() {
+                self.launch(delivery);
+                continue;
+            }
+            if self.held_back() >= self.limits.waiting {
+                break;
+            }
+            match self.next_event() {
+                Some(delivery) => self.enter(delivery),
+                None => break,
+            }
+        }
+        let wanted = self.current.is_none() && self.fetching.is_none() && self.ready.is_empty();
+        if wanted && self.has_room() && self.held_back() < self.limits.waiting {
+            self.fetching = self.source.take().map(fetch);
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.attempts.is_empty()
+            || (self.attempts.len() < self.window.size() && self.in_flight_bytes < IN_FLIGHT_BYTES)
+    }
+
+    /// Events that are neither under way nor settled.
+    fn held_back(&self) -> usize {
+        self.waiting.len() + self.order.waiting() + self.ready.len()
+    }
+
+    /// Filters a batch. What does not pass is settled.
+    fn take(&mut self, batch: Batch) {
+        let meter = &self.context.meter;
+        meter.dropped_expired.inc_by(batch.lost());
+        let events = self.decoder.decode(&batch);
+        let filter = &self.plan.consumer.filter;
+        let mut matched = Vec::new();
+        let mut unread = 0;
+        // The first record after the last one that passed.
+        let mut from = batch.first().map_or(0, |record| record.position);
+        let mut next = from;
+        for (index, (record, event)) in batch.iter().zip(events.iter()).enumerate() {
+            let passes = match event {
+                Some(loaded) => filter.matches(&loaded.event),
+                None => {
+                    unread += 1;
+                    false
+                }
+            };
+            next = record.position + 1;
+            if passes {
+                if from < record.position {
+                    self.acks.done_range(from..record.position);
+                }
+                from = next;
+                matched.push(index);
+            }
+        }
+        if from < next {
+            self.acks.done_range(from..next);
+        }
+        meter.filtered.inc_by((batch.len() - matched.len()) as u64 - unread);
+        meter.dropped_unreadable.inc_by(unread);
+        if !matched.is_empty() {
+            self.current = Some(Current {
+                sparse: matched.len() * SPARSE < batch.len(),
+                matched: matched.into_iter(),
+                events,
+                batch,
+            });
+        }
+    }
+
+    fn next_event(&mut self) -> Option<Delivery> {
+        let current = self.current.as_mut()?;
+        let Some(index) = current.matched.next() else {
+            self.current = None;
+            return None;
+        };
+        let (record, loaded) = (current.batch.get(index)?, current.events.get(index)?.as_ref()?);
+        let attribute = self.plan.consumer.order_by.as_deref();
+        let key = attribute.and_then(|name| loaded.event.get(name));
+        Some(Delivery {
+            position: record.position,
+            accepted: record.time,
+            size: record.payload.len(),
+            stage: Stage::Subscriber,
+            attempt: 0,
+            key: key.map(|value| Key::from(value.text())),
+            content: match current.sparse {
+                false => Held::Shared(current.events.clone(), index),
+                true => match Loaded::read(record.position, record.detached().payload) {
+                    Some(loaded) => Held::Own(Box::new(loaded)),
+                    None => Held::Not,
+                },
+            },
+            trouble: None,
+            reply: None,
+        })
+    }
+
+    /// Starts an event, or lets it wait for its turn.
+    fn enter(&mut self, mut delivery: Delivery) {
+        let Some(key) = delivery.key.clone() else {
+            return self.launch(delivery);
+        };
+        if self.order.waiting() >= TURN_IN_MEMORY {
+            // Whoever goes at once was not read in vain; the others are read again.
+            match self.order.enter(&key, Delivery { content: Held::Not, ..delivery }) {
+                None => return,
+                Some(first) => delivery = first,
+            }
+        } else {
+            match self.order.enter(&key, delivery) {
+                None => return,
+                Some(first) => delivery = first,
+            }
+        }
+        self.launch(delivery);
+    }
+
+    fn launch(&mut self, delivery: Delivery) {
+        self.in_flight_bytes += delivery.size;
+        self.attempts.push((self.start)(self.context.clone(), self.plan.clone(), delivery));
+        self.context.meter.in_flight.set(self.attempts.len() as i64);
+    }
+
+    /// What follows from an attempt.
+    fn settle(&mut self, mut delivery: Delivery, outcome: Outcome) {
+        self.in_flight_bytes = self.in_flight_bytes.saturating_sub(delivery.size);
+        let stage = delivery.stage;
+        if stage == Stage::Subscriber {
+            self.resize(&outcome);
+        }
+        let policy = &self.plan.consumer.policy;
+        let has_sink = self.plan.dead_letter_sink.is_some();
+        let step = step::next(stage, delivery.attempt, &outcome, policy, has_sink);
+        if let Outcome::Failed(failure) = outcome {
+            self.note(&mut delivery, failure);
+        }
+        match step {
+            Step::Done => self.done(stage, delivery),
+            Step::Gone => {
+                self.context.meter.dropped_expired.inc();
+                self.leave(delivery);
+            }
+            Step::Retry(wait) => {
+                self.context.meter.retried.inc();
+                delivery.attempt = delivery.attempt.saturating_add(1);
+                if wait.is_zero() {
+                    self.ready.push_back(delivery);
+                } else {
+                    delivery.content = Held::Not;
+                    self.waiting.put(Instant::now() + jittered(wait, rand::random()), delivery);
+                    self.set_alarm();
+                }
+            }
+            Step::Move(stage) => {
+                delivery.stage = stage;
+                delivery.attempt = 0;
+                self.ready.push_back(delivery);
+            }
+        }
+        self.show();
+    }
+
+    fn resize(&mut self, outcome: &Outcome) {
+        let now = Instant::now();
+        match outcome {
+            Outcome::Delivered | Outcome::Replied => self.window.grow(now),
+            Outcome::Failed(failure) if failure.unanswered || matches!(failure.code, 429 | 503) => {
+                self.window.halve(now);
+            }
+            Outcome::Failed(_) | Outcome::Gone => {}
+        }
+    }
+
+    /// Remembers why it failed, for the dead letter.
+    fn note(&mut self, delivery: &mut Delivery, failure: Failure) {
+        let destination = match delivery.stage {
+            Stage::Subscriber => self.plan.consumer.subscriber.as_ref().map(|target| target.url.clone()),
+            Stage::Reply => match &self.plan.reply {
+                Reply::To(Ok(endpoint)) => Some(endpoint.url().to_owned()),
+                _ => None,
+            },
+            Stage::DeadLetter => {
+                if let Some(trouble) = &mut delivery.trouble {
+                    trouble.sink = Some(failure);
+                }
+                return;
+            }
+            Stage::Keep => return,
+        };
+        delivery.trouble = Some(Box::new(Trouble {
+            destination: destination.unwrap_or_default(),
+            failure,
+            sink: None,
+        }));
+    }
+
+    fn done(&mut self, stage: Stage, delivery: Delivery) {
+        let meter = &self.context.meter;
+        match stage {
+            Stage::Subscriber | Stage::Reply => {
+                meter.delivered.inc();
+                if stage == Stage::Reply {
+                    meter.replies.inc();
+                }
+                let took = Timestamp::now().duration_since(delivery.accepted);
+                meter.seconds.observe(took.as_secs_f64());
+            }
+            Stage::DeadLetter => meter.dead_lettered.inc(),
+            Stage::Keep => {
+                meter.kept.inc();
+                self.warn(&delivery);
+            }
+        }
+        self.leave(delivery);
+    }
+
+    fn leave(&mut self, delivery: Delivery) {
+        self.acks.done(delivery.position);
+        if let Some(next) = delivery.key.as_ref().and_then(|key| self.order.leave(key)) {
+            self.ready.push_back(next);
+        }
+    }
+
+    /// Says that events are not delivered, once in a while.
+    fn warn(&mut self, delivery: &Delivery) {
+        let now = Instant::now();
+        let quiet = self.warned.is_some_and(|warned| now.duration_since(warned) < Duration::from_secs(10));
+        if let (Some(trouble), false) = (&delivery.trouble, quiet) {
+            self.warned = Some(now);
+            let (namespace, consumer) = (&self.plan.consumer.namespace, &self.plan.consumer.object);
+            let (destination, code) = (&trouble.destination, trouble.failure.code);
+            tracing::warn!(%namespace, %consumer, %destination, code, "Events cannot be delivered and are kept as dead letters");
+        }
+    }
+
+    fn alarm(&mut self) {
+        let now = Instant::now();
+        while let Some(delivery) = self.waiting.due(now) {
+            self.ready.push_back(delivery);
+        }
+        if self.next_working <= now {
+            self.next_working = now + WORKING;
+            for delivery in self.waiting.iter().chain(self.order.iter()).chain(&self.ready) {
+                self.acks.working(delivery.position);
+            }
+            self.show();
+        }
+        self.set_alarm();
+    }
+
+    fn alarm_is_set(&self) -> bool {
+        !self.waiting.is_empty() || self.held_back() > 0 || !self.attempts.is_empty()
+    }
+
+    fn set_alarm(&mut self) {
+        let due = self.waiting.earliest().map_or(self.next_working, |due| due.min(self.next_working));
+        if self.alarm.deadline() != due {
+            self.alarm.as_mut().reset(due);
+        }
+    }
+
+    fn show(&self) {
+        let meter = &self.context.meter;
+        meter.in_flight.set(self.attempts.len() as i64);
+        meter.waiting.set(self.held_back() as i64);
+        // Counting may take a lock in the store: at the end of what came, and now and then.
+        if self.attempts.is_empty() || self.attempts.len() % 64 == 0 {
+            meter.lag.set(self.acks.lag() as i64);
+        }
+    }
+
+    /// Lets what is under way end, for a while. Nothing new begins; what did not end comes again.
+    async fn drain(&mut self) {
+        self.fetching = None;
+        let deadline = Instant::now() + self.limits.drain;
+        while !self.attempts.is_empty() {
+            match tokio::time::timeout_at(deadline, self.attempts.next()).await {
+                Ok(Some((delivery, outcome))) => {
+                    self.ready.clear();
+                    self.settle(delivery, outcome);
+                }
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+}
+
+fn fetch(mut source: Box<dyn Source>) -> Fetching {
+    Box::pin(async move {
+        let result = source.next().await;
+        (source, result)
+    })
+}
+
+/// Resolves with the receiver when there is a new plan, and with nothing when there will be none.
+fn change(mut plans: watch::Receiver<Arc<Plan>>) -> Changing {
+    Box::pin(async move { plans.changed().await.is_ok().then_some(plans) })
+}
