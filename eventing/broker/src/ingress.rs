@@ -1,1 +1,169 @@
-//! Accepts events over HTTP.
+//! Accepts events over HTTP, and answers when they are stored.
+
+mod accept;
+mod body;
+mod refusal;
+mod route;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwapOption;
+use event_store::StoreError;
+use http::header::{ALLOW, CONTENT_LENGTH};
+use http::{HeaderValue, Request, Response, StatusCode};
+use jiff::Timestamp;
+use proxy::{Body, Handler};
+use tokio::sync::Semaphore;
+
+use crate::config::{Limits, Stores};
+use crate::metrics::{IngressMetrics, TopicMeter};
+use crate::model::{Model, Topic};
+use accept::Accepted;
+use body::Held;
+use refusal::Refusal;
+use route::{Destination, Route};
+
+const METHODS: HeaderValue = HeaderValue::from_static("POST, OPTIONS");
+
+/// The model as it is now; none until the caches have been filled once.
+pub(crate) type Current = ArcSwapOption<Model>;
+
+/// Answers the requests of producers.
+pub(crate) struct Ingress {
+    model: Arc<Current>,
+    stores: Stores,
+    limits: Limits,
+    /// `svc.<cluster domain>`.
+    service_domain: String,
+    requests: Semaphore,
+    held: Arc<Semaphore>,
+    metrics: IngressMetrics,
+}
+
+impl Ingress {
+    pub(crate) fn new(
+        model: Arc<Current>,
+        stores: Stores,
+        limits: Limits,
+        cluster_domain: &str,
+        metrics: IngressMetrics,
+    ) -> Self {
+        let permits = |most: usize| Semaphore::new(most.min(Semaphore::MAX_PERMITS));
+        Self {
+            model,
+            stores,
+            service_domain: format!("svc.{cluster_domain}"),
+            requests: permits(limits.requests),
+            held: Arc::new(permits(limits.held_bytes)),
+            limits,
+            metrics,
+        }
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let mut response = match route::route(&request, &self.service_domain) {
+            Route::Handshake => handshake(),
+            Route::Refused(refusal) => self.refused(&refusal),
+            Route::Events(destination) => match self.take(destination, request).await {
+                Ok(()) => empty(StatusCode::ACCEPTED),
+                Err(refusal) => self.refused(&refusal),
+            },
+        };
+        response.headers_mut().insert(ALLOW, METHODS);
+        response
+    }
+
+    fn refused(&self, refusal: &Refusal) -> Response<Body> {
+        self.metrics.refused(refusal.reason());
+        refusal.response()
+    }
+
+    /// Stores what the request carries.
+    async fn take(&self, destination: Destination, request: Request<Body>) -> Result<(), Refusal> {
+        let topic = self.topic(&destination)?;
+        let store = self.stores.of(topic.backend).ok_or(Refusal::NoStore)?;
+        let _slot = self.requests.try_acquire().map_err(|_| Refusal::Busy)?;
+        let _counted = self.metrics.in_flight();
+        let (head, body) = request.into_parts();
+        let announced = head
+            .headers
+            .get(CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        let reading = Held::read(body, announced, self.limits.body_bytes, self.held.clone());
+        let held = tokio::time::timeout(self.limits.body_timeout, reading)
+            .await
+            .map_err(|_| Refusal::BodyTimeout(self.limits.body_timeout))??;
+        let meter = self.metrics.topic(&topic);
+        let now = Timestamp::now();
+        let accepted = accept::accept(&topic, &head.headers, held.bytes(), self.limits.batch_events, now)?;
+        meter.received(accepted.mode, held.bytes().len());
+        self.append(&topic, store.as_ref(), accepted, &meter).await
+    }
+
+    fn topic(&self, destination: &Destination) -> Result<Arc<Topic>, Refusal> {
+        let model = self.model.load();
+        let model = model.as_ref().ok_or(Refusal::NotReady)?;
+        let found = match destination {
+            Destination::Broker { namespace, name } => model.broker(namespace, name),
+            Destination::Channel { namespace, name } => model.channel(namespace, name),
+        };
+        found
+            .cloned()
+            .ok_or_else(|| Refusal::NotFound(destination.to_string()))
+    }
+
+    async fn append(
+        &self,
+        topic: &Topic,
+        store: &dyn event_store::Store,
+        accepted: Accepted,
+        meter: &TopicMeter,
+    ) -> Result<(), Refusal> {
+        // A batch may be empty: there is nothing to wait for.
+        if accepted.payloads.is_empty() {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let appending = store.append(&topic.key, accepted.payloads);
+        let stored = tokio::time::timeout(self.limits.append_timeout, appending).await;
+        self.metrics.appended(begun.elapsed());
+        match stored {
+            Ok(Ok(_)) => {
+                for event_type in &accepted.types {
+                    meter.stored(self.metrics.type_label(event_type));
+                }
+                Ok(())
+            }
+            Ok(Err(error)) => {
+                if !matches!(error, StoreError::TooLarge { .. }) {
+                    tracing::warn!(%error, namespace = %topic.namespace, name = %topic.name, "Events were not stored");
+                }
+                Err(Refusal::Store(error))
+            }
+            Err(_) => Err(Refusal::StoreTimeout(self.limits.append_timeout)),
+        }
+    }
+}
+
+impl Handler for Ingress {
+    async fn handle(self: Arc<Self>, request: Request<Body>, _peer: SocketAddr) -> Response<Body> {
+        self.answer(request).await
+    }
+}
+
+/// Producers that ask before they send (the web hook specification) may all send, at any rate.
+fn handshake() -> Response<Body> {
+    let mut response = empty(StatusCode::OK);
+    for name in ["webhook-allowed-origin", "webhook-allowed-rate"] {
+        response.headers_mut().insert(name, HeaderValue::from_static("*"));
+    }
+    response
+}
+
+fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
