@@ -3,6 +3,7 @@
 mod cesql;
 mod http;
 mod instance;
+mod log;
 mod nginx;
 mod objects;
 mod platform;
@@ -54,6 +55,18 @@ enum Command {
         #[arg(long, default_value_t = 5)]
         seconds: u32,
     },
+    /// The durable event log: appends, consumers at its end, a backlog, memory
+    Log {
+        /// Seconds per measurement
+        #[arg(long, default_value_t = 5)]
+        seconds: u32,
+        /// Records that wait for consumers
+        #[arg(long, default_value_t = 1_000_000)]
+        backlog: usize,
+        /// Folder on the disk to measure
+        #[arg(long, default_value = ".")]
+        folder: PathBuf,
+    },
     /// Evaluations of CloudEvents SQL per second on one core
     Cesql {
         /// Seconds per expression
@@ -77,6 +90,11 @@ fn main() -> ExitCode {
             created,
         } => platform::measure(&bin, wakes, together, created),
         Command::Objects { count } => objects::measure(&bin, count),
+        Command::Log {
+            seconds,
+            backlog,
+            folder,
+        } => log::measure(&folder, seconds, backlog),
         Command::Cesql { seconds } => cesql::measure(seconds),
         Command::Sidecar { seconds } => sidecar::measure(&bin, seconds),
     };
