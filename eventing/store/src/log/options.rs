@@ -27,7 +27,7 @@ pub struct Options {
     /// Free bytes of the disk under which appends answer that it is full: what else lives there goes on, and so do
     /// the places of consumers (default: 64 MiB).
     pub least_free_bytes: u64,
-    /// Threads that write and sync, each one topic at a time (default: 4).
+    /// Threads that write and sync, each one topic at a time (default: 8).
     pub writers: usize,
     /// The time that records get and that retention goes by.
     pub clock: Clock,
@@ -43,7 +43,7 @@ impl Default for Options {
             tail_bytes: 16 << 20,
             chunk_bytes: 16 << 20,
             least_free_bytes: 64 << 20,
-            writers: 4,
+            writers: 8,
             clock: Arc::new(Timestamp::now),
         }
     }
