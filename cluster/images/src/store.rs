@@ -190,8 +190,24 @@ impl ImageStore {
     /// [`ImageError::Io`].
     pub async fn collect(&self, in_use: &[Digest]) -> Result<Collected, ImageError> {
         let in_use = in_use.to_vec();
-        self.blocking(move |inner| collect::collect(inner, &in_use, SystemTime::now()))
+        self.blocking(move |inner| collect::collect(inner, &in_use, 0, SystemTime::now()))
             .await
+    }
+
+    /// As [`Self::collect`], and goes on forgetting unused images until `bytes` are freed or none is left. Images that
+    /// were used within the last ten minutes stay.
+    ///
+    /// # Errors
+    /// [`ImageError::Io`].
+    pub async fn reclaim(&self, in_use: &[Digest], bytes: u64) -> Result<Collected, ImageError> {
+        let in_use = in_use.to_vec();
+        self.blocking(move |inner| collect::collect(inner, &in_use, bytes, SystemTime::now()))
+            .await
+    }
+
+    /// The directory of the store.
+    pub fn dir(&self) -> &Path {
+        &self.inner.config.dir
     }
 
     /// Bytes of all blobs and unpacked layers, to hold against [`StoreConfig::max_bytes`].

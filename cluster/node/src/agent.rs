@@ -21,6 +21,7 @@ use tracing::{debug, info, warn};
 use crate::cgroup::{Hierarchies, Limits};
 use crate::context::{Context, cgroup_of, pods_dir};
 use crate::event::Recorder;
+use crate::image_collection;
 use crate::logs::{self, LogOptions, LogStream};
 use crate::node::{self, NodeFacts};
 use crate::oci::capabilities_of;
@@ -178,10 +179,11 @@ impl NodeAgent {
             listed,
         ));
         let heartbeat = tokio::spawn(node::heartbeat(config.client, facts));
+        let collection = tokio::spawn(image_collection::run(Arc::clone(&context)));
         let agent = Self {
             context,
             pods,
-            tasks: vec![event_task, service_task, heartbeat],
+            tasks: vec![event_task, service_task, heartbeat, collection],
             workers,
         };
         match tokio::time::timeout(FIRST_LIST_LIMIT, first_list).await {

@@ -10,6 +10,7 @@ mod downward;
 mod env;
 mod event;
 mod files;
+mod image_collection;
 mod logs;
 mod node;
 pub mod oci;

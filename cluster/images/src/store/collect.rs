@@ -13,8 +13,11 @@ use crate::image::Collected;
 use crate::manifest::{Document, ImageConfig, MAX_DOCUMENT};
 use crate::names::{EMBEDDED, Repository};
 
-/// Unreferenced content younger than this stays.
+/// Unreferenced content, and images, used within this time stay.
 const GRACE: Duration = Duration::from_secs(3_600);
+/// The same while the disk is full: long enough for a push, whose manifest comes last, and for a pod that waits for its
+/// image to be unpacked.
+const PRESSED_GRACE: Duration = Duration::from_secs(600);
 
 /// A manifest that is nowhere named by a tag of the embedded registry, and may be forgotten under pressure.
 struct Forgettable {
@@ -30,17 +33,26 @@ struct Marked {
     layers: HashSet<Digest>,
 }
 
-pub(super) fn collect(inner: &Inner, in_use: &[Digest], now: SystemTime) -> Result<Collected, ImageError> {
+/// Removes what nothing refers to, and then images, until `needed` bytes are free and the store is within its bound.
+pub(super) fn collect(
+    inner: &Inner,
+    in_use: &[Digest],
+    needed: u64,
+    now: SystemTime,
+) -> Result<Collected, ImageError> {
+    let grace = if needed > 0 { PRESSED_GRACE } else { GRACE };
     let _sweep = inner.sweep.write();
     let mut collected = Collected::default();
     let mut used: HashSet<Digest> = in_use.iter().copied().collect();
     used.extend(inner.held.lock().keys());
     let mut candidates = forgettable(inner, &used)?;
+    // Of a fresh image nothing could be removed yet; forgetting it would free nothing.
+    candidates.retain(|candidate| rested(candidate.used, now, grace));
     loop {
         let marked = mark(inner, &used)?;
-        sweep(inner, &marked, now, &mut collected)?;
+        sweep(inner, &marked, now, grace, &mut collected)?;
         let size = size(inner)?;
-        if size <= inner.config.max_bytes {
+        if size <= inner.config.max_bytes && collected.bytes >= needed {
             break;
         }
         // One image at a time: how much each frees depends on what it shares with the others.
@@ -48,7 +60,9 @@ pub(super) fn collect(inner: &Inner, in_use: &[Digest], now: SystemTime) -> Resu
             tracing::warn!(
                 size,
                 limit = inner.config.max_bytes,
-                "Image store is over its bound and all images are in use"
+                needed,
+                freed = collected.bytes,
+                "Images take more room than they should, and all are in use, tagged here or fresh"
             );
             break;
         };
@@ -133,13 +147,19 @@ fn mark_manifest(inner: &Inner, digest: &Digest, marked: &mut Marked) -> Result<
     Ok(())
 }
 
+/// Whether something was last used longer ago than the grace time.
+fn rested(used: SystemTime, now: SystemTime, grace: Duration) -> bool {
+    now.duration_since(used).is_ok_and(|age| age > grace)
+}
+
 fn sweep(
     inner: &Inner,
     marked: &Marked,
     now: SystemTime,
+    grace: Duration,
     collected: &mut Collected,
 ) -> Result<(), ImageError> {
-    let rested = |used: SystemTime| now.duration_since(used).is_ok_and(|age| age > GRACE);
+    let rested = |used| rested(used, now, grace);
     for (digest, size, used) in inner.blobs.list()? {
         if !marked.blobs.contains(&digest) && rested(used) && inner.blobs.remove(&digest)? {
             collected.blobs += 1;

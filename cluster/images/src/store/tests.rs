@@ -187,7 +187,7 @@ async fn collection_keeps_what_is_named_held_or_fresh() {
     let collect = |in_use: Vec<Digest>, now| {
         let inner = Arc::clone(store.inner());
         async move {
-            tokio::task::spawn_blocking(move || collect::collect(&inner, &in_use, now))
+            tokio::task::spawn_blocking(move || collect::collect(&inner, &in_use, 0, now))
                 .await
                 .unwrap()
                 .unwrap()
@@ -215,6 +215,15 @@ async fn collection_keeps_what_is_named_held_or_fresh() {
     assert_eq!(pull(&store, "localhost:5000/kept").await.unwrap().digest, kept);
 }
 
+/// A collection at a time of one's choice.
+async fn collect_at(store: &ImageStore, in_use: &[Digest], needed: u64, now: SystemTime) -> Collected {
+    let (inner, in_use) = (Arc::clone(store.inner()), in_use.to_vec());
+    tokio::task::spawn_blocking(move || collect::collect(&inner, &in_use, needed, now))
+        .await
+        .unwrap()
+        .unwrap()
+}
+
 #[tokio::test]
 async fn over_its_bound_the_store_forgets_untagged_images_first_used_first() {
     let dir = tempfile::tempdir().unwrap();
@@ -225,15 +234,62 @@ async fn over_its_bound_the_store_forgets_untagged_images_first_used_first() {
     let store = ImageStore::open(config).unwrap();
     let old = store.build(hello("localhost:5000/app", "old")).await.unwrap();
     let new = store.build(hello("localhost:5000/app", "new")).await.unwrap();
-    let collected = store.collect(&[old]).await.unwrap();
+    let later = SystemTime::now() + Duration::from_secs(7_200);
+    let collected = collect_at(&store, &[old], 0, later).await;
     assert_eq!(
         collected.manifests, 0,
         "the old one is in use, the new one is tagged"
     );
-    let collected = store.collect(&[]).await.unwrap();
+    assert_eq!(
+        store.collect(&[]).await.unwrap().manifests,
+        0,
+        "nothing could be removed of a fresh image"
+    );
+    let collected = collect_at(&store, &[], 0, later).await;
     assert_eq!(collected.manifests, 1);
     assert_eq!(pull(&store, "localhost:5000/app").await.unwrap().digest, new);
     assert!(pull(&store, &format!("localhost:5000/app@{old}")).await.is_err());
+}
+
+#[tokio::test]
+async fn for_a_full_disk_only_as_many_images_go_as_are_needed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    let mut digests = Vec::new();
+    for name in ["first", "second", "third"] {
+        digests.push(store.build(hello("localhost:5000/app", name)).await.unwrap());
+    }
+    // Takes the tag away from the others.
+    let tagged = store.build(hello("localhost:5000/app", "own")).await.unwrap();
+    let soon = SystemTime::now() + Duration::from_secs(60);
+    let later = SystemTime::now() + Duration::from_secs(700);
+    assert_eq!(
+        collect_at(&store, &[], u64::MAX, soon).await,
+        Collected::default(),
+        "all are fresh"
+    );
+    assert_eq!(
+        collect_at(&store, &[], 0, later).await,
+        Collected::default(),
+        "nothing is needed"
+    );
+    let collected = collect_at(&store, &[digests[0]], 1, later).await;
+    assert_eq!(
+        collected.manifests, 1,
+        "the first is in use, the second is enough"
+    );
+    let left: Vec<Digest> = store
+        .list()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|image| image.digest)
+        .collect();
+    assert!(left.contains(&digests[0]) && left.contains(&tagged));
+    assert_eq!(left.len(), 3);
+    let collected = collect_at(&store, &[], u64::MAX, later).await;
+    assert_eq!(collected.manifests, 2, "all but the one that nobody else has");
+    assert_eq!(store.list().await.unwrap().len(), 1);
 }
 
 #[tokio::test]
