@@ -9,6 +9,17 @@ pub(crate) struct Batch {
     pub(crate) revision_ceiling: u64,
 }
 
+impl Batch {
+    /// Bytes of keys and values.
+    pub(super) fn size(&self) -> u64 {
+        let sizes = self
+            .entries
+            .iter()
+            .map(|(key, value)| key.len() + value.as_ref().map_or(0, bytes::Bytes::len));
+        sizes.sum::<usize>() as u64
+    }
+}
+
 /// Why the engine refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BackendError {
@@ -34,4 +45,9 @@ pub(crate) trait Backend: Send {
     /// # Errors
     /// When the disk refuses.
     fn commit(&mut self, batch: &Batch) -> Result<(), BackendError>;
+
+    /// Bytes that the disk would still take; `None` if the engine cannot tell.
+    fn room(&self) -> Option<u64> {
+        None
+    }
 }

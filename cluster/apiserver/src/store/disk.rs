@@ -29,6 +29,8 @@ pub(crate) struct RedbBackend {
     open: Opener,
     /// `None` between a failed commit and the next attempt.
     database: Option<Database>,
+    /// Where the file is, if it is one of a disk that can be asked.
+    path: Option<PathBuf>,
 }
 
 impl RedbBackend {
@@ -49,6 +51,7 @@ impl RedbBackend {
             },
         });
         opened.map(|mut opened| {
+            opened.path = Some(path.to_owned());
             opened.compact(path);
             opened
         })
@@ -81,6 +84,7 @@ impl RedbBackend {
         let mut this = Self {
             open,
             database: Some(database),
+            path: None,
         };
         this.check_format()?;
         Ok(this)
@@ -153,6 +157,10 @@ impl Backend for RedbBackend {
             self.database = None;
         }
         result
+    }
+
+    fn room(&self) -> Option<u64> {
+        fs4::available_space(self.path.as_ref()?).ok()
     }
 }
 

@@ -8,6 +8,7 @@ use redb::backends::FileBackend;
 use redb::{Database, StorageBackend};
 use serde_json::{Value, json};
 
+use super::backend::{BackendError, Batch};
 use super::*;
 
 fn put(key: &str, expect: Expect, value: i64) -> Write {
@@ -289,6 +290,49 @@ async fn a_full_disk_refuses_writes_and_recovers() {
     assert!(after.revision > before.revision);
     store.close().await;
     assert_eq!(open(dir.path()).get("g/p//a").unwrap().value()["value"], 3);
+}
+
+/// A disk that takes no more than it has room for, in memory.
+struct Tight(Arc<std::sync::atomic::AtomicU64>);
+
+impl Backend for Tight {
+    fn range(&mut self, _: &mut dyn FnMut(&str, &[u8])) -> Result<u64, BackendError> {
+        Ok(0)
+    }
+
+    fn commit(&mut self, batch: &Batch) -> Result<(), BackendError> {
+        match batch.size() <= self.0.load(Ordering::SeqCst) {
+            true => Ok(()),
+            false => Err(BackendError::Engine("No space left on device".into())),
+        }
+    }
+
+    fn room(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A full disk takes small writes for a while, and then a large one is refused again.
+#[tokio::test]
+async fn a_small_write_does_not_prove_that_a_full_disk_is_well() {
+    let room = Arc::new(std::sync::atomic::AtomicU64::new(500));
+    let store = Store::open(Box::new(Tight(room.clone()))).unwrap();
+    let large = json!({"metadata": {"name": "b"}, "text": "x".repeat(1000)});
+    let large = || write("g/p//b", Expect::Absent, Change::Put(large.clone()));
+    store.write(put("g/p//a", Expect::Absent, 1)).await.unwrap();
+    assert_eq!(store.trouble(), None);
+    let refused = store.write(large()).await;
+    assert!(matches!(refused, Err(WriteError::Storage(_))), "{refused:?}");
+    store.write(put("g/p//c", Expect::Absent, 1)).await.unwrap();
+    assert_eq!(store.trouble().as_deref(), Some("No space left on device"));
+    // Nobody writes, and it is found out all the same.
+    room.store(1 << 30, Ordering::SeqCst);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while store.trouble().is_some() {
+        assert!(std::time::Instant::now() < deadline, "{:?}", store.trouble());
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    store.write(large()).await.unwrap();
 }
 
 /// Names of the environment by which this test program knows that it is the child to be killed.

@@ -25,6 +25,9 @@ const BATCH: usize = 64;
 const DEFER: Duration = Duration::from_secs(3);
 /// Deferred keys kept at most before they are written anyway.
 const MAX_DEFERRED: usize = 2048;
+/// Free space that makes a disk writable again, beside some batches of the size that it refused: the engine grows its
+/// file in steps.
+const ROOM: u64 = 1 << 20;
 /// Revisions that are reserved on disk in advance, so that deferred writes need no sync to get one.
 const RESERVED: u64 = 10_000;
 
@@ -58,9 +61,11 @@ pub(super) struct Writer {
     unwritten_since: Option<Instant>,
     /// What the last commit failed with, for whoever asks about health.
     trouble: Trouble,
+    /// Bytes of the largest batch that was refused since the trouble began.
+    refused: Option<u64>,
 }
 
-/// Why the newest commit failed; `None` if it did not.
+/// Why writes are refused; `None` if they are not.
 pub(super) type Trouble = Arc<Mutex<Option<String>>>;
 
 impl Writer {
@@ -72,6 +77,7 @@ impl Writer {
     ) -> Self {
         Self {
             trouble,
+            refused: None,
             backend,
             shared,
             revision,
@@ -226,19 +232,31 @@ impl Writer {
                 (!accepted.removed).then(|| accepted.object.raw.clone()),
             )
         }));
-        match self.backend.commit(&Batch {
+        let batch = Batch {
             entries,
             revision_ceiling: ceiling,
-        }) {
+        };
+        let size = batch.size();
+        match self.backend.commit(&batch) {
             Ok(()) => {
                 self.ceiling = ceiling;
-                self.trouble.lock().take();
                 self.unwritten.clear();
                 self.unwritten_since = None;
+                if self
+                    .refused
+                    .is_some_and(|refused| !self.fits_again(refused, size))
+                {
+                    // Look again soon, although nothing may be left to write.
+                    self.unwritten_since = Some(Instant::now());
+                } else {
+                    self.refused = None;
+                    self.trouble.lock().take();
+                }
                 Ok(())
             }
             Err(error) => {
                 warn!(%error, "Write to the data directory failed");
+                self.refused = self.refused.max(Some(size));
                 *self.trouble.lock() = Some(error.to_string());
                 // The engine may or may not have kept the batch: what readers see decides, and is written again.
                 for accepted in durable {
@@ -254,6 +272,13 @@ impl Writer {
                 Err(WriteError::Storage(error.to_string()))
             }
         }
+    }
+
+    /// Whether a disk that refused a batch is good again after it has taken one of `written` bytes. A small one is no
+    /// proof: on a full disk it finds its place among the free pages of the file.
+    fn fits_again(&self, refused: u64, written: u64) -> bool {
+        let needed = refused.saturating_mul(4).saturating_add(ROOM);
+        written >= refused || self.backend.room().is_none_or(|room| room >= needed)
     }
 
     fn defer(&mut self, key: String, value: Option<Bytes>) {
