@@ -6,6 +6,8 @@ use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::progress::Progress;
+
 /// Settings of one gateway.
 pub struct Config {
     pub client: kube::Client,
@@ -31,6 +33,8 @@ pub struct Config {
     /// How long requests in flight may go on after `shutdown`.
     pub grace: Duration,
     pub shutdown: CancellationToken,
+    /// Tells whoever keeps a clone what the gateway does not know yet.
+    pub progress: Progress,
 }
 
 impl Config {
@@ -50,6 +54,7 @@ impl Config {
             registry: Registry::new(),
             grace: Duration::from_secs(300),
             shutdown: CancellationToken::new(),
+            progress: Progress::default(),
         }
     }
 }

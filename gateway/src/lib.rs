@@ -8,10 +8,12 @@ mod config;
 mod edge;
 mod hash;
 mod metrics;
+mod progress;
 mod route;
 mod run;
 mod status;
 mod table;
 
 pub use config::Config;
+pub use progress::Progress;
 pub use run::{GatewayError, run};

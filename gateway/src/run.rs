@@ -20,6 +20,7 @@ use crate::backend::Backends;
 use crate::config::Config;
 use crate::edge::{Edge, Gateway};
 use crate::metrics::Metrics;
+use crate::progress::{Part, Progress};
 use crate::status::{Pending, StatusWriter};
 use crate::table::Table;
 
@@ -76,23 +77,44 @@ async fn serve(config: Config) -> Result<(), GatewayError> {
             table,
             pending,
             metrics.clone(),
+            config.progress.clone(),
         )),
         tokio::spawn(follow(
             Api::<Service>::all(config.client.clone()),
             watcher::Config::default(),
             {
-                let backends = backends.clone();
-                move |change| backends.apply_service(change)
+                let (backends, progress) = (backends.clone(), config.progress.clone());
+                move |change| {
+                    let synced = matches!(change, Change::Synced);
+                    backends.apply_service(change);
+                    if synced {
+                        progress.done(Part::Services);
+                    }
+                }
             },
         )),
         tokio::spawn(follow(
             Api::<ServerlessService>::all(config.client),
             watcher::Config::default(),
-            move |change| {
-                backends.apply_mode(change);
+            {
+                let progress = config.progress.clone();
+                move |change| {
+                    let synced = matches!(change, Change::Synced);
+                    backends.apply_mode(change);
+                    if synced {
+                        progress.done(Part::Modes);
+                    }
+                }
             },
         )),
         tokio::spawn(writer.run()),
+        tokio::spawn({
+            let (activator, progress) = (activator.clone(), config.progress);
+            async move {
+                activator.model().synced().await;
+                progress.done(Part::Pods);
+            }
+        }),
     ];
 
     let stop = CancellationToken::new();
@@ -170,6 +192,7 @@ async fn follow_ingresses(
     table: Arc<Table>,
     pending: Arc<Pending>,
     metrics: Arc<Metrics>,
+    progress: Progress,
 ) {
     follow(
         Api::<Ingress>::all(client),
@@ -181,6 +204,7 @@ async fn follow_ingresses(
                 Change::Applied(key, _) | Change::Deleted(key) => table.remove(&key),
                 Change::Synced => {
                     table.publish();
+                    progress.done(Part::Routes);
                     Default::default()
                 }
             };

@@ -104,12 +104,18 @@ pub struct Platform {
     /// Ends by itself after `stop`, once its requests have.
     gateway: JoinHandle<()>,
     stop: CancellationToken,
+    health: Health,
 }
 
+/// Tells why the process cannot do its work; `None` if it can.
+pub type Health = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
 impl Platform {
-    /// Starts every component on `client`. `inside` is where pods reach this process.
+    /// Starts every component on `client`. `inside` is where pods reach this process; `cluster` tells of what the
+    /// components stand on.
     pub fn start(
         client: Client,
+        cluster: Health,
         listeners: Listeners,
         inside: Ipv4Addr,
         caches: Caches,
@@ -125,7 +131,6 @@ impl Platform {
             stats: listeners.stats,
             leadership: Leadership::always(),
         }));
-        tasks.spawn(reconciler::health::serve(listeners.metrics, Arc::new(|| Ok(()))));
         let gateway = gateway::Config {
             external: listeners.external,
             internal: vec![listeners.internal],
@@ -147,12 +152,29 @@ impl Platform {
             grace: GRACE,
             ..gateway::Config::new(client)
         };
+        let progress = gateway.progress.clone();
+        let health: Health = Arc::new(move || cluster().or_else(|| progress.missing()));
+        let ready = health.clone();
+        tasks.spawn(reconciler::health::serve(
+            listeners.metrics,
+            Arc::new(move || ready().map_or(Ok(()), Err)),
+        ));
         let gateway = tokio::spawn(async move {
             if let Err(error) = gateway::run(gateway).await {
                 tracing::error!(%error, "The gateway does not run");
             }
         });
-        Self { tasks, gateway, stop }
+        Self {
+            tasks,
+            gateway,
+            stop,
+            health,
+        }
+    }
+
+    /// Whether cluster and components can do their work.
+    pub fn health(&self) -> Health {
+        self.health.clone()
     }
 
     /// Lets requests in flight finish, then ends every component.

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::interrupt::{self, Interrupt};
 use super::{detach, say};
 use crate::cli::ClusterUpArgs;
+use crate::platform::Health;
 use crate::ports;
 use crate::run_file::Run;
 
@@ -58,7 +59,7 @@ async fn serve(
     interrupt: &mut Interrupt,
 ) -> anyhow::Result<()> {
     run.write(&args.data.data_dir)?;
-    let _health = health(args, &started.cluster).await?;
+    let _health = health(args, Arc::new(started.cluster.health())).await?;
     summary(run);
     interrupt.next().await;
     say::progress("Stopping ...");
@@ -81,11 +82,10 @@ pub fn control(started: &Started, data_dir: &Path, stop: CancellationToken) -> J
 }
 
 /// Serves health and metrics if that is wanted, until the task is shut down.
-pub async fn health(args: &ClusterUpArgs, cluster: &Cluster) -> anyhow::Result<JoinSet<()>> {
+pub async fn health(args: &ClusterUpArgs, trouble: Health) -> anyhow::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
     if let Some(address) = args.health_address {
         let listener = super::component::listen(address).await?;
-        let trouble = cluster.health();
         tasks.spawn(reconciler::health::serve(
             listener,
             Arc::new(move || trouble().map_or(Ok(()), Err)),

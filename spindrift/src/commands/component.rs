@@ -240,8 +240,10 @@ pub async fn gateway(args: GatewayArgs) -> anyhow::Result<ExitCode> {
         shutdown: stop.clone(),
         ..gateway::Config::new(client)
     };
+    let progress = config.progress.clone();
+    let readiness = Arc::new(move || progress.missing().map_or(Ok(()), Err));
     let serving = tokio::spawn(gateway::run(config));
-    let code = beside_health(&args.component, Arc::new(|| Ok(())), std::future::pending()).await;
+    let code = beside_health(&args.component, readiness, std::future::pending()).await;
     stop.cancel();
     serving.await??;
     code

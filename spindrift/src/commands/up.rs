@@ -144,7 +144,8 @@ impl Up {
         let config = ConfigStore::start(&caches, crds::names::SYSTEM_NAMESPACE);
         let _ = late.set(config.clone());
         caches.synced().await;
-        Ok(Platform::start(client, listeners, inside, caches, config))
+        let health = std::sync::Arc::new(cluster.health());
+        Ok(Platform::start(client, health, listeners, inside, caches, config))
     }
 
     /// Tells what there is, and goes on until this is dropped.
@@ -156,7 +157,7 @@ impl Up {
         } else {
             summary(&self.run, Some(took));
         }
-        let _health = bare::health(&args.cluster, &self.started.cluster).await?;
+        let _health = bare::health(&args.cluster, self.platform.health()).await?;
         say::progress("\nCtrl-C stops it.");
         std::future::pending().await
     }
