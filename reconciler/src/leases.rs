@@ -131,7 +131,13 @@ impl Election {
             }
         }
         self.set(false);
-        self.release().await;
+        // An API that does not answer must not keep the process: then the lease ends by itself.
+        if tokio::time::timeout(self.timing.renew_deadline, self.release())
+            .await
+            .is_err()
+        {
+            debug!(lease = %self.name, "Lease request took too long");
+        }
     }
 
     /// Renews or takes the lease; returns whether it is held now.

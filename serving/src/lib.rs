@@ -18,5 +18,5 @@ mod shared;
 #[cfg(test)]
 mod test_support;
 
-pub use run::{Config, Election, run, run_with};
+pub use run::{Config, Election, run, run_until, run_with};
 pub use shared::Clock;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;
 use reconciler::{Caches, ConfigStore, Controller, Key, Leadership, Queue, Reconcile, Selection, leases};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::digest::Resolver;
@@ -49,17 +50,24 @@ pub async fn run(client: kube::Client, config: Config) {
 
 /// Like [`run`], with caches that the process shares among its controllers.
 pub fn run_with(caches: Caches, config: Config) -> BoxFuture<'static, ()> {
-    // Boxed, so that all below is compiled with this crate and not again with each program that calls it.
-    Box::pin(controllers(caches, config))
+    run_until(caches, config, Box::pin(std::future::pending()))
 }
 
-async fn controllers(caches: Caches, config: Config) {
+/// Reconciles until `stop` ends, and then gives the leases back, so that a successor need not wait for their end.
+pub fn run_until(caches: Caches, config: Config, stop: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
+    // Boxed, so that all below is compiled with this crate and not again with each program that calls it.
+    Box::pin(controllers(caches, config, stop))
+}
+
+async fn controllers(caches: Caches, config: Config, stop: BoxFuture<'static, ()>) {
     let store = ConfigStore::start(&caches, &config.system_namespace);
     let shared = Shared::new(&caches, store.clone(), &config);
     let mut tasks = Tasks {
         shared: shared.clone(),
         config,
         running: JoinSet::new(),
+        elections: JoinSet::new(),
+        stopping: watch::Sender::new(false),
     };
 
     let revisions = reconciler::queue("revision");
@@ -100,7 +108,7 @@ async fn controllers(caches: Caches, config: Config) {
             (collector_queue, Box::new(move || all_configurations.keys())),
         ],
     );
-    tasks.run().await;
+    tasks.run(stop).await;
 }
 
 type Keys = Box<dyn Fn() -> Vec<Key> + Send + Sync>;
@@ -109,6 +117,9 @@ struct Tasks {
     shared: Shared,
     config: Config,
     running: JoinSet<()>,
+    elections: JoinSet<()>,
+    /// Tells the elections to end.
+    stopping: watch::Sender<bool>,
 }
 
 impl Tasks {
@@ -127,7 +138,10 @@ impl Tasks {
                     timing,
                 );
                 let leadership = candidate.leadership();
-                self.running.spawn(candidate.run(std::future::pending()));
+                let mut stopping = self.stopping.subscribe();
+                self.elections.spawn(candidate.run(async move {
+                    let _ = stopping.wait_for(|stopping| *stopping).await;
+                }));
                 leadership
             }
         };
@@ -148,11 +162,21 @@ impl Tasks {
         });
     }
 
-    async fn run(mut self) {
-        while let Some(ended) = self.running.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "A controller ended");
+    async fn run(mut self, stop: BoxFuture<'static, ()>) {
+        let working = async {
+            while let Some(ended) = self.running.join_next().await {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "A controller ended");
+                }
             }
+        };
+        tokio::select! {
+            () = working => {}
+            () = stop => {}
         }
+        // First no more writes, then the leases.
+        self.running.shutdown().await;
+        self.stopping.send_replace(true);
+        while self.elections.join_next().await.is_some() {}
     }
 }

@@ -11,8 +11,9 @@ use crds::autoscaling::PodAutoscaler;
 use crds::serving::{Configuration, Revision, Route, Service};
 use crds::{annotations, labels};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Service as KubeService};
-use kube::api::{Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
@@ -294,4 +295,40 @@ async fn changed_configuration_updates_deployments_but_not_their_scale() {
     })
     .await;
     assert_eq!(deployment.spec.replicas, Some(4));
+}
+
+/// A successor must not wait until leases of a process that ended in order run out.
+#[tokio::test]
+async fn leases_are_given_back_at_the_end() {
+    let cluster = Cluster::start().await;
+    let config = serving::Config {
+        election: Some(serving::Election {
+            identity: "pod-a_1".to_owned(),
+            timing: reconciler::leases::Timing::default(),
+        }),
+        ..serving::Config::default()
+    };
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let until = Box::pin(async move {
+        let _ = stopped.await;
+    });
+    let running = tokio::spawn(serving::run_until(
+        reconciler::Caches::new(cluster.client.clone()),
+        config,
+        until,
+    ));
+    let leases: Api<Lease> = Api::namespaced(cluster.client.clone(), crds::names::SYSTEM_NAMESPACE);
+    let holders = async || -> Vec<String> {
+        let list = leases.list(&ListParams::default()).await.unwrap();
+        let holder = |lease: Lease| lease.spec?.holder_identity;
+        list.items.into_iter().filter_map(holder).collect()
+    };
+    eventually("six leases to be held", async || {
+        let held = holders().await;
+        (held.len() == 6 && held.iter().all(|holder| holder == "pod-a_1")).then_some(())
+    })
+    .await;
+    stop.send(()).unwrap();
+    running.await.unwrap();
+    assert_eq!(holders().await, [""; 6]);
 }

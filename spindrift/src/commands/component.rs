@@ -111,8 +111,19 @@ pub async fn controller(args: ComponentArgs) -> anyhow::Result<ExitCode> {
     };
     let caches = Caches::new(client);
     let (open, readiness) = gate("the caches are not filled yet");
-    let work = once_synced(caches.clone(), open, serving::run_with(caches, config));
-    beside_health(&args, readiness, work).await
+    let stop = CancellationToken::new();
+    let until = Box::pin(stop.clone().cancelled_owned());
+    let mut running = tokio::spawn(serving::run_until(caches.clone(), config, until));
+    let work = once_synced(caches, open, async {
+        let _ = (&mut running).await;
+    });
+    let code = beside_health(&args, readiness, work).await;
+    // Gives the leases back, so that the next one need not wait for their end.
+    stop.cancel();
+    if !running.is_finished() {
+        let _ = running.await;
+    }
+    code
 }
 
 pub async fn autoscaler(args: AutoscalerArgs) -> anyhow::Result<ExitCode> {
