@@ -103,6 +103,20 @@ async fn a_definition_serves_its_kind_and_takes_the_instances_with_it() {
         refused.message
     );
 
+    // The path names the kind, and yet custom resources have to say it themselves.
+    for (missing, word) in [("kind", "'Kind' is missing"), ("apiVersion", "'apiVersion' is missing")] {
+        let mut body = json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "c"},
+                              "spec": {"color": "red"}});
+        body.as_object_mut().unwrap().remove(missing);
+        let request = http::Request::post("/apis/example.com/v1/namespaces/default/widgets")
+            .header("content-type", "application/json")
+            .body(body.to_string().into_bytes())
+            .unwrap();
+        let refused = status(server.client().request::<Value>(request).await.unwrap_err());
+        assert_eq!((refused.code, refused.reason.as_str()), (400, "BadRequest"));
+        assert!(refused.message.contains(word), "{}", refused.message);
+    }
+
     let patched = api
         .patch_status(
             "a",

@@ -6,7 +6,9 @@ use super::{Call, Registry};
 use crate::status::StatusError;
 
 impl Registry {
-    /// Checks that a body is of the resource's type, and fills in a missing type.
+    /// Checks that a body is of the resource's type. A missing type is filled in for built-in kinds and refused for
+    /// custom resources: upstream decodes the former into what the path names, and knows the latter by their own word
+    /// only.
     pub(super) fn check_type(&self, call: &Call, object: &mut Value) -> Result<(), StatusError> {
         let resource = &call.resource;
         let Some(map) = object.as_object_mut() else {
@@ -32,6 +34,13 @@ impl Registry {
             return Err(StatusError::bad_request(format!(
                 "{kind} in version \"{}\" cannot be handled as a {}: the kinds differ",
                 resource.version, resource.kind
+            )));
+        }
+        if resource.custom().is_some() && (kind.is_empty() || api_version.is_empty()) {
+            let missing = if kind.is_empty() { "Kind" } else { "apiVersion" };
+            return Err(StatusError::bad_request(format!(
+                "the object provided is unrecognized (must be of type {}): Object '{missing}' is missing",
+                resource.kind
             )));
         }
         map.insert("apiVersion".into(), expected.into());
