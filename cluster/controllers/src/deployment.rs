@@ -4,7 +4,10 @@ mod rollout;
 mod sets;
 mod status;
 
+use std::cmp::Ordering;
 use std::sync::Arc;
+
+use cluster_events::{Recorder, Severity};
 
 use crate::worker::{Next, Setup, is_conflict, is_not_found};
 use informer::object::controller_of;
@@ -17,6 +20,7 @@ use serde_json::json;
 
 struct Context {
     client: Client,
+    events: Recorder,
     deployments: Cache<Deployment>,
     replica_sets: Cache<ReplicaSet>,
 }
@@ -25,6 +29,7 @@ pub fn spawn(setup: &mut Setup) {
     let queue = Queue::new("deployment");
     let context = Arc::new(Context {
         client: setup.client.clone(),
+        events: setup.recorder("deployment-controller"),
         deployments: setup.caches.cache_of(Selection::default().packed()),
         replica_sets: setup.caches.cache_of(Selection::default().packed()),
     });
@@ -87,6 +92,7 @@ async fn carry_out(
             };
             match api.create(&PostParams::default(), &set).await {
                 Ok(set) => {
+                    tell_scaled(context, deployment, &set.name_any(), 0, replicas);
                     context.replica_sets.record(set.clone());
                     Ok(Some(Arc::new(set)))
                 }
@@ -106,6 +112,9 @@ async fn carry_out(
                 .patch(&name, &PatchParams::default(), &Patch::Merge(patch))
                 .await;
             if let Some(set) = unless_gone(patched)? {
+                let before = owned.iter().find(|known| known.name_any() == name);
+                let before = before.and_then(|known| known.spec.replicas).unwrap_or(1);
+                tell_scaled(context, deployment, &name, before, replicas);
                 context.replica_sets.record(set);
             }
             Ok(None)
@@ -115,6 +124,27 @@ async fn carry_out(
             Ok(None)
         }
     }
+}
+
+fn tell_scaled(context: &Context, deployment: &Deployment, set: &str, before: i32, after: i32) {
+    if let Some(message) = scaled(set, before, after) {
+        let about = cluster_events::reference(deployment);
+        context
+            .events
+            .record(about, Severity::Normal, "ScalingReplicaSet", message);
+    }
+}
+
+/// The words of upstream's deployment controller; `None` if the size stays.
+fn scaled(set: &str, before: i32, after: i32) -> Option<String> {
+    let direction = match after.cmp(&before) {
+        Ordering::Equal => return None,
+        Ordering::Greater => "up",
+        Ordering::Less => "down",
+    };
+    Some(format!(
+        "Scaled {direction} replica set {set} from {before} to {after}"
+    ))
 }
 
 fn unless_gone<T>(result: Result<T, kube::Error>) -> Result<Option<T>, kube::Error> {
@@ -152,4 +182,21 @@ async fn report(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::scaled;
+
+    #[test]
+    fn scaling_is_told_in_the_words_that_scripts_know() {
+        let table = [
+            (0, 3, Some("Scaled up replica set web-1 from 0 to 3")),
+            (3, 1, Some("Scaled down replica set web-1 from 3 to 1")),
+            (1, 1, None),
+        ];
+        for (before, after, expected) in table {
+            assert_eq!(scaled("web-1", before, after).as_deref(), expected);
+        }
+    }
 }

@@ -5,6 +5,7 @@ mod status;
 
 use std::sync::Arc;
 
+use cluster_events::{Recorder, Severity, reference};
 use futures::future::join_all;
 use informer::object::controller_of;
 use informer::{Cache, Key, Queue, Selection};
@@ -21,6 +22,7 @@ const BURST: usize = 500;
 
 struct Context {
     client: Client,
+    events: Recorder,
     replica_sets: Cache<ReplicaSet>,
     /// Own creations and deletions are recorded in it at once: a stale one would have us create pods twice.
     pods: Cache<Pod>,
@@ -30,6 +32,7 @@ pub fn spawn(setup: &mut Setup) {
     let queue = Queue::new("replicaset");
     let context = Arc::new(Context {
         client: setup.client.clone(),
+        events: setup.recorder("replicaset-controller"),
         replica_sets: setup.caches.cache_of(Selection::default().packed()),
         pods: setup.caches.cache(),
     });
@@ -65,7 +68,7 @@ async fn reconcile(context: Arc<Context>, key: Key) -> Result<Next, kube::Error>
         match plan::plan(wanted, &active) {
             plan::Plan::Keep => {}
             plan::Plan::Create(count) => failure = create(&context, &key, &set, count.min(BURST)).await.err(),
-            plan::Plan::Delete(pods) => delete(&context, &key, &pods).await?,
+            plan::Plan::Delete(pods) => delete(&context, &key, &set, &pods).await?,
         }
     }
     let now = jiff::Timestamp::now();
@@ -92,11 +95,21 @@ async fn create(context: &Context, key: &Key, set: &ReplicaSet, count: usize) ->
         let mut error = None;
         for result in created {
             match result {
-                Ok(pod) => context.pods.record(pod),
+                Ok(pod) => {
+                    let message = format!("Created pod: {}", pod.name_any());
+                    context
+                        .events
+                        .record(reference(set), Severity::Normal, "SuccessfulCreate", message);
+                    context.pods.record(pod);
+                }
                 Err(e) => error = Some(e),
             }
         }
         if let Some(error) = error {
+            let message = format!("Error creating: {error}");
+            context
+                .events
+                .record(reference(set), Severity::Warning, "FailedCreate", message);
             return Err(error);
         }
         left -= size;
@@ -105,7 +118,12 @@ async fn create(context: &Context, key: &Key, set: &ReplicaSet, count: usize) ->
     Ok(())
 }
 
-async fn delete(context: &Context, key: &Key, pods: &[Arc<Pod>]) -> Result<(), kube::Error> {
+async fn delete(
+    context: &Context,
+    key: &Key,
+    set: &ReplicaSet,
+    pods: &[Arc<Pod>],
+) -> Result<(), kube::Error> {
     let api: Api<Pod> = Api::namespaced(context.client.clone(), &key.namespace);
     for pod in pods {
         let name = pod.name_any();
@@ -120,6 +138,10 @@ async fn delete(context: &Context, key: &Key, pods: &[Arc<Pod>]) -> Result<(), k
         match api.delete(&name, &params).await {
             // Marked as going. One that is gone at once takes the watch to forget; asked for again, it is not found.
             Ok(answer) => {
+                let message = format!("Deleted pod: {name}");
+                context
+                    .events
+                    .record(reference(set), Severity::Normal, "SuccessfulDelete", message);
                 if let Some(pod) = answer.left() {
                     context.pods.record(pod);
                 }

@@ -5,6 +5,7 @@ mod fit;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cluster_events::{Recorder, Severity, reference};
 use informer::{Cache, Key, Queue};
 use k8s_openapi::api::core::v1::{Binding, Node, ObjectReference, Pod};
 use kube::api::{Patch, PatchParams, PostParams};
@@ -21,6 +22,7 @@ const UNSCHEDULABLE_RECHECK: Duration = Duration::from_secs(60);
 
 struct Context {
     client: Client,
+    events: Recorder,
     pods: Cache<Pod>,
     nodes: Cache<Node>,
 }
@@ -29,6 +31,7 @@ pub fn spawn(setup: &mut Setup) {
     let queue = Queue::new("scheduler");
     let context = Arc::new(Context {
         client: setup.client.clone(),
+        events: setup.recorder(NAME),
         pods: setup.caches.cache(),
         nodes: setup.caches.cache(),
     });
@@ -82,7 +85,7 @@ async fn reconcile(context: Arc<Context>, key: Key) -> Result<Next, kube::Error>
     match fit::decide(&pod, &context.nodes.list(), &context.pods.list()) {
         Decision::Bind(node) => bind(&context, &key, &pod, node).await,
         Decision::Unschedulable(message) => {
-            report(&api, &pod, &message).await?;
+            report(&context, &api, &pod, &message).await?;
             Ok(Next::After(UNSCHEDULABLE_RECHECK))
         }
     }
@@ -93,7 +96,7 @@ async fn bind(context: &Context, key: &Key, pod: &Pod, node: String) -> Result<N
         target: ObjectReference {
             api_version: Some("v1".to_owned()),
             kind: Some("Node".to_owned()),
-            name: Some(node),
+            name: Some(node.clone()),
             ..ObjectReference::default()
         },
         ..Binding::default()
@@ -108,12 +111,19 @@ async fn bind(context: &Context, key: &Key, pod: &Pod, node: String) -> Result<N
     match bound {
         // Bound by a worker before us, or deleted: its next event tells.
         Err(error) if is_not_found(&error) || is_conflict(&error) => Ok(Next::Wait),
-        other => other.map(|_| Next::Wait),
+        Err(error) => Err(error),
+        Ok(_) => {
+            let message = format!("Successfully assigned {}/{} to {node}", key.namespace, key.name);
+            context
+                .events
+                .record(reference(pod), Severity::Normal, "Scheduled", message);
+            Ok(Next::Wait)
+        }
     }
 }
 
 /// Says on the pod why it has no node.
-async fn report(api: &Api<Pod>, pod: &Pod, message: &str) -> Result<(), kube::Error> {
+async fn report(context: &Context, api: &Api<Pod>, pod: &Pod, message: &str) -> Result<(), kube::Error> {
     let conditions = pod
         .status
         .as_ref()
@@ -125,6 +135,9 @@ async fn report(api: &Api<Pod>, pod: &Pod, message: &str) -> Result<(), kube::Er
     if known {
         return Ok(());
     }
+    context
+        .events
+        .record(reference(pod), Severity::Warning, "FailedScheduling", message);
     let mut conditions: Vec<serde_json::Value> = conditions
         .iter()
         .filter(|c| c.type_ != "PodScheduled")

@@ -6,6 +6,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cluster_events::{Recorder, Reporter};
 use informer::{Caches, Pace, Queue, attempt};
 use kube::Client;
 use tokio::sync::watch;
@@ -54,6 +55,17 @@ impl Setup {
     /// Runs `task` until the controllers are dropped.
     pub fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);
+    }
+
+    /// Events of the component that upstream calls `component`.
+    pub fn recorder(&mut self, component: &'static str) -> Recorder {
+        let reporter = Reporter {
+            component,
+            host: None,
+        };
+        let (recorder, work) = Recorder::new(self.client.clone(), reporter);
+        self.tasks.spawn(work);
+        recorder
     }
 
     /// Spawns the workers of the controller called `name`; `everything` is what they look at first. A failed or

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use cluster_controllers::{Config, Controllers};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Endpoints, Event, Namespace, Node, Pod, Service, ServiceAccount,
+};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -139,6 +141,29 @@ async fn a_deployment_runs_rolls_scales_and_leaves_nothing_behind() {
     eventually("two available replicas", || async {
         let status = deployments.get("web").await.unwrap().status?;
         (status.available_replicas == Some(2)).then_some(())
+    })
+    .await;
+    let events: Api<Event> = Api::namespaced(client.clone(), "default");
+    eventually("the events of a rollout", || async {
+        let told = events.list(&ListParams::default()).await.unwrap().items;
+        let tells = |kind: &str, reason: &str, start: &str, end: &str| {
+            told.iter().any(|event| {
+                let message = event.message.as_deref().unwrap_or_default();
+                event.involved_object.kind.as_deref() == Some(kind)
+                    && event.reason.as_deref() == Some(reason)
+                    && message.starts_with(start)
+                    && message.ends_with(end)
+            })
+        };
+        let scaled = tells(
+            "Deployment",
+            "ScalingReplicaSet",
+            "Scaled up replica set web-",
+            " from 0 to 2",
+        );
+        let created = tells("ReplicaSet", "SuccessfulCreate", "Created pod: web-", "");
+        let placed = tells("Pod", "Scheduled", "Successfully assigned default/web-", " to n");
+        (scaled && created && placed).then_some(())
     })
     .await;
     let endpoints = || async {

@@ -1,64 +1,27 @@
 //! Events about pods, in kubelet's words.
-//!
-//! Events are for people, so they never delay anything: they wait in a bounded queue, and when it is full they are
-//! dropped and counted. Repetitions raise the count of the first one. An object has only so many.
 
-mod spam;
-
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference, Pod};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use kube::api::{Patch, PatchParams, PostParams};
-use kube::{Api, Client};
-use serde_json::json;
-use tokio::sync::mpsc;
+use cluster_events::Reporter;
+pub(crate) use cluster_events::Severity;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Client;
 use tokio::task::JoinHandle;
-use tracing::debug;
-
-use spam::SpamFilter;
-
-/// Events that may wait.
-const QUEUE: usize = 1024;
-/// Different events whose repetitions are recognised.
-const REMEMBERED: usize = 512;
-const COMPONENT: &str = "kubelet";
-
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Severity {
-    Normal,
-    Warning,
-}
-
-struct Note {
-    about: ObjectReference,
-    severity: Severity,
-    reason: &'static str,
-    message: String,
-    at: Timestamp,
-}
 
 /// Takes events; clones share one queue.
 #[derive(Clone)]
-pub(crate) struct Recorder {
-    queue: mpsc::Sender<Note>,
-    dropped: Arc<AtomicU64>,
-}
+pub(crate) struct Recorder(cluster_events::Recorder);
 
 impl Recorder {
     /// Starts the task that writes events; it ends with the last recorder.
     pub(crate) fn start(client: Client, node_name: String) -> (Self, JoinHandle<()>) {
-        let (queue, receiver) = mpsc::channel(QUEUE);
-        let dropped = Arc::<AtomicU64>::default();
-        let task = tokio::spawn(write(client, node_name, receiver, dropped.clone()));
-        (Self { queue, dropped }, task)
+        let reporter = Reporter {
+            component: "kubelet",
+            host: Some(node_name),
+        };
+        let (recorder, work) = cluster_events::Recorder::new(client, reporter);
+        (Self(recorder), tokio::spawn(work))
     }
 
-    /// Records an event about a pod or one of its containers.
+    /// Records an event about a pod or one of its containers (and whether that is an init container).
     pub(crate) fn record(
         &self,
         pod: &Pod,
@@ -67,151 +30,16 @@ impl Recorder {
         reason: &'static str,
         message: impl Into<String>,
     ) {
-        let about = ObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some("Pod".to_owned()),
-            namespace: pod.metadata.namespace.clone(),
-            name: pod.metadata.name.clone(),
-            uid: pod.metadata.uid.clone(),
-            resource_version: pod.metadata.resource_version.clone(),
-            field_path: container.map(|(name, init)| match init {
-                true => format!("spec.initContainers{{{name}}}"),
-                false => format!("spec.containers{{{name}}}"),
-            }),
-        };
-        let note = Note {
-            about,
-            severity,
-            reason,
-            message: message.into(),
-            at: Timestamp::now(),
-        };
-        if self.queue.try_send(note).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        let mut about = cluster_events::reference(pod);
+        about.field_path = container.map(|(name, init)| match init {
+            true => format!("spec.initContainers{{{name}}}"),
+            false => format!("spec.containers{{{name}}}"),
+        });
+        self.0.record(about, severity, reason, message);
     }
 
     /// Events that were not written: the queue was full, or their object had too many.
     pub(crate) fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
-    }
-}
-
-/// Recently written events: key to name and count, oldest forgotten first.
-#[derive(Default)]
-struct Recent {
-    known: HashMap<String, (String, i32, u64)>,
-    clock: u64,
-}
-
-impl Recent {
-    /// Counts an event; `Some` with name and new count if it is a repetition.
-    fn repeat(&mut self, key: &str) -> Option<(String, i32)> {
-        self.clock += 1;
-        let (name, count, used) = self.known.get_mut(key)?;
-        *count += 1;
-        *used = self.clock;
-        Some((name.clone(), *count))
-    }
-
-    fn remember(&mut self, key: String, name: String) {
-        if self.known.len() >= REMEMBERED
-            && let Some(oldest) = self
-                .known
-                .iter()
-                .min_by_key(|(_, (_, _, used))| *used)
-                .map(|(key, _)| key.clone())
-        {
-            self.known.remove(&oldest);
-        }
-        self.clock += 1;
-        self.known.insert(key, (name, 1, self.clock));
-    }
-}
-
-async fn write(client: Client, node_name: String, mut queue: mpsc::Receiver<Note>, dropped: Arc<AtomicU64>) {
-    let (mut recent, mut spam) = (Recent::default(), SpamFilter::default());
-    while let Some(note) = queue.recv().await {
-        if !spam.admit(note.about.uid.as_deref().unwrap_or_default(), note.at) {
-            dropped.fetch_add(1, Ordering::Relaxed);
-            continue;
-        }
-        let api: Api<Event> = Api::namespaced(
-            client.clone(),
-            note.about.namespace.as_deref().unwrap_or("default"),
-        );
-        let key = format!(
-            "{:?}/{:?}/{}/{}",
-            note.about.uid, note.about.field_path, note.reason, note.message
-        );
-        let result = match recent.repeat(&key) {
-            Some((name, count)) => {
-                let patch = json!({"count": count, "lastTimestamp": Time(note.at)});
-                api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch))
-                    .await
-                    .map(|_| ())
-            }
-            None => {
-                let name = event_name(&note);
-                let event = event(note, &name, &node_name);
-                recent.remember(key, name);
-                api.create(&PostParams::default(), &event).await.map(|_| ())
-            }
-        };
-        if let Err(error) = result {
-            debug!(%error, "Event could not be written");
-        }
-    }
-}
-
-/// The object's name and the time, as upstream builds it.
-fn event_name(note: &Note) -> String {
-    let name = note.about.name.as_deref().unwrap_or_default();
-    format!(
-        "{name}.{:x}{:04x}",
-        note.at.as_nanosecond(),
-        rand::random::<u16>()
-    )
-}
-
-fn event(note: Note, name: &str, node_name: &str) -> Event {
-    Event {
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            namespace: note.about.namespace.clone(),
-            ..ObjectMeta::default()
-        },
-        involved_object: note.about,
-        type_: Some(format!("{:?}", note.severity)),
-        reason: Some(note.reason.to_owned()),
-        message: Some(note.message),
-        count: Some(1),
-        first_timestamp: Some(Time(note.at)),
-        last_timestamp: Some(Time(note.at)),
-        source: Some(EventSource {
-            component: Some(COMPONENT.to_owned()),
-            host: Some(node_name.to_owned()),
-        }),
-        reporting_component: Some(COMPONENT.to_owned()),
-        reporting_instance: Some(node_name.to_owned()),
-        ..Event::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn repetitions_are_counted_and_memory_is_bounded() {
-        let mut recent = Recent::default();
-        assert_eq!(recent.repeat("a"), None);
-        recent.remember("a".into(), "event-a".into());
-        assert_eq!(recent.repeat("a"), Some(("event-a".into(), 2)));
-        for number in 0..REMEMBERED {
-            recent.remember(number.to_string(), String::new());
-        }
-        assert_eq!(recent.known.len(), REMEMBERED);
-        assert_eq!(recent.repeat("a"), None, "the oldest is forgotten");
+        self.0.dropped()
     }
 }
