@@ -53,6 +53,9 @@ pub struct Global {
     /// Configuration file [default: ~/.config/kn/config.yaml]
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Say nothing of what is done: only data and errors
+    #[arg(short, long, global = true, help_heading = GLOBAL)]
+    pub quiet: bool,
 }
 
 /// The namespace of a command.
@@ -61,19 +64,6 @@ pub struct NamespaceArgs {
     /// Namespace to work in
     #[arg(short, long, value_name = "NAMESPACE", env = "KN_NAMESPACE")]
     pub namespace: Option<String>,
-}
-
-/// The namespaces of a list.
-#[derive(Args, Clone, Debug, Default)]
-pub struct ListScope {
-    #[command(flatten)]
-    pub namespace: NamespaceArgs,
-    /// List over all namespaces; wins over --namespace
-    #[arg(short = 'A', long)]
-    pub all_namespaces: bool,
-    /// Leave out the column headers
-    #[arg(long)]
-    pub no_headers: bool,
 }
 
 #[derive(Debug, Subcommand)]

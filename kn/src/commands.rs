@@ -8,7 +8,9 @@ pub mod service;
 pub mod version;
 
 mod delete;
+mod describe;
 pub mod list;
+mod write;
 
 use crate::cli::{Cli, Command};
 use crate::context::Context;

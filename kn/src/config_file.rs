@@ -14,6 +14,43 @@ use crate::error::{CliError, Exit};
 #[serde(default)]
 pub struct ConfigFile {
     profiles: BTreeMap<String, Profile>,
+    eventing: Eventing,
+    /// The old place of `eventing.sink-mappings`.
+    sink: Vec<SinkMapping>,
+}
+
+/// What concerns events.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+struct Eventing {
+    sink_mappings: Vec<SinkMapping>,
+    channel_type_mappings: Vec<ChannelAlias>,
+}
+
+/// A prefix of sinks, and the resource it means.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SinkMapping {
+    pub prefix: String,
+    #[serde(default)]
+    group: String,
+    pub version: String,
+    pub resource: String,
+}
+
+impl SinkMapping {
+    /// The API group; that of Kubernetes itself is empty, and people call it `core`.
+    pub fn group(&self) -> &str {
+        if self.group == "core" { "" } else { &self.group }
+    }
+}
+
+/// A short name for a type of channel.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ChannelAlias {
+    pub alias: String,
+    pub group: String,
+    pub version: String,
+    pub kind: String,
 }
 
 /// A named set of annotations and labels.
@@ -59,6 +96,19 @@ impl ConfigFile {
         }
         let file: Option<Self> = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
         Ok(file.unwrap_or_default())
+    }
+
+    /// Prefixes of sinks.
+    pub fn sinks(&self) -> &[SinkMapping] {
+        match self.eventing.sink_mappings.is_empty() {
+            true => &self.sink,
+            false => &self.eventing.sink_mappings,
+        }
+    }
+
+    /// Short names for types of channels.
+    pub fn channels(&self) -> &[ChannelAlias] {
+        &self.eventing.channel_type_mappings
     }
 
     /// The profile of this name, out of the file or built in.
@@ -122,6 +172,14 @@ mod tests {
         assert_eq!(file.profile("mine").unwrap().annotations.len(), 1);
         assert_eq!(file.profile("istio").unwrap(), istio());
         assert!(file.profile("other").unwrap_err().message.contains("istio, mine"));
+        let text = "eventing:\n  sink-mappings:\n  - prefix: s\n    group: core\n    version: v1\n    resource: services\n  channel-type-mappings:\n  - {alias: k, group: g, version: v1, kind: K}\n";
+        let file = ConfigFile::parse(text).unwrap();
+        assert_eq!(
+            (file.sinks()[0].group(), file.channels()[0].kind.as_str()),
+            ("", "K")
+        );
+        let old = ConfigFile::parse("sink:\n- {prefix: s, group: g, version: v1, resource: rs}\n").unwrap();
+        assert_eq!(old.sinks()[0].resource, "rs");
         assert!(ConfigFile::parse("# nothing\n").unwrap().profile("istio").is_ok());
         assert!(ConfigFile::parse("profiles: 5\n").is_err());
         assert!(

@@ -6,7 +6,6 @@ use http::HeaderValue;
 use kube::api::{ApiResource, DynamicObject};
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::core::GroupVersionKind;
 use kube::{Api, Client, Config};
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -27,28 +26,6 @@ struct Connected {
     namespace: String,
     /// Address of the API.
     url: String,
-}
-
-/// The kinds that commands read and write, as raw JSON so that fields newer than this program survive an update.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Service,
-    Configuration,
-    Revision,
-    Route,
-}
-
-impl Kind {
-    /// How the kind is reached.
-    pub fn resource(self) -> ApiResource {
-        let (kind, plural) = match self {
-            Self::Service => ("Service", "services"),
-            Self::Configuration => ("Configuration", "configurations"),
-            Self::Revision => ("Revision", "revisions"),
-            Self::Route => ("Route", "routes"),
-        };
-        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("serving.knative.dev", "v1", kind), plural)
-    }
 }
 
 impl Context {
@@ -109,11 +86,15 @@ impl Context {
     }
 
     /// The objects of `kind` in `namespace`.
-    pub async fn api(&self, kind: Kind, namespace: &str) -> Result<Api<DynamicObject>, CliError> {
+    pub async fn api(
+        &self,
+        kind: impl Into<ApiResource>,
+        namespace: &str,
+    ) -> Result<Api<DynamicObject>, CliError> {
         Ok(Api::namespaced_with(
             self.client().await?,
             namespace,
-            &kind.resource(),
+            &kind.into(),
         ))
     }
 
@@ -126,14 +107,19 @@ impl Context {
     }
 
     /// One object as JSON, with apiVersion and kind.
-    pub async fn get(&self, kind: Kind, namespace: &str, name: &str) -> Result<Value, CliError> {
+    pub async fn get(
+        &self,
+        kind: impl Into<ApiResource>,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Value, CliError> {
         let object = self.api(kind, namespace).await?.get(name).await?;
         serde_json::to_value(object).map_err(|error| CliError::new(Exit::Failure, error.to_string()))
     }
 
     /// The objects of `kind` in all namespaces.
-    pub async fn api_all(&self, kind: Kind) -> Result<Api<DynamicObject>, CliError> {
-        Ok(Api::all_with(self.client().await?, &kind.resource()))
+    pub async fn api_all(&self, kind: impl Into<ApiResource>) -> Result<Api<DynamicObject>, CliError> {
+        Ok(Api::all_with(self.client().await?, &kind.into()))
     }
 }
 

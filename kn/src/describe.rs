@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::age;
+use crate::{age, conditions};
 
 /// Where a line of labels or annotations is cut.
 const WIDTH: usize = 100;
@@ -49,6 +49,28 @@ pub fn metadata(object: &Value, verbose: bool, now: Timestamp) -> Vec<(&'static 
     }
     rows.push(("Age", age::of(object, now)));
     rows
+}
+
+/// A whole description: the first block goes on with `head`, each of `blocks` has a title, the conditions come last.
+/// What is empty is left out.
+pub fn page(
+    object: &Value,
+    verbose: bool,
+    now: Timestamp,
+    head: Vec<(&'static str, String)>,
+    blocks: &[(&str, String)],
+) -> String {
+    let mut rows = metadata(object, verbose, now);
+    rows.extend(head.into_iter().filter(|(_, value)| !value.is_empty()));
+    let mut parts = vec![block(&rows)];
+    parts.extend(
+        blocks
+            .iter()
+            .filter(|(_, text)| !text.is_empty())
+            .map(|(title, text)| format!("{title}:\n{}", conditions::indent(text))),
+    );
+    parts.push(conditions::describe(object, verbose, now));
+    parts.join("\n\n")
 }
 
 fn pairs(map: &Value, verbose: bool) -> String {

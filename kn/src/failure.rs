@@ -9,8 +9,9 @@ use kube::api::{ListParams, LogParams};
 use serde_json::Value;
 
 use crate::commands::list::text;
-use crate::context::{Context, Kind};
+use crate::context::Context;
 use crate::error::{CliError, Exit};
+use crate::kind::Kind;
 
 mod report;
 

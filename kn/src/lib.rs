@@ -8,6 +8,7 @@ mod age;
 mod change;
 mod cli;
 mod commands;
+mod completion;
 mod conditions;
 mod config_file;
 mod context;
@@ -17,12 +18,14 @@ mod export;
 mod failure;
 mod flags;
 mod http_log;
+mod kind;
 mod local;
 mod offline;
 mod output;
 mod rehearsal;
 mod revision_view;
 mod service_file;
+mod sink;
 mod table;
 mod traffic;
 mod usage;
@@ -42,6 +45,9 @@ use usage::Parsed;
 /// Runs the command in `arguments` (the program's name first) and returns its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if completion::answer(&arguments) {
+        return ExitCode::SUCCESS;
+    }
     let mut output = Output::standard();
     let mut root = Cli::command();
     root.build();
@@ -69,6 +75,7 @@ fn execute(cli: Cli, output: &mut Output) -> Result<Exit, CliError> {
         .map_err(|error| CliError::new(Exit::Failure, format!("cannot start: {error}")))?;
     // The only provider that is linked; a second installation would be a programming error and changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    output.set_quiet(cli.global.quiet);
     let context = Context::new(cli.global.clone());
     runtime
         .block_on(commands::run(&context, cli, output))

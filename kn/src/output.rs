@@ -19,6 +19,10 @@ pub struct Output {
     stderr: Box<dyn Write>,
     /// Whether progress goes to standard output, as it does for people who watch a terminal.
     terminal: bool,
+    /// Whether nothing is told of what is done.
+    quiet: bool,
+    /// Whether nobody reads standard output any more.
+    closed: bool,
 }
 
 impl Output {
@@ -28,7 +32,19 @@ impl Output {
             stdout: Box::new(anstream::stdout()),
             stderr: Box::new(anstream::stderr()),
             terminal: io::stdout().is_terminal(),
+            quiet: false,
+            closed: false,
         }
+    }
+
+    /// Tells nothing of what is done from here on: only data and errors.
+    pub fn set_quiet(&mut self, quiet: bool) {
+        self.quiet = quiet;
+    }
+
+    /// Whether nobody reads standard output any more.
+    pub fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// Writes one line of data.
@@ -36,7 +52,15 @@ impl Output {
     /// # Errors
     /// A closed pipe is success: the reader has seen enough. Anything else is a failure.
     pub fn line(&mut self, text: impl AsRef<str>) -> Result<(), CliError> {
-        written(writeln!(self.stdout, "{}", text.as_ref()))
+        self.raw(&format!("{}\n", text.as_ref()))
+    }
+
+    /// Writes one line that tells what has been done.
+    ///
+    /// # Errors
+    /// As [`Self::line`].
+    pub fn done(&mut self, text: impl AsRef<str>) -> Result<(), CliError> {
+        if self.quiet { Ok(()) } else { self.line(text) }
     }
 
     /// Writes one line of data that does not end by itself; `false` if the reader has seen enough.
@@ -44,15 +68,26 @@ impl Output {
     /// # Errors
     /// As [`Self::line`].
     pub fn line_of_many(&mut self, text: &str) -> Result<bool, CliError> {
-        match writeln!(self.stdout, "{text}") {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-            result => written(result).map(|()| true),
-        }
+        self.line(text)?;
+        Ok(!self.closed)
     }
 
     /// Writes data as it is.
+    ///
+    /// # Errors
+    /// As [`Self::line`].
     pub fn raw(&mut self, text: &str) -> Result<(), CliError> {
-        written(self.stdout.write_all(text.as_bytes()))
+        let result = self
+            .stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| self.stdout.flush());
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(())
+            }
+            result => result.map_err(|error| CliError::new(Exit::Failure, format!("cannot write: {error}"))),
+        }
     }
 
     /// Keeps standard output for data alone.
@@ -62,6 +97,9 @@ impl Output {
 
     /// Writes a line about what is going on.
     pub fn progress(&mut self, text: impl AsRef<str>) {
+        if self.quiet {
+            return;
+        }
         let stream = if self.terminal {
             &mut self.stdout
         } else {
@@ -69,6 +107,13 @@ impl Output {
         };
         let _ = writeln!(stream, "{}", text.as_ref());
         let _ = stream.flush();
+    }
+
+    /// Writes a line that helps with what has been done.
+    pub fn advice(&mut self, text: impl AsRef<str>) {
+        if !self.quiet {
+            self.note(text);
+        }
     }
 
     /// Writes a line that concerns the command rather than its work, such as a deprecation.
@@ -96,20 +141,11 @@ impl Output {
     }
 }
 
-fn written(result: io::Result<()>) -> Result<(), CliError> {
-    match result {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(CliError::new(Exit::Failure, format!("cannot write: {error}")))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// How an object or a list is printed.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// Print as json, yaml, name, url, jsonpath=…, jsonpath-as-json=…, jsonpath-file=…, go-template=…, go-template-file=…
+    /// Print as json, yaml, name, url, wide (lists), jsonpath=…, jsonpath-as-json=…, jsonpath-file=…, go-template=…, go-template-file=…
     #[arg(short, long, value_name = "FORM")]
     pub output: Option<String>,
     /// Template for -o jsonpath or -o go-template
@@ -124,9 +160,14 @@ pub struct OutputArgs {
 }
 
 /// Forms of `-o`, for the message that lists them.
-const FORMS: &str = "json, yaml, name, url, jsonpath, jsonpath-as-json, jsonpath-file, go-template, go-template-file, template, templatefile";
+const FORMS: &str = "json, yaml, name, url, wide (lists), jsonpath, jsonpath-as-json, jsonpath-file, go-template, go-template-file, template, templatefile";
 
 impl OutputArgs {
+    /// Whether a list has all its columns.
+    pub fn is_wide(&self) -> bool {
+        self.output.as_deref() == Some("wide")
+    }
+
     /// Prints `object` (or a list object) in the form asked for; `false` if none was, so that the caller prints for people.
     pub fn print(&self, object: &Value, output: &mut Output) -> Result<bool, CliError> {
         let Some(form) = &self.output else {

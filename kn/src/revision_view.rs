@@ -9,14 +9,13 @@ const AUTOSCALING: &str = "autoscaling.knative.dev/";
 
 /// Image and replicas.
 pub fn brief(revision: &Value) -> Vec<(&'static str, String)> {
+    vec![("Image", image(revision)), ("Replicas", replicas(revision))]
+}
+
+/// `1/2`: those there are, of those wanted.
+pub fn replicas(revision: &Value) -> String {
     let count = |field: &str| revision["status"][field].as_i64().unwrap_or(0);
-    vec![
-        ("Image", image(revision)),
-        (
-            "Replicas",
-            format!("{}/{}", count("actualReplicas"), count("desiredReplicas")),
-        ),
-    ]
+    format!("{}/{}", count("actualReplicas"), count("desiredReplicas"))
 }
 
 /// All that the revision is configured with; what is not set is left out. With `verbose` lists have a line for each item.
@@ -37,7 +36,7 @@ pub fn full(revision: &Value, verbose: bool) -> Vec<(&'static str, String)> {
 }
 
 /// `image (pinned to abc123)`: what was typed, and the first six digits of what runs.
-fn image(revision: &Value) -> String {
+pub fn image(revision: &Value) -> String {
     let written = text(revision, "/spec/containers/0/image");
     let typed = text(revision, "/metadata/annotations/client.knative.dev~1user-image");
     let digest = text(revision, "/status/containerStatuses/0/imageDigest");

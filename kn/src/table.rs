@@ -3,45 +3,58 @@
 const GAP: &str = "   ";
 const LEAST_WIDTH: usize = 6;
 
-/// Lays out `rows` under `headers`; the last column is not padded.
-pub fn render(headers: &[&str], rows: &[Vec<String>], show_headers: bool) -> String {
-    let rows: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| row.iter().map(|cell| one_line(cell)).collect())
-        .collect();
-    let mut widths: Vec<usize> = headers
-        .iter()
-        .map(|header| header.chars().count().max(LEAST_WIDTH))
-        .collect();
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+/// How wide the columns of a table are.
+#[derive(Debug, Default)]
+pub struct Layout {
+    widths: Vec<usize>,
+}
+
+impl Layout {
+    /// Wide enough for these headers and rows.
+    pub fn new(headers: &[&str], rows: &[Vec<String>]) -> Self {
+        let mut layout = Self {
+            widths: vec![LEAST_WIDTH; headers.len()],
+        };
+        layout.widen(headers);
+        rows.iter().for_each(|row| layout.widen(row));
+        layout
+    }
+
+    fn widen(&mut self, cells: &[impl AsRef<str>]) {
+        for (width, cell) in self.widths.iter_mut().zip(cells) {
+            *width = (*width).max(one_line(cell.as_ref()).chars().count());
         }
     }
-    let line = |cells: Vec<&str>| {
+
+    /// One row; the last cell is not padded, and columns that are too narrow become wider from here on.
+    pub fn line(&mut self, cells: &[impl AsRef<str>]) -> String {
+        self.widen(cells);
         let last = cells.len().saturating_sub(1);
         let padded: Vec<String> = cells
             .iter()
-            .zip(&widths)
+            .zip(&self.widths)
             .enumerate()
             .map(|(index, (cell, width))| {
+                let cell = one_line(cell.as_ref());
                 if index == last {
-                    (*cell).to_owned()
+                    cell
                 } else {
                     format!("{cell:width$}")
                 }
             })
             .collect();
         padded.join(GAP).trim_end().to_owned()
-    };
+    }
+}
+
+/// Lays out `rows` under `headers`.
+pub fn render(headers: &[&str], rows: &[Vec<String>], show_headers: bool) -> String {
+    let mut layout = Layout::new(headers, rows);
     let mut lines = Vec::new();
     if show_headers {
-        lines.push(line(headers.to_vec()));
+        lines.push(layout.line(headers));
     }
-    lines.extend(
-        rows.iter()
-            .map(|row| line(row.iter().map(String::as_str).collect())),
-    );
+    lines.extend(rows.iter().map(|row| layout.line(row)));
     lines.join("\n")
 }
 
@@ -81,5 +94,13 @@ mod tests {
             render(&["NAME", "URL", "READY"], &rows[..1], false),
             "hello    http://x   True"
         );
+    }
+
+    #[test]
+    fn later_rows_widen_their_columns() {
+        let mut layout = Layout::new(&["NAME", "READY"], &[vec!["a".into(), "True".into()]]);
+        assert_eq!(layout.line(&["a", "True"]), "a        True");
+        assert_eq!(layout.line(&["longer-name", "True"]), "longer-name   True");
+        assert_eq!(layout.line(&["a", "True"]), "a             True");
     }
 }

@@ -73,7 +73,16 @@ pub async fn ready(
 ) -> Result<Value, CliError> {
     let start = Instant::now();
     let deadline = start + patience.timeout;
-    let mut progress = Progress { start, last: None };
+    let settled = if noun == "service" {
+        "Ready to serve."
+    } else {
+        "Ready."
+    };
+    let mut progress = Progress {
+        start,
+        last: None,
+        settled,
+    };
     let mut failing: Option<(Instant, String)> = None;
     let mut version = String::from("0");
     let seconds = u32::try_from(patience.timeout.as_secs()).unwrap_or(u32::MAX - WATCH_MARGIN);
@@ -169,7 +178,7 @@ fn consider(
 ) -> bool {
     match verdict(object) {
         Verdict::Ready => {
-            progress.line("Ready to serve.", output);
+            progress.line(progress.settled, output);
             true
         }
         Verdict::Failed(message) => {
@@ -191,6 +200,8 @@ fn consider(
 struct Progress {
     start: Instant,
     last: Option<String>,
+    /// The last line.
+    settled: &'static str,
 }
 
 impl Progress {

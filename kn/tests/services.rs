@@ -16,12 +16,12 @@ use serde_json::json;
 async fn a_service_is_created_changed_shown_and_deleted() {
     let cluster = Cluster::start().await;
     cluster
-        .kn(&["service", "list"])
+        .kn("service list")
         .await
         .code(0)
         .says(&["No services found."]);
     cluster
-        .kn(&["service", "create", "web", "--image", "reg.io/web:1", "--env", "A=1", "--env-value-from", "B=cm:x:k", "-eC=3"])
+        .kn("service create web --image reg.io/web:1 --env A=1 --env-value-from B=cm:x:k -eC=3")
         .await
         .code(0)
         .says(&["Service 'web' created to latest revision 'web-00001' is available at URL:\nhttp://web.default.example.com\n"])
@@ -33,19 +33,7 @@ async fn a_service_is_created_changed_shown_and_deleted() {
     );
 
     cluster
-        .kn(&[
-            "service",
-            "update",
-            "web",
-            "--env",
-            "A=2",
-            "--traffic",
-            "web-00001=90",
-            "--traffic",
-            "@latest=10",
-            "--tag",
-            "@latest=next",
-        ])
+        .kn("service update web --env A=2 --traffic web-00001=90 --traffic @latest=10 --tag @latest=next")
         .await
         .code(0)
         .says(&["Service 'web' updated to latest revision 'web-00002'"])
@@ -56,49 +44,35 @@ async fn a_service_is_created_changed_shown_and_deleted() {
     assert_eq!(container["env"][0], json!({ "name": "A", "value": "2" }));
 
     cluster
-        .kn(&["service", "update", "web", "--label-service", "team=a"])
+        .kn("service update web --label-service team=a")
         .await
         .code(0)
         .says(&["Service 'web' updated in namespace 'default'", "No new revision"]);
+    cluster.kn("service describe web -v").await.code(0).says(&[
+        "  90%  web-00001 [1]",
+        "10%  @latest (web-00002) #next [2]",
+        "reg.io/web:1 (pinned to abcdef)",
+        "B=[cm:x:k]",
+        "++       Ready",
+    ]);
+    cluster.kn("revision describe web-00001 -v").await.code(0).says(&[
+        "Name:                      web\n",
+        "Traffic:                   90%",
+        "Image:        reg.io/web:1 (at abcdef)",
+    ]);
     cluster
-        .kn(&["service", "describe", "web", "-v"])
-        .await
-        .code(0)
-        .says(&[
-            "  90%  web-00001 [1]",
-            "10%  @latest (web-00002) #next [2]",
-            "reg.io/web:1 (pinned to abcdef)",
-            "B=[cm:x:k]",
-            "++       Ready",
-        ]);
-    cluster
-        .kn(&["revision", "describe", "web-00001", "-v"])
-        .await
-        .code(0)
-        .says(&[
-            "Name:                      web\n",
-            "Traffic:                   90%",
-            "Image:        reg.io/web:1 (at abcdef)",
-        ]);
-    cluster
-        .kn(&["service", "list", "-A", "--no-headers"])
+        .kn("service list -A --no-headers")
         .await
         .code(0)
         .says(&["default     web      http://web.default.example.com   web-00002"]);
     cluster
-        .kn(&[
-            "service",
-            "describe",
-            "web",
-            "-o",
-            "jsonpath={.status.latestReadyRevisionName}",
-        ])
+        .kn("service describe web -o jsonpath={.status.latestReadyRevisionName}")
         .await
         .code(0)
         .says(&["web-00002"]);
 
     cluster
-        .kn(&["service", "delete", "nothing", "web"])
+        .kn("service delete nothing web")
         .await
         .code(3)
         .says(&["Service 'web' successfully deleted in namespace 'default'."])
@@ -109,15 +83,7 @@ async fn a_service_is_created_changed_shown_and_deleted() {
 async fn a_failure_is_told_with_its_cause_and_the_next_step() {
     let cluster = Cluster::start().await;
     cluster
-        .kn(&[
-            "service",
-            "create",
-            "a",
-            "--image",
-            "reg.io/missing",
-            "--wait-window",
-            "0",
-        ])
+        .kn("service create a --image reg.io/missing --wait-window 0")
         .await
         .code(6)
         .complains(&[
@@ -126,7 +92,7 @@ async fn a_failure_is_told_with_its_cause_and_the_next_step() {
             "kn service update a --image IMAGE",
         ]);
     cluster
-        .kn(&["service", "create", "b", "--image", "reg.io/crash", "--wait-window", "0"])
+        .kn("service create b --image reg.io/crash --wait-window 0")
         .await
         .code(6)
         .complains(&[
@@ -135,20 +101,12 @@ async fn a_failure_is_told_with_its_cause_and_the_next_step() {
             "hint: mend the application",
         ]);
     cluster
-        .kn(&[
-            "service",
-            "create",
-            "c",
-            "--image",
-            "reg.io/never",
-            "--wait-timeout",
-            "1",
-        ])
+        .kn("service create c --image reg.io/never --wait-timeout 1")
         .await
         .code(5)
         .complains(&["timeout: service 'c' not ready after 1 seconds"]);
     cluster
-        .kn(&["service", "create", "d", "--image", "reg.io/never", "--no-wait"])
+        .kn("service create d --image reg.io/never --no-wait")
         .await
         .code(0)
         .says(&["Service 'd' created in namespace 'default'."]);
@@ -158,19 +116,7 @@ async fn a_failure_is_told_with_its_cause_and_the_next_step() {
 async fn create_refuses_to_replace_unless_forced() {
     let cluster = Cluster::start().await;
     cluster
-        .kn(&[
-            "service",
-            "create",
-            "web",
-            "--image",
-            "reg.io/web",
-            "-e",
-            "OLD=1",
-            "-l",
-            "old=1",
-            "--tag",
-            "t",
-        ])
+        .kn("service create web --image reg.io/web -e OLD=1 -l old=1 --tag t")
         .await
         .code(0);
     cluster
@@ -180,12 +126,12 @@ async fn create_refuses_to_replace_unless_forced() {
         )
         .await;
     cluster
-        .kn(&["service", "create", "web", "--image", "reg.io/web"])
+        .kn("service create web --image reg.io/web")
         .await
         .code(4)
         .complains(&["already exists", "--force", "kn service update web"]);
     cluster
-        .kn(&["service", "create", "web", "--image", "reg.io/web", "--force"])
+        .kn("service create web --image reg.io/web --force")
         .await
         .code(0)
         .says(&["Service 'web' replaced to latest revision 'web-00002'"]);
@@ -212,9 +158,9 @@ async fn apply_changes_what_is_declared_and_nothing_else() {
             "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: web\nspec:\n  template:\n    spec:\n      containers:\n      - image: reg.io/web\n{extra}"
         )
     };
-    let apply = ["service", "apply", "-f", "-"];
+    let apply = "service apply -f -";
     cluster
-        .kn_with(&apply, &file("      timeoutSeconds: 30\n"))
+        .kn_with(apply, &file("      timeoutSeconds: 30\n"))
         .await
         .code(0)
         .says(&["Service 'web' created to latest revision 'web-00001'"]);
@@ -222,7 +168,7 @@ async fn apply_changes_what_is_declared_and_nothing_else() {
         .patch("web", json!({ "metadata": { "labels": { "foreign": "1" } } }))
         .await;
     cluster
-        .kn_with(&apply, &file("      timeoutSeconds: 30\n"))
+        .kn_with(apply, &file("      timeoutSeconds: 30\n"))
         .await
         .code(0)
         .says(&[
@@ -231,7 +177,7 @@ async fn apply_changes_what_is_declared_and_nothing_else() {
             "http://web.default.example.com",
         ]);
     cluster
-        .kn_with(&apply, &file("      containerConcurrency: 5\n"))
+        .kn_with(apply, &file("      containerConcurrency: 5\n"))
         .await
         .code(0)
         .says(&["Service 'web' applied to latest revision 'web-00002'"]);
@@ -245,11 +191,11 @@ async fn apply_changes_what_is_declared_and_nothing_else() {
     assert_eq!(stored["metadata"]["labels"], json!({ "foreign": "1" }));
 
     cluster
-        .kn(&["service", "create", "flags", "--image", "reg.io/web"])
+        .kn("service create flags --image reg.io/web")
         .await
         .code(0);
     cluster
-        .kn(&["service", "apply", "flags", "--image", "reg.io/other"])
+        .kn("service apply flags --image reg.io/other")
         .await
         .code(0)
         .complains(&[
@@ -262,57 +208,30 @@ async fn a_rehearsal_shows_what_would_be_and_writes_nothing() {
     let cluster = Cluster::start().await;
     for how in ["client", "server"] {
         cluster
-            .kn(&[
-                "service",
-                "create",
-                "web",
-                "--image",
-                "reg.io/web",
-                "--dry-run",
-                how,
-            ])
+            .kn(&format!("service create web --image reg.io/web --dry-run {how}"))
             .await
             .code(0)
             .says(&["+  name: web\n", "(dry run)"]);
     }
     cluster
-        .kn(&["service", "list"])
+        .kn("service list")
         .await
         .code(0)
         .says(&["No services found."]);
-    cluster
-        .kn(&["service", "create", "web", "--image", "reg.io/web"])
-        .await
-        .code(0);
+    cluster.kn("service create web --image reg.io/web").await.code(0);
     let before = cluster.service("web").await;
     for how in ["client", "server"] {
         for verb in ["update", "apply"] {
             cluster
-                .kn(&[
-                    "service",
-                    verb,
-                    "web",
-                    "--image",
-                    "reg.io/other",
-                    "--dry-run",
-                    how,
-                ])
+                .kn(&format!(
+                    "service {verb} web --image reg.io/other --dry-run {how}"
+                ))
                 .await
                 .code(0)
                 .says(&["-      - image: reg.io/web\n", "+      - image: reg.io/other\n"]);
         }
         cluster
-            .kn(&[
-                "service",
-                "update",
-                "web",
-                "--image",
-                "reg.io/other",
-                "--dry-run",
-                how,
-                "-o",
-                "jsonpath={.spec.template.spec.containers[0].image}",
-            ])
+            .kn(&format!("service update web --image reg.io/other --dry-run {how} -o jsonpath={{.spec.template.spec.containers[0].image}}"))
             .await
             .code(0)
             .says(&["reg.io/other"]);
@@ -335,37 +254,21 @@ async fn files_are_checked_before_anything_is_sent() {
         ("{", "cannot use -"),
     ] {
         cluster
-            .kn_with(&["service", "create", "web", "-f", "-", "--env", "A=1"], text)
+            .kn_with("service create web -f - --env A=1", text)
             .await
             .code(2)
             .complains(&[token, "Run 'kn service create --help' for usage"]);
     }
     cluster
-        .kn(&["service", "create", "-f", "/nowhere.yaml"])
+        .kn("service create -f /nowhere.yaml")
         .await
         .code(2)
         .complains(&["--filename /nowhere.yaml: No such file"]);
-    cluster
-        .kn(&["service", "list", "-o", "name"])
-        .await
-        .code(0)
-        .says(&[""]);
+    cluster.kn("service list -o name").await.code(0).says(&[""]);
     std::fs::write(cluster.folder().join("env"), "# all\nA=1\nB=2\n").unwrap();
     cluster
         .kn_with(
-            &[
-                "service",
-                "create",
-                "web",
-                "--image",
-                "reg.io/web",
-                "--env",
-                "B=0",
-                "--env-file",
-                "env",
-                "--containers",
-                "-",
-            ],
+            "service create web --image reg.io/web --env B=0 --env-file env --containers -",
             "containers:\n- name: log\n  image: reg.io/log\n",
         )
         .await
@@ -381,15 +284,15 @@ async fn files_are_checked_before_anything_is_sent() {
 async fn trouble_with_the_cluster_is_told_with_what_to_do() {
     let cluster = Cluster::start().await;
     cluster
-        .kn(&["service", "describe", "web"])
+        .kn("service describe web")
         .await
         .code(3)
         .complains(&["services.serving.knative.dev \"web\" not found", "hint: "]);
-    cluster
-        .kn(&["service", "list", "--as", "nobody"])
-        .await
-        .code(8)
-        .complains(&["forbidden", "nobody", "hint: this user may not do that"]);
+    cluster.kn("service list --as nobody").await.code(8).complains(&[
+        "forbidden",
+        "nobody",
+        "hint: this user may not do that",
+    ]);
     let free = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -408,7 +311,7 @@ async fn trouble_with_the_cluster_is_told_with_what_to_do() {
     )
     .unwrap();
     cluster
-        .kn(&["service", "list", "--kubeconfig", "refused"])
+        .kn("service list --kubeconfig refused")
         .await
         .code(7)
         .complains(&[
@@ -417,7 +320,7 @@ async fn trouble_with_the_cluster_is_told_with_what_to_do() {
             "kn status",
         ]);
     cluster
-        .kn(&["service", "list", "--kubeconfig", "a:b"])
+        .kn("service list --kubeconfig a:b")
         .await
         .code(2)
         .complains(&["KUBECONFIG"]);
@@ -425,57 +328,34 @@ async fn trouble_with_the_cluster_is_told_with_what_to_do() {
 
 #[tokio::test]
 async fn a_service_goes_elsewhere_with_its_revisions() {
-    let cluster = Cluster::start().await;
+    let cluster = Cluster::with_web("reg.io/web:1").await;
     cluster
-        .kn(&["service", "create", "web", "--image", "reg.io/web:1"])
-        .await
-        .code(0);
-    cluster
-        .kn(&[
-            "service",
-            "update",
-            "web",
-            "--image",
-            "reg.io/web:2",
-            "--traffic",
-            "web-00001=90",
-            "--traffic",
-            "@latest=10",
-        ])
+        .kn("service update web --image reg.io/web:2 --traffic web-00001=90 --traffic @latest=10")
         .await
         .code(0);
     let exported = cluster
-        .kn(&["service", "export", "web", "--with-revisions", "-o", "yaml"])
+        .kn("service export web --with-revisions -o yaml")
         .await
         .code(0)
         .out;
     std::fs::write(cluster.folder().join("web.yaml"), &exported).unwrap();
     cluster
-        .kn(&["service", "import", "web.yaml"])
+        .kn("service import web.yaml")
         .await
         .code(4)
         .complains(&["already exists", "kn service delete web"]);
     cluster
-        .kn(&["revision", "delete", "web-00001"])
+        .kn("revision delete web-00001")
         .await
         .code(4)
         .complains(&["has traffic or a tag", "--force"]);
     let replayed = cluster
-        .kn(&[
-            "service",
-            "export",
-            "web",
-            "--with-revisions",
-            "--mode",
-            "replay",
-            "-o",
-            "jsonpath={.items[*].spec.template.metadata.name}",
-        ])
+        .kn("service export web --with-revisions --mode replay -o jsonpath={.items[*].spec.template.metadata.name}")
         .await
         .code(0);
     assert_eq!(replayed.out, "web-00001 web-00002");
     cluster
-        .kn(&["service", "export", "web"])
+        .kn("service export web")
         .await
         .code(2)
         .complains(&["-o yaml"]);
@@ -485,15 +365,15 @@ async fn a_service_goes_elsewhere_with_its_revisions() {
 async fn a_service_that_comes_later_is_waited_for() {
     let cluster = Cluster::start().await;
     let (waited, created) = tokio::join!(
-        cluster.kn(&["service", "wait", "web", "--wait-timeout", "60"]),
-        cluster.kn(&["service", "create", "web", "--image", "reg.io/web", "-o", "name"]),
+        cluster.kn("service wait web --wait-timeout 60"),
+        cluster.kn("service create web --image reg.io/web -o name"),
     );
     waited
         .code(0)
         .says(&["Service 'web' in namespace 'default' is ready."]);
     assert_eq!(created.code(0).out, "service.serving.knative.dev/web\n");
     cluster
-        .kn(&["service", "logs", "web"])
+        .kn("service logs web")
         .await
         .code(0)
         .complains(&["has no running pod"]);

@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use kube::api::DeleteParams;
 
-use crate::context::{Context, Kind};
+use crate::cli::NamespaceArgs;
+use crate::completion;
+use crate::context::Context;
 use crate::error::{CliError, Exit};
+use crate::kind::Kind;
 use crate::output::Output;
 use crate::wait;
 
@@ -25,19 +29,39 @@ pub struct DeleteWait {
     pub wait_timeout: u64,
 }
 
-/// Deletes `names`; `noun` begins the lines that tell so.
+/// Flags of a `delete` that has no others.
+#[derive(Args, Clone, Debug)]
+pub struct DeleteArgs {
+    /// Names of the objects
+    #[arg(required = true, add = ArgValueCompleter::new(completion::names))]
+    names: Vec<String>,
+    #[command(flatten)]
+    namespace: NamespaceArgs,
+    #[command(flatten)]
+    waiting: DeleteWait,
+}
+
+impl DeleteArgs {
+    /// Deletes objects of `kind`.
+    pub async fn run(&self, context: &Context, kind: Kind, output: &mut Output) -> Result<Exit, CliError> {
+        let namespace = context.namespace(&self.namespace).await?;
+        all(context, kind, &namespace, &self.names, &self.waiting, output).await
+    }
+}
+
+/// Deletes `names`.
 ///
 /// # Errors
 /// All failures joined, one line each, after every name has been tried.
 pub async fn all(
     context: &Context,
     kind: Kind,
-    noun: &str,
     namespace: &str,
     names: &[String],
     waiting: &DeleteWait,
     output: &mut Output,
 ) -> Result<Exit, CliError> {
+    let noun = kind.noun();
     let api = context.api(kind, namespace).await?;
     let params = if waiting.wait {
         DeleteParams::foreground()
@@ -67,7 +91,7 @@ pub async fn all(
             Ok(())
         };
         match deleted.await {
-            Ok(()) => output.line(format!(
+            Ok(()) => output.done(format!(
                 "{noun} '{name}' successfully deleted in namespace '{namespace}'."
             ))?,
             Err(error) => failures.push(error),

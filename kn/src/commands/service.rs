@@ -2,6 +2,7 @@
 
 mod apply;
 mod create;
+mod declare;
 mod delete;
 mod describe;
 mod export;

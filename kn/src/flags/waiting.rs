@@ -22,6 +22,20 @@ pub struct WaitArgs {
     limits: WaitLimits,
 }
 
+/// Whether, and how long, to wait for what is ready soon or not at all, so that waiting is not the default.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Waiting")]
+pub struct MayWaitArgs {
+    /// Wait until it is ready
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
+    wait: Option<bool>,
+    /// Do not wait until it is ready (the default)
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
+    no_wait: Option<bool>,
+    #[command(flatten)]
+    limits: WaitLimits,
+}
+
 /// How long to wait.
 #[derive(Args, Clone, Debug)]
 pub struct WaitLimits {
@@ -40,6 +54,17 @@ impl WaitArgs {
     /// Contradicting flags.
     pub fn patience(&self) -> Result<Option<Patience>, CliError> {
         let waits = pair::choice("wait", self.wait, self.no_wait)?.unwrap_or(true);
+        Ok(waits.then(|| self.limits.patience()))
+    }
+}
+
+impl MayWaitArgs {
+    /// How long to wait; `None` is not at all.
+    ///
+    /// # Errors
+    /// Contradicting flags.
+    pub fn patience(&self) -> Result<Option<Patience>, CliError> {
+        let waits = pair::choice("wait", self.wait, self.no_wait)?.unwrap_or(false);
         Ok(waits.then(|| self.limits.patience()))
     }
 }

@@ -1,9 +1,11 @@
-//! The embedded API server over HTTPS with the kinds of Serving, a player for the controllers, and the program under test.
+//! The embedded API server over HTTPS with the platform's kinds, a player for the controllers, and the program under test.
+#![allow(dead_code, reason = "each test binary uses what it needs")]
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cluster_apiserver::{ApiServer, Config, LogOptions, LogStream, NodeApi, StatusError, write_kubeconfig};
@@ -16,7 +18,7 @@ use kube::core::GroupVersionKind;
 use kube::runtime::watcher::{self, Event};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -81,24 +83,56 @@ impl Cluster {
         self.dir.path()
     }
 
-    /// Runs the program with the cluster's kubeconfig.
-    pub async fn kn(&self, arguments: &[&str]) -> Ran {
-        self.kn_with(arguments, "").await
+    /// A cluster in which `kn service create web` has run already.
+    pub async fn with_web(image: &str) -> Self {
+        let cluster = Self::start().await;
+        cluster
+            .kn(&format!("service create web --image {image}"))
+            .await
+            .code(0);
+        cluster
+    }
+
+    /// Runs the program with the cluster's kubeconfig; `line` is split at blanks.
+    pub async fn kn(&self, line: &str) -> Ran {
+        self.kn_with(line, "").await
     }
 
     /// As [`Self::kn`], with standard input.
-    pub async fn kn_with(&self, arguments: &[&str], input: &str) -> Ran {
-        let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_kn"))
-            .args(arguments)
+    pub async fn kn_with(&self, line: &str, input: &str) -> Ran {
+        self.finish(self.command(line), input).await
+    }
+
+    /// What is offered for the last word of `line`, an entry each.
+    pub async fn complete(&self, line: &str) -> Ran {
+        let mut command = self.command("");
+        command.env("KN_COMPLETE", "fish").arg("--").args(line.split(' '));
+        self.finish(command, "").await
+    }
+
+    /// Runs the program for as long as its lines are read.
+    pub fn follow(&self, line: &str) -> Lines {
+        let mut child = self.command(line).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Lines { _child: child, lines }
+    }
+
+    fn command(&self, line: &str) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_kn"));
+        command
+            .args(line.split_whitespace())
             .current_dir(self.dir.path())
             .env_clear()
             .env("KUBECONFIG", &self.kubeconfig)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+            .kill_on_drop(true);
+        command
+    }
+
+    async fn finish(&self, mut command: tokio::process::Command, input: &str) -> Ran {
+        let mut child = command.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(input.as_bytes()).await.unwrap();
         drop(stdin);
@@ -121,6 +155,20 @@ impl Cluster {
             .patch(name, &PatchParams::default(), &Patch::Merge(change))
             .await
             .unwrap();
+    }
+}
+
+/// The lines of a program that runs.
+pub struct Lines {
+    _child: tokio::process::Child,
+    lines: tokio::io::Lines<BufReader<tokio::process::ChildStdout>>,
+}
+
+impl Lines {
+    /// The next line, once there is one.
+    pub async fn next(&mut self) -> String {
+        let line = tokio::time::timeout(Duration::from_secs(60), self.lines.next_line());
+        line.await.unwrap().unwrap().unwrap()
     }
 }
 
@@ -194,9 +242,9 @@ async fn define(client: &Client) {
             .count()
             == wanted.len()
     };
-    tokio::time::timeout(std::time::Duration::from_secs(60), async {
+    tokio::time::timeout(Duration::from_secs(60), async {
         while !established().await {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
     .await

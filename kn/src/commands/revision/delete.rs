@@ -1,14 +1,17 @@
 //! `kn revision delete`
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use serde_json::Value;
 
 use super::list::shares;
-use crate::cli::{ListScope, NamespaceArgs};
+use crate::cli::NamespaceArgs;
 use crate::commands::delete::{self, DeleteWait};
-use crate::commands::list::{fetch, text};
-use crate::context::{Context, Kind};
+use crate::commands::list::{Query, fetch, text};
+use crate::completion;
+use crate::context::Context;
 use crate::error::{CliError, Exit};
+use crate::kind::Kind;
 use crate::output::Output;
 
 /// Deletes revisions.
@@ -18,9 +21,10 @@ use crate::output::Output;
 )]
 pub struct Delete {
     /// Names of the revisions
+    #[arg(add = ArgValueCompleter::new(completion::names))]
     names: Vec<String>,
     /// Delete the revisions of this service that nothing refers to
-    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["names", "prune_all"])]
+    #[arg(long, add = ArgValueCompleter::new(completion::services), value_name = "SERVICE", conflicts_with_all = ["names", "prune_all"])]
     prune: Option<String>,
     /// Delete all revisions that nothing refers to
     #[arg(long, conflicts_with = "names")]
@@ -48,11 +52,11 @@ impl Delete {
                 .prune
                 .as_ref()
                 .map(|service| format!("serving.knative.dev/service={service}"));
-            let scope = ListScope {
-                namespace: self.namespace.clone(),
-                ..ListScope::default()
+            let query = Query {
+                labels,
+                ..Query::within(&namespace)
             };
-            let revisions = fetch(context, Kind::Revision, &scope, None, labels.as_deref()).await?;
+            let revisions = fetch(context, Kind::Revision, &query).await?;
             unreferenced(&revisions)
         } else {
             if !self.force {
@@ -64,29 +68,14 @@ impl Delete {
             output.line("No unreferenced revisions found.")?;
             return Ok(Exit::Success);
         }
-        delete::all(
-            context,
-            Kind::Revision,
-            "Revision",
-            &namespace,
-            &names,
-            &self.waiting,
-            output,
-        )
-        .await
+        delete::all(context, Kind::Revision, &namespace, &names, &self.waiting, output).await
     }
 }
 
 impl Delete {
     /// Deleting what a route refers to would break the route.
     async fn refuse_routed(&self, context: &Context, namespace: &str) -> Result<(), CliError> {
-        let scope = ListScope {
-            namespace: NamespaceArgs {
-                namespace: Some(namespace.to_owned()),
-            },
-            ..ListScope::default()
-        };
-        let services = fetch(context, Kind::Service, &scope, None, None).await?;
+        let services = fetch(context, Kind::Service, &Query::within(namespace)).await?;
         let shares = shares(&services);
         let routed = |name: &String| shares.contains_key(&(namespace.to_owned(), name.clone()));
         let Some(name) = self.names.iter().find(|name| routed(name)) else {

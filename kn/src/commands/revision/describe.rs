@@ -4,12 +4,13 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::list::{GENERATION, SERVICE, shares};
-use crate::cli::NamespaceArgs;
-use crate::commands::list::text;
-use crate::context::{Context, Kind};
+use super::list::shares;
+use crate::commands::describe::DescribeArgs;
+use crate::commands::list::{GENERATION, SERVICE, text};
+use crate::context::Context;
 use crate::error::{CliError, Exit};
-use crate::output::{Output, OutputArgs};
+use crate::kind::Kind;
+use crate::output::Output;
 use crate::{conditions, describe, revision_view};
 
 /// Shows a revision.
@@ -18,33 +19,27 @@ use crate::{conditions, describe, revision_view};
     after_help = "Examples:\n  kn revision describe web-00001\n  kn revision describe web-00001 --verbose\n  kn revision describe web-00001 -o yaml"
 )]
 pub struct Describe {
-    /// Name of the revision
-    name: String,
     #[command(flatten)]
-    namespace: NamespaceArgs,
-    /// Show all: labels and annotations, the service's state, messages
-    #[arg(short, long)]
-    verbose: bool,
-    #[command(flatten)]
-    form: OutputArgs,
+    describe: DescribeArgs,
 }
 
 impl Describe {
     pub async fn run(&self, context: &Context, output: &mut Output) -> Result<Exit, CliError> {
-        let namespace = context.namespace(&self.namespace).await?;
-        let revision = context.get(Kind::Revision, &namespace, &self.name).await?;
-        if self.form.print(&revision, output)? {
+        let Some(revision) = self.describe.fetch(context, Kind::Revision, output).await? else {
             return Ok(Exit::Success);
-        }
+        };
+        let verbose = self.describe.verbose;
         let service = match text(&revision, SERVICE) {
-            name if self.verbose && !name.is_empty() => {
-                let api = context.api(Kind::Service, &namespace).await?;
+            name if verbose && !name.is_empty() => {
+                let api = context
+                    .api(Kind::Service, &text(&revision, "/metadata/namespace"))
+                    .await?;
                 // A revision may outlive its service; then it is shown without.
                 serde_json::to_value(api.get_opt(&name).await?).unwrap_or_default()
             }
             _ => Value::Null,
         };
-        output.line(render(&revision, &service, self.verbose, Timestamp::now()))?;
+        output.line(render(&revision, &service, verbose, Timestamp::now()))?;
         Ok(Exit::Success)
     }
 }

@@ -1,77 +1,56 @@
 //! `kn revision list`
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::cli::ListScope;
-use crate::commands::list::{fetch, list_object, text};
-use crate::context::{Context, Kind};
+use crate::commands::list::columns::{AGE, CONDITIONS, Column, NAME, READY, REASON, column, field, wide};
+use crate::commands::list::{GENERATION, ListArgs, Query, SERVICE, fetch, text};
+use crate::completion;
+use crate::context::Context;
 use crate::error::{CliError, Exit};
-use crate::output::{Output, OutputArgs};
-use crate::{age, conditions, table};
+use crate::kind::Kind;
+use crate::output::Output;
+use crate::revision_view;
 
-pub const SERVICE: &str = "/metadata/labels/serving.knative.dev~1service";
-pub const GENERATION: &str = "/metadata/labels/serving.knative.dev~1configurationGeneration";
 /// Longest cell.
 const CELL: usize = 50;
 
 /// Lists revisions.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  kn revision list\n  kn revision list -s web")]
+#[command(
+    after_help = "Examples:\n  kn revision list\n  kn revision list -s web\n  kn revision list -o wide --watch"
+)]
 pub struct List {
-    /// Only the revision of this name
-    name: Option<String>,
     /// Only the revisions of this service
-    #[arg(short, long, value_name = "SERVICE")]
+    #[arg(short, long, value_name = "SERVICE", add = ArgValueCompleter::new(completion::services))]
     service: Option<String>,
     #[command(flatten)]
-    scope: ListScope,
-    #[command(flatten)]
-    form: OutputArgs,
+    list: ListArgs,
 }
 
 impl List {
     pub async fn run(&self, context: &Context, output: &mut Output) -> Result<Exit, CliError> {
-        if let (Some(service), false) = (&self.service, self.scope.all_namespaces) {
-            let namespace = context.namespace(&self.scope.namespace).await?;
-            context.get(Kind::Service, &namespace, service).await?;
+        let namespace = self.list.scope.namespace(context).await?;
+        if let (Some(service), Some(namespace)) = (&self.service, &namespace) {
+            context.get(Kind::Service, namespace, service).await?;
         }
         let labels = self
             .service
             .as_ref()
             .map(|service| format!("serving.knative.dev/service={service}"));
-        let mut revisions = fetch(
-            context,
-            Kind::Revision,
-            &self.scope,
-            self.name.as_deref(),
-            labels.as_deref(),
-        )
-        .await?;
-        revisions.sort_by_key(|revision| {
-            let generation: i64 = text(revision, GENERATION).parse().unwrap_or(0);
-            (
-                text(revision, "/metadata/namespace"),
-                text(revision, SERVICE),
-                -generation,
-            )
-        });
-        if self
-            .form
-            .print(&list_object(Kind::Revision, &revisions), output)?
-        {
-            return Ok(Exit::Success);
-        }
-        if revisions.is_empty() {
-            output.line("No revisions found.")?;
-            return Ok(Exit::Success);
-        }
-        let services = fetch(context, Kind::Service, &self.scope, None, None).await?;
-        output.line(render(&revisions, &services, &self.scope, Timestamp::now()))?;
-        Ok(Exit::Success)
+        let query = Query {
+            namespace,
+            ..Query::default()
+        };
+        let columns = async || Ok(columns(shares(&fetch(context, Kind::Service, &query).await?)));
+        self.list
+            .run(context, Kind::Revision, labels, columns, output)
+            .await
     }
 }
 
@@ -82,9 +61,12 @@ pub struct Share {
     pub tags: Vec<String>,
 }
 
+/// What the services send to each revision, by namespace and name.
+type Shares = HashMap<(String, String), Share>;
+
 /// Shares by namespace and revision, from what the services report.
-pub fn shares(services: &[Value]) -> HashMap<(String, String), Share> {
-    let mut shares: HashMap<(String, String), Share> = HashMap::new();
+pub fn shares(services: &[Value]) -> Shares {
+    let mut shares = Shares::new();
     for service in services {
         for target in service["status"]["traffic"].as_array().into_iter().flatten() {
             let key = (
@@ -104,51 +86,45 @@ pub fn shares(services: &[Value]) -> HashMap<(String, String), Share> {
     shares
 }
 
-fn render(revisions: &[Value], services: &[Value], scope: &ListScope, now: Timestamp) -> String {
-    let shares = shares(services);
-    let mut headers = vec![
-        "NAME",
-        "SERVICE",
-        "TRAFFIC",
-        "TAGS",
-        "GENERATION",
-        "AGE",
-        "CONDITIONS",
-        "READY",
-        "REASON",
-    ];
-    if scope.all_namespaces {
-        headers.insert(0, "NAMESPACE");
-    }
-    let rows: Vec<Vec<String>> = revisions
-        .iter()
-        .map(|revision| {
-            let (namespace, name) = (
+fn columns(shares: Shares) -> Vec<Column> {
+    let shares = Rc::new(shares);
+    let share = |cell: fn(&Share) -> String| {
+        let shares = Rc::clone(&shares);
+        move |revision: &Value, _: Timestamp| {
+            let key = (
                 text(revision, "/metadata/namespace"),
                 text(revision, "/metadata/name"),
             );
-            let share = shares.get(&(namespace.clone(), name.clone()));
-            let mut row = vec![
-                name,
-                text(revision, SERVICE),
-                share
-                    .filter(|share| share.percent > 0)
-                    .map(|share| format!("{}%", share.percent))
-                    .unwrap_or_default(),
-                share.map(|share| share.tags.join(",")).unwrap_or_default(),
-                text(revision, GENERATION),
-                age::of(revision, now),
-                conditions::summary(revision),
-                conditions::ready(revision),
-                conditions::reason(revision),
-            ];
-            if scope.all_namespaces {
-                row.insert(0, namespace);
-            }
-            row.into_iter().map(cut).collect()
+            shares.get(&key).map(cell).unwrap_or_default()
+        }
+    };
+    let columns = vec![
+        NAME(),
+        field("SERVICE", SERVICE),
+        column(
+            "TRAFFIC",
+            share(|share| match share.percent {
+                0 => String::new(),
+                percent => format!("{percent}%"),
+            }),
+        ),
+        column("TAGS", share(|share| share.tags.join(","))),
+        field("GENERATION", GENERATION),
+        AGE(),
+        CONDITIONS(),
+        READY(),
+        REASON(),
+        wide("REPLICAS", |revision, _| revision_view::replicas(revision)),
+        wide("IMAGE", |revision, _| revision_view::image(revision)),
+    ];
+    columns
+        .into_iter()
+        .map(|Column { header, wide, cell }| Column {
+            header,
+            wide,
+            cell: Box::new(move |revision, now| cut(cell(revision, now))),
         })
-        .collect();
-    table::render(&headers, &rows, !scope.no_headers)
+        .collect()
 }
 
 fn cut(cell: String) -> String {
@@ -172,18 +148,19 @@ mod tests {
         };
         let service = json!({ "metadata": { "name": "web", "namespace": "default" }, "status": { "traffic": [
             { "revisionName": "web-00002", "percent": 10, "tag": "next" }, { "revisionName": "web-00002", "percent": 5, "tag": "b" } ] } });
-        let table = render(
-            &[revision("web-00002", "2"), revision("web-00001", "1")],
-            &[service],
-            &ListScope::default(),
-            Timestamp::UNIX_EPOCH,
+        let columns = columns(shares(&[service]));
+        let cells = |revision: Value| {
+            let cell = |column: &Column| (column.cell)(&revision, Timestamp::UNIX_EPOCH);
+            columns.iter().map(cell).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            cells(revision("web-00002", "2"))[..5],
+            ["web-00002", "web", "15%", "next,b", "2"]
         );
-        let lines: Vec<Vec<&str>> = table
-            .lines()
-            .map(|line| line.split_whitespace().collect())
-            .collect();
-        assert_eq!(lines[1][..5], ["web-00002", "web", "15%", "next,b", "2"]);
-        assert_eq!(lines[2][..4], ["web-00001", "web", "1", "0s"]);
+        assert_eq!(
+            cells(revision("web-00001", "1"))[..6],
+            ["web-00001", "web", "", "", "1", "0s"]
+        );
         assert_eq!(cut("x".repeat(60)).len(), 50);
     }
 }

@@ -4,74 +4,81 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::cli::NamespaceArgs;
-use crate::commands::list::text;
-use crate::context::{Context, Kind};
+use crate::commands::describe::DescribeArgs;
+use crate::commands::list::{SERVICE, text};
+use crate::context::Context;
+use crate::describe;
 use crate::error::{CliError, Exit};
-use crate::output::{Output, OutputArgs};
-use crate::{conditions, describe};
+use crate::kind::Kind;
+use crate::output::Output;
 
 /// Shows a route.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  kn route describe web\n  kn route describe web -o url")]
 pub struct Describe {
-    /// Name of the route
-    name: String,
     #[command(flatten)]
-    namespace: NamespaceArgs,
-    /// Show more
-    #[arg(short, long)]
-    verbose: bool,
-    #[command(flatten)]
-    form: OutputArgs,
+    describe: DescribeArgs,
 }
 
 impl Describe {
     pub async fn run(&self, context: &Context, output: &mut Output) -> Result<Exit, CliError> {
-        let namespace = context.namespace(&self.namespace).await?;
-        let route = context.get(Kind::Route, &namespace, &self.name).await?;
-        if !self.form.print(&route, output)? {
-            output.line(render(&route, self.verbose, Timestamp::now()))?;
-        }
-        Ok(Exit::Success)
+        self.describe.run(context, Kind::Route, render, output).await
     }
 }
 
 fn render(route: &Value, verbose: bool, now: Timestamp) -> String {
-    let mut rows = describe::metadata(route, verbose, now);
-    rows.push(("URL", text(route, "/status/url")));
-    rows.push((
-        "Service",
-        text(route, "/metadata/labels/serving.knative.dev~1service"),
-    ));
     let targets: Vec<String> = route["status"]["traffic"]
         .as_array()
         .into_iter()
         .flatten()
         .map(target)
         .collect();
-    format!(
-        "{}\n\nTraffic Targets:\n{}\n\n{}",
-        describe::block(&rows),
-        conditions::indent(&targets.join("\n")),
-        conditions::describe(route, verbose, now)
+    let head = vec![
+        ("URL", text(route, "/status/url")),
+        ("Service", text(route, SERVICE)),
+    ];
+    describe::page(
+        route,
+        verbose,
+        now,
+        head,
+        &[("Traffic Targets", targets.join("\n"))],
     )
+}
+
+/// `50% web-00002 #tag`, for each target.
+pub fn shares(route: &Value) -> Vec<String> {
+    let targets = route["status"]["traffic"].as_array().into_iter().flatten();
+    let share = |target: &Value| {
+        let tag = target["tag"]
+            .as_str()
+            .map(|tag| format!(" #{tag}"))
+            .unwrap_or_default();
+        format!(
+            "{}% {}{tag}",
+            target["percent"].as_i64().unwrap_or(0),
+            revision(target)
+        )
+    };
+    targets.map(share).collect()
+}
+
+/// `web-00002`, or `@latest (web-00002)`.
+fn revision(target: &Value) -> String {
+    let revision = target["revisionName"].as_str().unwrap_or_default();
+    match target["latestRevision"] == true {
+        true => format!("@latest ({revision})"),
+        false => revision.to_owned(),
+    }
 }
 
 /// `50%  web-00002 #tag`, with the tag's URL beneath.
 fn target(target: &Value) -> String {
-    let latest = if target["latestRevision"] == true {
-        "@latest "
-    } else {
-        ""
-    };
-    let revision = target["revisionName"].as_str().unwrap_or_default();
-    let revision = if latest.is_empty() {
-        revision.to_owned()
-    } else {
-        format!("{latest}({revision})")
-    };
-    let head = format!("{:3}%  {revision}", target["percent"].as_i64().unwrap_or(0));
+    let head = format!(
+        "{:3}%  {}",
+        target["percent"].as_i64().unwrap_or(0),
+        revision(target)
+    );
     match target["tag"].as_str() {
         Some(tag) => format!(
             "{head} #{tag}\n      URL:  {}",
@@ -99,5 +106,6 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("Service:    web"));
+        assert_eq!(shares(&route), ["90% web-00001", "10% @latest (web-00002) #next"]);
     }
 }

@@ -1,55 +1,34 @@
 //! `kn route list`
 
 use clap::Args;
+use serde_json::Value;
 
-use crate::cli::ListScope;
-use crate::commands::list::{fetch, list_object, text};
-use crate::context::{Context, Kind};
+use crate::commands::list::ListArgs;
+use crate::commands::list::columns::{NAME, READY, field, wide};
+use crate::commands::route::describe::shares;
+use crate::context::Context;
 use crate::error::{CliError, Exit};
-use crate::output::{Output, OutputArgs};
-use crate::{conditions, table};
+use crate::kind::Kind;
+use crate::output::Output;
 
 /// Lists routes.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  kn route list\n  kn route list web -o yaml")]
+#[command(after_help = "Examples:\n  kn route list\n  kn route list web -o yaml\n  kn route list -o wide")]
 pub struct List {
-    /// Only the route of this name
-    name: Option<String>,
     #[command(flatten)]
-    scope: ListScope,
-    #[command(flatten)]
-    form: OutputArgs,
+    list: ListArgs,
 }
 
 impl List {
     pub async fn run(&self, context: &Context, output: &mut Output) -> Result<Exit, CliError> {
-        let routes = fetch(context, Kind::Route, &self.scope, self.name.as_deref(), None).await?;
-        if self.form.print(&list_object(Kind::Route, &routes), output)? {
-            return Ok(Exit::Success);
-        }
-        if routes.is_empty() {
-            output.line("No routes found.")?;
-            return Ok(Exit::Success);
-        }
-        let mut headers = vec!["NAME", "URL", "READY"];
-        if self.scope.all_namespaces {
-            headers.insert(0, "NAMESPACE");
-        }
-        let rows: Vec<Vec<String>> = routes
-            .iter()
-            .map(|route| {
-                let mut row = vec![
-                    text(route, "/metadata/name"),
-                    text(route, "/status/url"),
-                    conditions::ready(route),
-                ];
-                if self.scope.all_namespaces {
-                    row.insert(0, text(route, "/metadata/namespace"));
-                }
-                row
-            })
-            .collect();
-        output.line(table::render(&headers, &rows, !self.scope.no_headers))?;
-        Ok(Exit::Success)
+        let columns = async || {
+            Ok(vec![
+                NAME(),
+                field("URL", "/status/url"),
+                READY(),
+                wide("TRAFFIC", |route: &Value, _| shares(route).join(", ")),
+            ])
+        };
+        self.list.run(context, Kind::Route, None, columns, output).await
     }
 }

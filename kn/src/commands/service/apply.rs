@@ -1,19 +1,18 @@
 //! `kn service apply`
 
 use clap::Args;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::Patch;
 use serde_json::{Value, json};
 
-use super::source::{Source, SourceArgs};
-use super::write::{self, Written};
+use super::declare::DeclareArgs;
+use super::source::Source;
+use super::write;
 use crate::change::{last_applied, service as change};
 use crate::commands::list::text;
-use crate::context::{Context, Kind};
+use crate::context::Context;
 use crate::error::{CliError, Exit};
-use crate::flags::service::ServiceArgs;
-use crate::flags::waiting::WaitArgs;
-use crate::output::{Output, OutputArgs};
-use crate::rehearsal::{self, DryRun, DryRunArgs};
+use crate::kind::Kind;
+use crate::output::Output;
 
 /// Applies what flags or a file declare: a service is created, or changed where it differs from the declaration.
 #[derive(Args, Debug)]
@@ -23,56 +22,29 @@ use crate::rehearsal::{self, DryRun, DryRunArgs};
 )]
 pub struct Apply {
     #[command(flatten)]
-    source: SourceArgs,
+    declare: DeclareArgs,
     /// Has no effect: apply changes what exists anyway
     #[arg(long, hide = true)]
     force: bool,
-    #[command(flatten)]
-    dry_run: DryRunArgs,
-    #[command(flatten)]
-    flags: ServiceArgs,
-    #[command(flatten)]
-    waiting: WaitArgs,
-    #[command(flatten)]
-    form: OutputArgs,
 }
 
 impl Apply {
     pub async fn run(&self, context: &Context, output: &mut Output) -> Result<Exit, CliError> {
-        self.waiting.patience()?;
-        let source = self.source.read("apply", context, false).await?;
-        let flags = write::load(context, &self.flags, output)?;
+        let declare = &self.declare;
+        let (source, flags) = declare.read("apply", context, false, output).await?;
         let Source {
             name,
             namespace,
             start,
         } = source;
+        let place = (namespace.as_str(), name.as_str());
         let mut declared = change::declare(start, &flags)?;
         last_applied::remember(&mut declared)?;
         let api = context.api(Kind::Service, &namespace).await?;
-        let mut written = Written {
-            verb: write::CREATE,
-            namespace: &namespace,
-            name: &name,
-            before: None,
-            form: &self.form,
-        };
-        let subject = format!("Service '{name}' in namespace '{namespace}'");
-        let dry_run = self.dry_run.on_server();
         let Some(present) = api.get_opt(&name).await? else {
-            if self.dry_run.rehearsal() == Some(DryRun::Client) {
-                return rehearsal::show(&subject, None, &declared, &self.form, output);
-            }
-            let params = PostParams {
-                dry_run,
-                ..PostParams::default()
-            };
-            let stored = api.create(&params, &write::object(&declared)?).await?;
-            let stored = serde_json::to_value(stored).unwrap_or_default();
-            if dry_run {
-                return rehearsal::show(&subject, None, &stored, &self.form, output);
-            }
-            return written.finish(context, &self.waiting, &stored, output).await;
+            return declare
+                .create(context, place, &declared, CliError::from, output)
+                .await;
         };
         let present = serde_json::to_value(present).unwrap_or_default();
         if present["metadata"]["deletionTimestamp"].is_string() {
@@ -91,20 +63,18 @@ impl Apply {
         let patch = last_applied::patch(last.as_ref(), &declared, &present);
         let after = if patch == json!({}) {
             present.clone()
-        } else if self.dry_run.rehearsal() == Some(DryRun::Client) {
+        } else if declare.only_here() {
             let mut after = present.clone();
             json_patch::merge(&mut after, &patch);
             after
         } else {
-            let params = PatchParams {
-                dry_run,
-                ..PatchParams::default()
-            };
-            serde_json::to_value(api.patch(&name, &params, &Patch::Merge(&patch)).await?).unwrap_or_default()
+            let patched = api.patch(&name, &declare.patch(), &Patch::Merge(&patch)).await?;
+            serde_json::to_value(patched).unwrap_or_default()
         };
-        if self.dry_run.rehearsal().is_some() {
-            return rehearsal::show(&subject, Some(&present), &after, &self.form, output);
+        if declare.dry_run.rehearsal().is_some() {
+            return declare.rehearse(place, Some(&present), &after, output);
         }
+        let mut written = declare.written(write::APPLY, place);
         if is_same(&present, &after) {
             let text = format!(
                 "No changes to apply to service '{name}'.\nService '{name}' with latest revision '{}' (unchanged) is available at URL:\n{}",
@@ -113,9 +83,8 @@ impl Apply {
             );
             return written.say(&after, &text, output);
         }
-        written.verb = write::APPLY;
         written.before = write::latest_ready(&present);
-        written.finish(context, &self.waiting, &after, output).await
+        written.finish(context, &declare.waiting, &after, output).await
     }
 }
 

@@ -2,20 +2,19 @@
 
 use clap::Args;
 use jiff::Timestamp;
-use kube::api::PostParams;
 use serde_json::Value;
 
-use super::source::{Source, SourceArgs};
-use super::write::{self, Written};
+use super::declare::DeclareArgs;
+use super::source::Source;
+use super::write;
 use crate::change::edit;
 use crate::change::service as change;
-use crate::context::{Context, Kind};
+use crate::commands::write::dynamic;
+use crate::context::Context;
 use crate::error::{CliError, Exit};
-use crate::flags::service::ServiceArgs;
-use crate::flags::waiting::WaitArgs;
+use crate::kind::Kind;
 use crate::offline::{Target, TargetArgs};
-use crate::output::{Output, OutputArgs};
-use crate::rehearsal::{self, DryRun, DryRunArgs};
+use crate::output::Output;
 
 /// Annotations that say whose a service is; a replacement keeps them.
 const KEPT: [&str; 2] = ["serving.knative.dev/creator", "serving.knative.dev/lastModifier"];
@@ -28,7 +27,7 @@ const KEPT: [&str; 2] = ["serving.knative.dev/creator", "serving.knative.dev/las
 )]
 pub struct Create {
     #[command(flatten)]
-    source: SourceArgs,
+    declare: DeclareArgs,
     /// Tag of the revision, which gives it a URL of its own
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
@@ -36,23 +35,16 @@ pub struct Create {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
-    dry_run: DryRunArgs,
-    #[command(flatten)]
     target: TargetArgs,
-    #[command(flatten)]
-    flags: ServiceArgs,
-    #[command(flatten)]
-    waiting: WaitArgs,
-    #[command(flatten)]
-    form: OutputArgs,
 }
 
 impl Create {
     pub async fn run(&self, context: &Context, output: &mut Output) -> Result<Exit, CliError> {
-        self.waiting.patience()?;
         let target = self.target.target()?;
-        let source = self.source.read("create", context, target.is_some()).await?;
-        let flags = write::load(context, &self.flags, output)?;
+        let (source, flags) = self
+            .declare
+            .read("create", context, target.is_some(), output)
+            .await?;
         let Source {
             name,
             namespace,
@@ -75,45 +67,28 @@ impl Create {
         mut service: Value,
         output: &mut Output,
     ) -> Result<Exit, CliError> {
+        let (declare, place) = (&self.declare, (namespace, name));
         let api = context.api(Kind::Service, namespace).await?;
-        let params = PostParams {
-            dry_run: self.dry_run.on_server(),
-            ..PostParams::default()
+        let present = match self.force {
+            true => api.get_opt(name).await?,
+            false => None,
         };
-        let mut written = Written {
-            verb: write::CREATE,
-            namespace,
-            name,
-            before: None,
-            form: &self.form,
+        let Some(present) = present.and_then(|present| serde_json::to_value(present).ok()) else {
+            let refused = |error| explain_conflict(error, name);
+            return declare.create(context, place, &service, refused, output).await;
         };
-        let present = if self.force {
-            api.get_opt(name).await?
-        } else {
-            None
-        };
-        let present = present.and_then(|present| serde_json::to_value(present).ok());
-        let subject = format!("Service '{name}' in namespace '{namespace}'");
-        if self.dry_run.rehearsal() == Some(DryRun::Client) {
-            return rehearsal::show(&subject, present.as_ref(), &service, &self.form, output);
+        if declare.only_here() {
+            return declare.rehearse(place, Some(&present), &service, output);
         }
-        let stored = match &present {
-            Some(present) => {
-                keep_identity(&mut service, present);
-                written.verb = write::REPLACE;
-                written.before = write::latest_ready(present);
-                api.replace(name, &params, &write::object(&service)?).await?
-            }
-            None => api
-                .create(&params, &write::object(&service)?)
-                .await
-                .map_err(|error| explain_conflict(error, name))?,
-        };
+        keep_identity(&mut service, &present);
+        let stored = api.replace(name, &declare.post(), &dynamic(&service)?).await?;
         let stored = serde_json::to_value(stored).unwrap_or_default();
-        if self.dry_run.on_server() {
-            return rehearsal::show(&subject, present.as_ref(), &stored, &self.form, output);
+        if declare.dry_run.on_server() {
+            return declare.rehearse(place, Some(&present), &stored, output);
         }
-        written.finish(context, &self.waiting, &stored, output).await
+        let mut written = declare.written(write::REPLACE, place);
+        written.before = write::latest_ready(&present);
+        written.finish(context, &declare.waiting, &stored, output).await
     }
 
     fn offline(
@@ -123,23 +98,17 @@ impl Create {
         service: &Value,
         output: &mut Output,
     ) -> Result<Exit, CliError> {
+        let (declare, place) = (&self.declare, (namespace, name));
         let present = target.get(namespace, name)?;
         let there = present.is_some();
         if there && !self.force {
             return Err(already_there(name));
         }
-        if self.dry_run.rehearsal().is_some() {
-            let subject = format!("Service '{name}' in namespace '{namespace}'");
-            return rehearsal::show(&subject, present.as_ref(), service, &self.form, output);
+        if declare.dry_run.rehearsal().is_some() {
+            return declare.rehearse(place, present.as_ref(), service, output);
         }
         target.put(namespace, name, service)?;
-        let written = Written {
-            verb: if there { write::REPLACE } else { write::CREATE },
-            namespace,
-            name,
-            before: None,
-            form: &self.form,
-        };
+        let written = declare.written(if there { write::REPLACE } else { write::CREATE }, place);
         let text = format!(
             "Service '{name}' {} in namespace '{namespace}'.",
             written.verb.done

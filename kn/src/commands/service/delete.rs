@@ -1,14 +1,17 @@
 //! `kn service delete`
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use kube::ResourceExt;
 use kube::api::ListParams;
 
 use crate::cli::NamespaceArgs;
 use crate::commands::delete::{self, DeleteWait};
 use crate::commands::list::text;
-use crate::context::{Context, Kind};
+use crate::completion;
+use crate::context::Context;
 use crate::error::{CliError, Exit};
+use crate::kind::Kind;
 use crate::offline::{Target, TargetArgs};
 use crate::output::Output;
 
@@ -19,6 +22,7 @@ use crate::output::Output;
 )]
 pub struct Delete {
     /// Names of the services
+    #[arg(add = ArgValueCompleter::new(completion::names))]
     names: Vec<String>,
     /// Delete all services of the namespace
     #[arg(long)]
@@ -61,16 +65,7 @@ impl Delete {
             output.line(format!("No services found in namespace '{namespace}'."))?;
             return Ok(Exit::Success);
         }
-        delete::all(
-            context,
-            Kind::Service,
-            "Service",
-            &namespace,
-            &names,
-            &self.waiting,
-            output,
-        )
-        .await
+        delete::all(context, Kind::Service, &namespace, &names, &self.waiting, output).await
     }
 
     async fn offline(
@@ -94,7 +89,7 @@ impl Delete {
         }
         for name in names {
             target.remove(&namespace, &name)?;
-            output.line(format!(
+            output.done(format!(
                 "Service '{name}' successfully deleted in namespace '{namespace}'."
             ))?;
         }

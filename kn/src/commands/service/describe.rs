@@ -4,12 +4,13 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::cli::{ListScope, NamespaceArgs};
-use crate::commands::list::{fetch, text};
-use crate::context::{Context, Kind};
+use crate::commands::describe::DescribeArgs;
+use crate::commands::list::{GENERATION, Query, fetch, text};
+use crate::context::Context;
 use crate::error::{CliError, Exit};
+use crate::kind::Kind;
 use crate::offline::TargetArgs;
-use crate::output::{Output, OutputArgs};
+use crate::output::Output;
 use crate::{age, conditions, describe, revision_view};
 
 /// Shows a service and its revisions.
@@ -18,43 +19,35 @@ use crate::{age, conditions, describe, revision_view};
     after_help = "Examples:\n  kn service describe web\n  kn service describe web -o url\n  kn service describe web -v"
 )]
 pub struct Describe {
-    /// Name of the service
-    name: String,
     #[command(flatten)]
-    namespace: NamespaceArgs,
+    describe: DescribeArgs,
     #[command(flatten)]
     target: TargetArgs,
-    /// Show all: configuration, labels and annotations, revisions without traffic, messages
-    #[arg(short, long)]
-    verbose: bool,
-    #[command(flatten)]
-    form: OutputArgs,
 }
 
 impl Describe {
     pub async fn run(&self, context: &Context, output: &mut Output) -> Result<Exit, CliError> {
+        let DescribeArgs {
+            name,
+            verbose,
+            form,
+            namespace,
+        } = &self.describe;
         if let Some(target) = self.target.target()? {
-            let namespace = context.namespace_offline(&self.namespace).await;
-            let service = target.require(&namespace, &self.name)?;
-            if !self.form.print(&service, output)? {
-                output.line(render_file(&service, self.verbose))?;
+            let namespace = context.namespace_offline(namespace).await;
+            let service = target.require(&namespace, name)?;
+            if !form.print(&service, output)? {
+                output.line(render_file(&service, *verbose))?;
             }
             return Ok(Exit::Success);
         }
-        let namespace = context.namespace(&self.namespace).await?;
-        let service = context.get(Kind::Service, &namespace, &self.name).await?;
-        if self.form.print(&service, output)? {
+        let Some(service) = self.describe.fetch(context, Kind::Service, output).await? else {
             return Ok(Exit::Success);
-        }
-        let scope = ListScope {
-            namespace: NamespaceArgs {
-                namespace: Some(namespace),
-            },
-            ..ListScope::default()
         };
-        let labels = format!("serving.knative.dev/service={}", self.name);
-        let revisions = fetch(context, Kind::Revision, &scope, None, Some(&labels)).await?;
-        output.line(render(&service, &revisions, self.verbose, Timestamp::now()))?;
+        let query = Query::within(&text(&service, "/metadata/namespace"))
+            .labelled(format!("serving.knative.dev/service={name}"));
+        let revisions = fetch(context, Kind::Revision, &query).await?;
+        output.line(render(&service, &revisions, *verbose, Timestamp::now()))?;
         Ok(Exit::Success)
     }
 }
@@ -146,12 +139,7 @@ fn revision_lines(service: &Value, revisions: &[Value], verbose: bool, now: Time
 }
 
 fn generation(revision: &Value) -> i64 {
-    text(
-        revision,
-        "/metadata/labels/serving.knative.dev~1configurationGeneration",
-    )
-    .parse()
-    .unwrap_or(0)
+    text(revision, GENERATION).parse().unwrap_or(0)
 }
 
 /// `%` ready with traffic, `+` ready without, `!` failed, `?` not settled.
@@ -214,10 +202,7 @@ fn revision_line(
     let Some(revision) = revision else {
         return format!("{share} {head}{tag} (deleted)");
     };
-    let generation = text(
-        revision,
-        "/metadata/labels/serving.knative.dev~1configurationGeneration",
-    );
+    let generation = text(revision, GENERATION);
     let mut rows = Vec::new();
     if conditions::ready(revision) == "False" {
         rows.push(("Error", conditions::reason(revision)));

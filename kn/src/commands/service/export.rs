@@ -1,12 +1,15 @@
 //! `kn service export`
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 
-use crate::cli::{ListScope, NamespaceArgs};
-use crate::commands::list::fetch;
-use crate::context::{Context, Kind};
+use crate::cli::NamespaceArgs;
+use crate::commands::list::{Query, fetch};
+use crate::completion;
+use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::export;
+use crate::kind::Kind;
 use crate::output::{Output, OutputArgs};
 
 /// Prints a service so that it can be made elsewhere.
@@ -16,6 +19,7 @@ use crate::output::{Output, OutputArgs};
 )]
 pub struct Export {
     /// Name of the service
+    #[arg(add = ArgValueCompleter::new(completion::names))]
     name: String,
     /// With the revisions that traffic or tags refer to
     #[arg(long)]
@@ -39,14 +43,13 @@ impl Export {
         let namespace = context.namespace(&self.namespace).await?;
         let service = context.get(Kind::Service, &namespace, &self.name).await?;
         let revisions = if self.with_revisions {
-            let scope = ListScope {
-                namespace: NamespaceArgs {
-                    namespace: Some(namespace),
-                },
-                ..ListScope::default()
-            };
             let labels = format!("serving.knative.dev/service={}", self.name);
-            fetch(context, Kind::Revision, &scope, None, Some(&labels)).await?
+            fetch(
+                context,
+                Kind::Revision,
+                &Query::within(&namespace).labelled(labels),
+            )
+            .await?
         } else {
             Vec::new()
         };

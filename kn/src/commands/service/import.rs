@@ -6,14 +6,16 @@ use clap::Args;
 use kube::api::{DynamicObject, PostParams};
 use serde_json::{Value, json};
 
-use super::write::{self, Verb, Written};
+use super::write::{Verb, Written};
 use crate::change::shape;
 use crate::cli::NamespaceArgs;
 use crate::commands::list::text;
-use crate::context::{Context, Kind};
+use crate::commands::write::dynamic;
+use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::flags::load;
 use crate::flags::waiting::WaitArgs;
+use crate::kind::Kind;
 use crate::output::{Output, OutputArgs};
 
 const IMPORT: Verb = Verb {
@@ -57,7 +59,7 @@ impl Import {
             .with_hint(format!("delete it first: `kn service delete {name} -n {namespace}`")));
         }
         let params = PostParams::default();
-        let stored = services.create(&params, &write::object(&service)?).await?;
+        let stored = services.create(&params, &dynamic(&service)?).await?;
         if !revisions.is_empty() {
             let configuration = configuration(context, &namespace, &name).await?;
             let api = context.api(Kind::Revision, &namespace).await?;
@@ -125,7 +127,7 @@ async fn configuration(context: &Context, namespace: &str, name: &str) -> Result
 
 /// A revision as the configuration would own it.
 fn owned(revision: &Value, configuration: &DynamicObject) -> Result<DynamicObject, CliError> {
-    let mut object = write::object(revision)?;
+    let mut object = dynamic(revision)?;
     object.metadata.owner_references = Some(
         serde_json::from_value(json!([{
             "apiVersion": "serving.knative.dev/v1", "kind": "Configuration",

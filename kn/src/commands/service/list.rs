@@ -1,85 +1,63 @@
 //! `kn service list`
 
 use clap::Args;
-use jiff::Timestamp;
-use serde_json::Value;
 
-use crate::cli::ListScope;
-use crate::commands::list::{fetch, list_object, text};
-use crate::context::{Context, Kind};
+use crate::commands::list::columns::{AGE, CONDITIONS, Column, NAME, READY, REASON, field, wide};
+use crate::commands::list::{ListArgs, text};
+use crate::context::Context;
 use crate::error::{CliError, Exit};
-use crate::offline::{Target, TargetArgs};
-use crate::output::{Output, OutputArgs};
-use crate::{age, conditions, table};
+use crate::kind::Kind;
+use crate::offline::TargetArgs;
+use crate::output::Output;
 
 /// Lists services.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  kn service list\n  kn service list -A\n  kn service list web -o json")]
+#[command(
+    after_help = "Examples:\n  kn service list\n  kn service list -A\n  kn service list web -o json\n  kn service list -l team=a -o wide --watch"
+)]
 pub struct List {
-    /// Only the service of this name
-    name: Option<String>,
     #[command(flatten)]
-    scope: ListScope,
+    list: ListArgs,
     #[command(flatten)]
     target: TargetArgs,
-    #[command(flatten)]
-    form: OutputArgs,
 }
 
 impl List {
     pub async fn run(&self, context: &Context, output: &mut Output) -> Result<Exit, CliError> {
-        let services = match self.target.target()? {
-            Some(target) => self.offline(context, &target).await?,
-            None => fetch(context, Kind::Service, &self.scope, self.name.as_deref(), None).await?,
+        let Some(target) = self.target.target()? else {
+            return self
+                .list
+                .run(context, Kind::Service, None, async || Ok(columns()), output)
+                .await;
         };
-        if self.form.print(&list_object(Kind::Service, &services), output)? {
-            return Ok(Exit::Success);
-        }
-        if services.is_empty() {
-            output.line("No services found.")?;
-            return Ok(Exit::Success);
-        }
-        output.line(render(&services, &self.scope, Timestamp::now()))?;
-        Ok(Exit::Success)
-    }
-
-    async fn offline(&self, context: &Context, target: &Target) -> Result<Vec<Value>, CliError> {
-        let namespace = match self.scope.all_namespaces {
+        let scope = &self.list.scope;
+        let namespace = match scope.all_namespaces {
             true => None,
-            false => Some(context.namespace_offline(&self.scope.namespace).await),
+            false => Some(context.namespace_offline(&scope.namespace).await),
         };
-        let mut services = target.list(namespace.as_deref())?;
-        if let Some(name) = &self.name {
-            services.retain(|service| text(service, "/metadata/name") == *name);
-        }
-        Ok(services)
+        let services = target.list(namespace.as_deref())?;
+        self.list
+            .run_offline(Kind::Service, services, columns(), output)
+            .await
     }
 }
 
-fn render(services: &[Value], scope: &ListScope, now: Timestamp) -> String {
-    let mut headers = vec!["NAME", "URL", "LATEST", "AGE", "CONDITIONS", "READY", "REASON"];
-    if scope.all_namespaces {
-        headers.insert(0, "NAMESPACE");
-    }
-    let rows: Vec<Vec<String>> = services
-        .iter()
-        .map(|service| {
-            let mut row = vec![
-                text(service, "/metadata/name"),
-                text(service, "/status/url"),
-                text(service, "/status/latestReadyRevisionName"),
-                age::of(service, now),
-                conditions::summary(service),
-                conditions::ready(service),
-                conditions::reason(service),
-            ];
-            if scope.all_namespaces {
-                row.insert(0, text(service, "/metadata/namespace"));
-            }
-            row
-        })
-        .collect();
-    table::render(&headers, &rows, !scope.no_headers)
+fn columns() -> Vec<Column> {
+    vec![
+        NAME(),
+        field("URL", "/status/url"),
+        field("LATEST", "/status/latestReadyRevisionName"),
+        AGE(),
+        CONDITIONS(),
+        READY(),
+        REASON(),
+        wide("CREATED", |service, _| {
+            text(service, "/status/latestCreatedRevisionName")
+        }),
+        wide("IMAGE", |service, _| {
+            text(service, "/spec/template/spec/containers/0/image")
+        }),
+    ]
 }
 
 #[cfg(test)]
@@ -94,41 +72,26 @@ mod tests {
             "status": { "url": "http://web", "latestReadyRevisionName": "web-00002",
                         "conditions": [{ "type": "Ready", "status": "True" }, { "type": "RoutesReady", "status": "True" }] },
         });
-        let scope = ListScope {
-            all_namespaces: true,
-            ..ListScope::default()
-        };
-        let table = render(&[service], &scope, "2026-01-01T00:00:42Z".parse().unwrap());
-        let lines: Vec<Vec<&str>> = table
-            .lines()
-            .map(|line| line.split_whitespace().collect())
+        let now = "2026-01-01T00:00:42Z".parse().unwrap();
+        let shown: Vec<(&str, String)> = columns()
+            .iter()
+            .filter(|column| !column.wide)
+            .map(|column| (column.header, (column.cell)(&service, now)))
+            .collect();
+        let shown: Vec<(&str, &str)> = shown
+            .iter()
+            .map(|(header, cell)| (*header, cell.as_str()))
             .collect();
         assert_eq!(
-            lines[0],
+            shown,
             [
-                "NAMESPACE",
-                "NAME",
-                "URL",
-                "LATEST",
-                "AGE",
-                "CONDITIONS",
-                "READY",
-                "REASON"
-            ]
-        );
-        assert_eq!(
-            lines[1],
-            [
-                "team",
-                "web",
-                "http://web",
-                "web-00002",
-                "42s",
-                "2",
-                "OK",
-                "/",
-                "2",
-                "True"
+                ("NAME", "web"),
+                ("URL", "http://web"),
+                ("LATEST", "web-00002"),
+                ("AGE", "42s"),
+                ("CONDITIONS", "2 OK / 2"),
+                ("READY", "True"),
+                ("REASON", "")
             ]
         );
     }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use futures::stream::{BoxStream, SelectAll};
 use futures::{AsyncBufReadExt, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
@@ -13,8 +14,10 @@ use serde_json::Value;
 
 use crate::cli::NamespaceArgs;
 use crate::commands::list::text;
-use crate::context::{Context, Kind};
+use crate::completion;
+use crate::context::Context;
 use crate::error::{CliError, Exit};
+use crate::kind::Kind;
 use crate::output::Output;
 
 /// The sidecar; what it logs is seldom what is looked for.
@@ -27,6 +30,7 @@ const SIDECAR: &str = "queue-proxy";
 )]
 pub struct Logs {
     /// Name of the service
+    #[arg(add = ArgValueCompleter::new(completion::names))]
     name: String,
     /// Go on, with pods that come later, too
     #[arg(short, long, conflicts_with = "previous")]

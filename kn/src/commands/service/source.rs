@@ -1,10 +1,12 @@
 //! Which service `create` and `apply` are about: a name, a file, or both.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use serde_json::{Value, json};
 
 use crate::change::service::Start;
 use crate::cli::NamespaceArgs;
+use crate::completion;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::flags::load;
@@ -14,6 +16,7 @@ use crate::service_file;
 #[derive(Args, Debug)]
 pub struct SourceArgs {
     /// Name of the service; may be left out with --filename
+    #[arg(add = ArgValueCompleter::new(completion::names))]
     name: Option<String>,
     /// File with the service in YAML or JSON, - for standard input; other flags are laid over it
     #[arg(short, long, value_name = "FILE")]

@@ -1,8 +1,7 @@
 //! `kn service update`
 
-use std::time::Duration;
-
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use jiff::Timestamp;
 use kube::api::PostParams;
 use serde_json::Value;
@@ -12,19 +11,17 @@ use crate::change::service::{self as change, Updated};
 use crate::change::{digest, edit};
 use crate::cli::NamespaceArgs;
 use crate::commands::list::text;
-use crate::context::{Context, Kind};
+use crate::commands::write::{ATTEMPTS, PAUSE, dynamic};
+use crate::completion;
+use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::flags::service::ServiceArgs;
 use crate::flags::waiting::WaitArgs;
+use crate::kind::Kind;
 use crate::offline::{Target, TargetArgs};
 use crate::output::{Output, OutputArgs};
 use crate::rehearsal::{self, DryRun, DryRunArgs};
 use crate::traffic::{Known, TrafficFlags, no_longer_follows};
-
-/// Attempts when somebody else writes at the same time.
-const ATTEMPTS: u32 = 5;
-/// Pause after the first conflict; grows by half each time.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// Changes a service; what no flag names stays as it is.
 #[derive(Args, Debug)]
@@ -34,6 +31,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 )]
 pub struct Update {
     /// Name of the service
+    #[arg(add = ArgValueCompleter::new(completion::names))]
     name: String,
     #[command(flatten)]
     namespace: NamespaceArgs,
@@ -143,7 +141,7 @@ impl Update {
                 dry_run: self.dry_run.on_server(),
                 ..PostParams::default()
             };
-            match api.replace(&self.name, &params, &write::object(&service)?).await {
+            match api.replace(&self.name, &params, &dynamic(&service)?).await {
                 Ok(after) => {
                     if self.form.output.is_some() {
                         output.progress_to_stderr();

@@ -1,12 +1,15 @@
 //! `kn service wait`
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 
 use crate::cli::NamespaceArgs;
-use crate::context::{Context, Kind};
+use crate::completion;
+use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::failure;
 use crate::flags::waiting::WaitLimits;
+use crate::kind::Kind;
 use crate::output::Output;
 use crate::wait;
 
@@ -15,6 +18,7 @@ use crate::wait;
 #[command(after_help = "Examples:\n  kn service wait web\n  kn service wait web --wait-timeout 60")]
 pub struct Wait {
     /// Name of the service
+    #[arg(add = ArgValueCompleter::new(completion::names))]
     name: String,
     #[command(flatten)]
     namespace: NamespaceArgs,
@@ -34,7 +38,7 @@ impl Wait {
         if let Err(error) = ready {
             return Err(failure::explain(context, &namespace, &self.name, error).await);
         }
-        output.line(format!(
+        output.done(format!(
             "Service '{}' in namespace '{namespace}' is ready.",
             self.name
         ))?;

@@ -1,15 +1,15 @@
 //! What the verbs that write services have in common: the object for the API, waiting, and the lines that say what came of it.
 
-use kube::api::DynamicObject;
 use serde_json::Value;
 
 use crate::change::service as change;
 use crate::commands::list::text;
-use crate::context::{Context, Kind};
+use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::failure;
 use crate::flags::service::ServiceArgs;
 use crate::flags::waiting::WaitArgs;
+use crate::kind::Kind;
 use crate::output::{Output, OutputArgs};
 use crate::wait;
 
@@ -48,15 +48,6 @@ pub struct Written<'a> {
     pub before: Option<String>,
     /// How to print the service, instead of lines that tell about it.
     pub form: &'a OutputArgs,
-}
-
-/// The raw JSON as the client sends it.
-///
-/// # Errors
-/// It lacks what every object has.
-pub fn object(service: &Value) -> Result<DynamicObject, CliError> {
-    serde_json::from_value(service.clone())
-        .map_err(|error| CliError::usage(format!("this is no Kubernetes object: {error}")))
 }
 
 /// The latest ready revision.
@@ -104,7 +95,7 @@ impl Written<'_> {
         output.progress("");
         self.say(&ready, &self.outcome(&ready), output)?;
         if let Some(url) = context.local_url(&text(&ready, "/status/url")).await {
-            output.note(format!(
+            output.advice(format!(
                 "\nThe gateway of this machine listens on another port: curl {url}"
             ));
         }
@@ -117,7 +108,7 @@ impl Written<'_> {
     /// As [`OutputArgs::print`].
     pub fn say(&self, service: &Value, text: &str, output: &mut Output) -> Result<Exit, CliError> {
         if !self.form.print(service, output)? {
-            output.line(text)?;
+            output.done(text)?;
         }
         Ok(Exit::Success)
     }

@@ -1,0 +1,104 @@
+//! The kinds that commands read and write, as raw JSON so that fields newer than this program survive an update.
+
+use kube::api::ApiResource;
+use kube::core::GroupVersionKind;
+
+/// A kind that has commands of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Service,
+    Configuration,
+    Revision,
+    Route,
+    Broker,
+    Trigger,
+    EventType,
+    Channel,
+    Subscription,
+    PingSource,
+    ApiServerSource,
+    SinkBinding,
+    ContainerSource,
+    GitHubSource,
+}
+
+impl Kind {
+    /// How the kind is reached.
+    pub fn resource(self) -> ApiResource {
+        let (group, version, kind, plural) = self.path();
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
+    }
+
+    fn path(self) -> (&'static str, &'static str, &'static str, &'static str) {
+        const SERVING: &str = "serving.knative.dev";
+        const EVENTING: &str = "eventing.knative.dev";
+        const MESSAGING: &str = "messaging.knative.dev";
+        const SOURCES: &str = "sources.knative.dev";
+        match self {
+            Self::Service => (SERVING, "v1", "Service", "services"),
+            Self::Configuration => (SERVING, "v1", "Configuration", "configurations"),
+            Self::Revision => (SERVING, "v1", "Revision", "revisions"),
+            Self::Route => (SERVING, "v1", "Route", "routes"),
+            Self::Broker => (EVENTING, "v1", "Broker", "brokers"),
+            Self::Trigger => (EVENTING, "v1", "Trigger", "triggers"),
+            Self::EventType => (EVENTING, "v1beta2", "EventType", "eventtypes"),
+            Self::Channel => (MESSAGING, "v1", "Channel", "channels"),
+            Self::Subscription => (MESSAGING, "v1", "Subscription", "subscriptions"),
+            Self::PingSource => (SOURCES, "v1", "PingSource", "pingsources"),
+            Self::ApiServerSource => (SOURCES, "v1", "ApiServerSource", "apiserversources"),
+            Self::SinkBinding => (SOURCES, "v1", "SinkBinding", "sinkbindings"),
+            Self::ContainerSource => (SOURCES, "v1", "ContainerSource", "containersources"),
+            Self::GitHubSource => (SOURCES, "v1alpha1", "GitHubSource", "githubsources"),
+        }
+    }
+
+    /// What messages about one object begin with.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::EventType => "Eventtype",
+            Self::PingSource => "Ping source",
+            Self::ApiServerSource => "ApiServer source",
+            Self::SinkBinding => "Sink binding",
+            Self::ContainerSource => "Container source",
+            Self::GitHubSource => "GitHub source",
+            other => other.path().2,
+        }
+    }
+
+    /// What there is none of when a list is empty.
+    pub fn nouns(self) -> &'static str {
+        match self {
+            Self::SinkBinding => "sink binding",
+            Self::PingSource | Self::ApiServerSource | Self::ContainerSource | Self::GitHubSource => {
+                self.noun()
+            }
+            other => other.path().3,
+        }
+    }
+
+    /// The kind that these words of a command are about, such as `["source", "ping"]`.
+    pub fn of_command(words: &[&str]) -> Option<Self> {
+        Some(match words {
+            ["service" | "services" | "ksvc", ..] => Self::Service,
+            ["revision" | "revisions", ..] => Self::Revision,
+            ["route" | "routes", ..] => Self::Route,
+            ["broker" | "brokers", ..] => Self::Broker,
+            ["trigger" | "triggers", ..] => Self::Trigger,
+            ["eventtype" | "eventtypes", ..] => Self::EventType,
+            ["channel" | "channels", ..] => Self::Channel,
+            ["subscription" | "subscriptions" | "sub", ..] => Self::Subscription,
+            ["source" | "sources", "ping", ..] => Self::PingSource,
+            ["source" | "sources", "apiserver", ..] => Self::ApiServerSource,
+            ["source" | "sources", "binding", ..] => Self::SinkBinding,
+            ["source" | "sources", "container", ..] => Self::ContainerSource,
+            ["source" | "sources", "github", ..] => Self::GitHubSource,
+            _ => return None,
+        })
+    }
+}
+
+impl From<Kind> for ApiResource {
+    fn from(kind: Kind) -> Self {
+        kind.resource()
+    }
+}
