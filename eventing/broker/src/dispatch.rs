@@ -40,7 +40,7 @@ use plan::{ConsumerKey, Plan};
 pub use dead_letters::{DeadLetter, DeadLetterError, Notice};
 pub use metrics::DispatchMetrics;
 
-/// How often idle connections are looked after.
+/// How often idle connections, and batches that are held for others, are let go.
 const SWEEP: Duration = Duration::from_secs(5);
 
 /// Bounds of each consumer.
@@ -71,12 +71,15 @@ pub struct Dispatcher {
     metrics: DispatchMetrics,
     limits: Limits,
     state: Mutex<State>,
+    decoders: Decoders,
 }
+
+/// Those of the topics that have consumers.
+type Decoders = Arc<Mutex<HashMap<Topic, Weak<Decoder>>>>;
 
 #[derive(Default)]
 struct State {
     running: HashMap<ConsumerKey, watch::Sender<Arc<Plan>>>,
-    decoders: HashMap<Topic, Weak<Decoder>>,
     tasks: JoinSet<()>,
 }
 
@@ -89,13 +92,15 @@ impl Dispatcher {
         limits: Limits,
     ) -> Self {
         let mut state = State::default();
-        state.tasks.spawn(sweep(client.clone()));
+        let decoders = Decoders::default();
+        state.tasks.spawn(sweep(client.clone(), decoders.clone()));
         Self {
             stores,
             client,
             metrics,
             limits,
             state: Mutex::new(state),
+            decoders,
         }
     }
 
@@ -128,7 +133,6 @@ impl Dispatcher {
                 None => self.start(&mut state, key, topic, consumer),
             }
         }
-        state.decoders.retain(|_, decoder| decoder.strong_count() > 0);
     }
 
     fn start(
@@ -139,19 +143,30 @@ impl Dispatcher {
         consumer: &Arc<model::Consumer>,
     ) {
         let Some(store) = self.stores.get(&topic.backend) else {
-            tracing::error!(namespace = topic.namespace, name = topic.name, "There is no store for this class of broker");
+            tracing::error!(
+                namespace = topic.namespace,
+                name = topic.name,
+                "There is no store for this class of broker"
+            );
             return;
         };
-        let held = state.decoders.get(&key.topic).and_then(Weak::upgrade);
-        let decoder = held.unwrap_or_default();
-        state.decoders.insert(key.topic.clone(), Arc::downgrade(&decoder));
+        let decoder = self.decoder(&key.topic);
         let (plans, receiver) = watch::channel(Arc::new(Plan::new(&self.client, topic, consumer)));
         let context = Context {
             store: store.clone(),
             meter: self.metrics.meter(topic, consumer),
         };
-        state.tasks.spawn(consumer::run(context, decoder, self.limits, receiver));
+        state
+            .tasks
+            .spawn(consumer::run(context, decoder, self.limits, receiver));
         state.running.insert(key, plans);
+    }
+
+    fn decoder(&self, topic: &Topic) -> Arc<Decoder> {
+        let mut decoders = self.decoders.lock();
+        let decoder = decoders.get(topic).and_then(Weak::upgrade).unwrap_or_default();
+        decoders.insert(topic.clone(), Arc::downgrade(&decoder));
+        decoder
     }
 
     /// Consumers that are running.
@@ -186,11 +201,18 @@ fn same(old: &model::Consumer, new: &model::Consumer) -> bool {
         && old.uid == new.uid
 }
 
-async fn sweep(client: Client) {
+async fn sweep(client: Client, decoders: Decoders) {
     let mut ticks = interval(SWEEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         client.expire_idle();
+        decoders.lock().retain(|_, decoder| match decoder.upgrade() {
+            Some(decoder) => {
+                decoder.clear();
+                true
+            }
+            None => false,
+        });
     }
 }

@@ -11,10 +11,10 @@ use tokio::time::Instant;
 
 use super::dead_letters::{DeadLetter, Notice};
 use super::decoded::{Events, Loaded};
+use super::metrics::Meter;
 use super::order::Key;
 use super::plan::{Plan, Reply};
 use super::step::{Outcome, Stage};
-use super::metrics::Meter;
 use crate::client::{Answer, BrokenBody, Endpoint, Want};
 use crate::delivery::outcome::{Content, MAX_DATA};
 use crate::delivery::{Failure, Path, Verdict, dead_letter, headers, outcome, parse_retry_after};
@@ -86,7 +86,9 @@ pub async fn attempt(context: Arc<Context>, plan: Arc<Plan>, mut delivery: Deliv
     }
     let outcome = match (delivery.content.get(), delivery.stage) {
         (None, _) => Outcome::Gone,
-        (Some(loaded), Stage::Subscriber) => to_subscriber(&context, &plan, loaded, &mut delivery.reply, delivery.attempt).await,
+        (Some(loaded), Stage::Subscriber) => {
+            to_subscriber(&context, &plan, loaded, &mut delivery.reply, delivery.attempt).await
+        }
         (Some(_), Stage::Reply) => Box::pin(to_reply(&plan, &delivery)).await,
         (Some(loaded), Stage::DeadLetter) => Box::pin(to_dead_letter_sink(&plan, loaded, &delivery)).await,
         (Some(loaded), Stage::Keep) => Box::pin(keep(&context, &plan, loaded, &delivery)).await,
@@ -98,7 +100,9 @@ pub async fn attempt(context: Arc<Context>, plan: Arc<Plan>, mut delivery: Deliv
 async fn load(context: &Context, plan: &Plan, delivery: &Delivery) -> Result<Option<Loaded>, Failure> {
     let read = context.store.read(&plan.topic.key, delivery.position, 1).await;
     let records = read.map_err(|error| Failure::transport(&error))?;
-    let record = records.into_iter().find(|record| record.position == delivery.position);
+    let record = records
+        .into_iter()
+        .find(|record| record.position == delivery.position);
     Ok(record.and_then(|record| Loaded::read(record.position, record.payload)))
 }
 
@@ -142,7 +146,10 @@ enum Read {
 
 fn read_answer(answer: Answer, path: Path) -> Read {
     let status = answer.status.as_u16();
-    let content = content(&answer.headers, !answer.body.is_empty() || has_body(&answer.headers));
+    let content = content(
+        &answer.headers,
+        !answer.body.is_empty() || has_body(&answer.headers),
+    );
     let bad_reply = |error: &dyn std::fmt::Display| match outcome::malformed_reply(path) {
         Verdict::BadReply => Read::Failed(Failure::bad_reply(error)),
         _ => Read::Delivered,
@@ -164,7 +171,10 @@ fn read_answer(answer: Answer, path: Path) -> Read {
             }),
         },
         Verdict::Failed => {
-            let asked = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+            let asked = answer
+                .headers
+                .get(RETRY_AFTER)
+                .and_then(|value| value.to_str().ok());
             Read::Failed(Failure {
                 retry_after: asked.and_then(|value| parse_retry_after(value, Timestamp::now())),
                 ..Failure::answered(status, &answer.body)
@@ -202,15 +212,19 @@ async fn ask(
     let policy = &plan.consumer.policy;
     let circuit = endpoint.circuit();
     if !circuit.passes(Instant::now()) && attempt < policy.retries {
-        return Err(Failure::transport(&"not tried, as the last attempts got no answer"));
+        return Err(Failure::transport(
+            &"not tried, as the last attempts got no answer",
+        ));
     }
-    let want = |status: http::StatusCode, headers: &HeaderMap, has_body: bool| {
-        match outcome::verdict(path, status.as_u16(), content(headers, has_body)) {
-            Verdict::Delivered => Want::Nothing,
-            Verdict::Reply => Want::Whole(MAX_REPLY),
-            Verdict::BadReply => Want::Start(1),
-            Verdict::Failed => Want::Start(MAX_DATA),
-        }
+    let want = |status: http::StatusCode, headers: &HeaderMap, has_body: bool| match outcome::verdict(
+        path,
+        status.as_u16(),
+        content(headers, has_body),
+    ) {
+        Verdict::Delivered => Want::Nothing,
+        Verdict::Reply => Want::Whole(MAX_REPLY),
+        Verdict::BadReply => Want::Start(1),
+        Verdict::Failed => Want::Start(MAX_DATA),
     };
     match endpoint.send(policy.timeout, message, want).await {
         Ok(answer) => {
@@ -347,7 +361,9 @@ async fn keep(context: &Context, plan: &Plan, loaded: &Loaded, delivery: &Delive
             namespace: plan.consumer.namespace.clone(),
             topic: plan.topic.name.clone(),
             consumer: plan.consumer.object.clone(),
-            destination: trouble.map(|trouble| trouble.destination.clone()).unwrap_or_default(),
+            destination: trouble
+                .map(|trouble| trouble.destination.clone())
+                .unwrap_or_default(),
             code: trouble.map_or(500, |trouble| trouble.failure.code),
             data: trouble.map(|trouble| text(&trouble.failure)).unwrap_or_default(),
             sink_error: trouble.and_then(|trouble| trouble.sink.as_ref()).map(text),
@@ -378,5 +394,9 @@ async fn keep(context: &Context, plan: &Plan, loaded: &Loaded, delivery: &Delive
 
 fn text(failure: &Failure) -> String {
     let text = String::from_utf8_lossy(&failure.data).into_owned();
-    if text.is_empty() { format!("status {}", failure.code) } else { text }
+    if text.is_empty() {
+        format!("status {}", failure.code)
+    } else {
+        text
+    }
 }

@@ -53,7 +53,9 @@ pub async fn run(
     let mut pause = RECONNECT.0;
     loop {
         let plan = plans.borrow_and_update().clone();
-        let subscribing = context.store.subscribe(&plan.topic.key, &plan.consumer.name, plan.consumer.start);
+        let subscribing = context
+            .store
+            .subscribe(&plan.topic.key, &plan.consumer.name, plan.consumer.start);
         let error = match subscribing.await {
             Ok(source) => {
                 pause = RECONNECT.0;
@@ -282,7 +284,9 @@ where
         if from < next {
             self.acks.done_range(from..next);
         }
-        meter.filtered.inc_by((batch.len() - matched.len()) as u64 - unread);
+        meter
+            .filtered
+            .inc_by((batch.len() - matched.len()) as u64 - unread);
         meter.dropped_unreadable.inc_by(unread);
         if !matched.is_empty() {
             self.current = Some(Current {
@@ -329,7 +333,13 @@ where
         };
         if self.order.waiting() >= TURN_IN_MEMORY {
             // Whoever goes at once was not read in vain; the others are read again.
-            match self.order.enter(&key, Delivery { content: Held::Not, ..delivery }) {
+            match self.order.enter(
+                &key,
+                Delivery {
+                    content: Held::Not,
+                    ..delivery
+                },
+            ) {
                 None => return,
                 Some(first) => delivery = first,
             }
@@ -344,7 +354,8 @@ where
 
     fn launch(&mut self, delivery: Delivery) {
         self.in_flight_bytes += delivery.size;
-        self.attempts.push((self.start)(self.context.clone(), self.plan.clone(), delivery));
+        self.attempts
+            .push((self.start)(self.context.clone(), self.plan.clone(), delivery));
         self.context.meter.in_flight.set(self.attempts.len() as i64);
     }
 
@@ -374,7 +385,8 @@ where
                     self.ready.push_back(delivery);
                 } else {
                     delivery.content = Held::Not;
-                    self.waiting.put(Instant::now() + jittered(wait, rand::random()), delivery);
+                    self.waiting
+                        .put(Instant::now() + jittered(wait, rand::random()), delivery);
                     self.set_alarm();
                 }
             }
@@ -401,7 +413,12 @@ where
     /// Remembers why it failed, for the dead letter.
     fn note(&mut self, delivery: &mut Delivery, failure: Failure) {
         let destination = match delivery.stage {
-            Stage::Subscriber => self.plan.consumer.subscriber.as_ref().map(|target| target.url.clone()),
+            Stage::Subscriber => self
+                .plan
+                .consumer
+                .subscriber
+                .as_ref()
+                .map(|target| target.url.clone()),
             Stage::Reply => match &self.plan.reply {
                 Reply::To(Ok(endpoint)) => Some(endpoint.url().to_owned()),
                 _ => None,
@@ -451,7 +468,9 @@ where
     /// Says that events are not delivered, once in a while.
     fn warn(&mut self, delivery: &Delivery) {
         let now = Instant::now();
-        let quiet = self.warned.is_some_and(|warned| now.duration_since(warned) < Duration::from_secs(10));
+        let quiet = self
+            .warned
+            .is_some_and(|warned| now.duration_since(warned) < Duration::from_secs(10));
         if let (Some(trouble), false) = (&delivery.trouble, quiet) {
             self.warned = Some(now);
             let (namespace, consumer) = (&self.plan.consumer.namespace, &self.plan.consumer.object);
@@ -480,7 +499,10 @@ where
     }
 
     fn set_alarm(&mut self) {
-        let due = self.waiting.earliest().map_or(self.next_working, |due| due.min(self.next_working));
+        let due = self
+            .waiting
+            .earliest()
+            .map_or(self.next_working, |due| due.min(self.next_working));
         if self.alarm.deadline() != due {
             self.alarm.as_mut().reset(due);
         }

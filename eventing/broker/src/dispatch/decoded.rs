@@ -67,7 +67,12 @@ impl Decoder {
         };
         let slot = self.slot(first, batch.len());
         // Others who want the same batch wait for it here, which is shorter than to read it again.
-        let read = || batch.iter().map(|record| Loaded::read(record.position, record.payload.clone())).collect();
+        let read = || {
+            batch
+                .iter()
+                .map(|record| Loaded::read(record.position, record.payload.clone()))
+                .collect()
+        };
         slot.events.get_or_init(read).clone()
     }
 

@@ -72,15 +72,26 @@ impl DispatchMetrics {
             registry.register(Box::new(family.clone())).map(|()| family)
         };
         let seconds = HistogramVec::new(
-            HistogramOpts::new("event_delivery_seconds", "From the acceptance of an event to its delivery.")
-                .buckets(SECONDS.to_vec()),
+            HistogramOpts::new(
+                "event_delivery_seconds",
+                "From the acceptance of an event to its delivery.",
+            )
+            .buckets(SECONDS.to_vec()),
             &LABELS,
         )?;
         registry.register(Box::new(seconds.clone()))?;
         let [namespace, topic, kind, consumer] = LABELS;
         Ok(Self {
-            delivered: counter("event_delivery_delivered_total", "Events that were delivered.", &LABELS)?,
-            filtered: counter("event_delivery_filtered_total", "Events that a filter held back.", &LABELS)?,
+            delivered: counter(
+                "event_delivery_delivered_total",
+                "Events that were delivered.",
+                &LABELS,
+            )?,
+            filtered: counter(
+                "event_delivery_filtered_total",
+                "Events that a filter held back.",
+                &LABELS,
+            )?,
             retried: counter(
                 "event_delivery_retries_total",
                 "Attempts that failed and are followed by another one.",
@@ -102,7 +113,11 @@ impl DispatchMetrics {
                  without rounds left.",
                 &[namespace, topic, kind, consumer, "reason"],
             )?,
-            replies: counter("event_delivery_replies_total", "Replies that were sent on.", &LABELS)?,
+            replies: counter(
+                "event_delivery_replies_total",
+                "Replies that were sent on.",
+                &LABELS,
+            )?,
             in_flight: gauge("event_delivery_in_flight", "Attempts under way.")?,
             waiting: gauge(
                 "event_delivery_waiting",
@@ -146,7 +161,14 @@ impl Drop for Meter {
     fn drop(&mut self) {
         let [a, b, c, d] = self.labels.each_ref().map(String::as_str);
         let f = &self.families;
-        for family in [&f.delivered, &f.filtered, &f.retried, &f.dead_lettered, &f.kept, &f.replies] {
+        for family in [
+            &f.delivered,
+            &f.filtered,
+            &f.retried,
+            &f.dead_lettered,
+            &f.kept,
+            &f.replies,
+        ] {
             let _ = family.remove_label_values(&[a, b, c, d]);
         }
         for reason in ["expired", "unreadable", "reply-ttl"] {

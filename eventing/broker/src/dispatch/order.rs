@@ -76,7 +76,10 @@ mod tests {
         assert_eq!(order.leave(&b), None);
         assert_eq!(order.leave(&a), Some(2));
         assert_eq!(order.enter(&a, 5), None);
-        assert_eq!([order.leave(&a), order.leave(&a), order.leave(&a)], [Some(4), Some(5), None]);
+        assert_eq!(
+            [order.leave(&a), order.leave(&a), order.leave(&a)],
+            [Some(4), Some(5), None]
+        );
         assert_eq!(order.waiting(), 0);
         assert!(order.behind.is_empty());
         assert_eq!(order.enter(&a, 6), Some(6));

@@ -65,11 +65,4 @@ impl Plan {
             consumer: consumer.clone(),
         }
     }
-
-    pub fn key(&self) -> ConsumerKey {
-        ConsumerKey {
-            topic: self.topic.key.clone(),
-            name: self.consumer.name.clone(),
-        }
-    }
 }

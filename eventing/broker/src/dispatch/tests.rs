@@ -1,1 +1,6 @@
-//! later
+//! Deliveries to real HTTP subscribers, out of a real log.
+
+mod lifecycle;
+mod limits;
+mod outcomes;
+mod support;

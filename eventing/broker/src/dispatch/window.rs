@@ -55,7 +55,10 @@ impl Window {
     /// The subscriber does not cope.
     pub fn halve(&mut self, now: Instant) {
         self.used = now;
-        if self.halved.is_none_or(|halved| now.duration_since(halved) >= HALVE_EVERY) {
+        if self
+            .halved
+            .is_none_or(|halved| now.duration_since(halved) >= HALVE_EVERY)
+        {
             self.halved = Some(now);
             self.size = (self.size / 2).max(LEAST);
         }
