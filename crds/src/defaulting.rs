@@ -9,6 +9,7 @@ use crate::annotations;
 use crate::resource::{Context, Resource, field, get, is_unset, list, metadata, text};
 use crate::validation::{diff, is_owned};
 
+pub mod events;
 mod revision;
 
 /// Fills in the defaults of an object.

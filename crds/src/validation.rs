@@ -8,6 +8,7 @@ mod autoscaling;
 mod config_map;
 mod container;
 pub(crate) mod diff;
+pub mod events;
 mod field_error;
 mod internal;
 mod mask;

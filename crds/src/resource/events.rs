@@ -86,12 +86,19 @@ impl Resource {
         })
     }
 
-    /// Reads the object as the typed resource, to tell fields of the wrong type.
+    /// Reads the object as the typed resource, to tell fields of the wrong type. A spec may be left out.
     ///
     /// # Errors
     /// Says which type was expected.
     pub fn check_types(self, object: &Value) -> Result<(), serde_json::Error> {
         use serde::Deserialize as _;
+        let mut object = object.clone();
+        if object.get("spec").is_none_or(Value::is_null)
+            && let Some(fields) = object.as_object_mut()
+        {
+            fields.insert("spec".to_owned(), Value::Object(serde_json::Map::new()));
+        }
+        let object = &object;
         match self {
             Self::Broker => eventing::Broker::deserialize(object).map(drop),
             Self::Trigger => eventing::Trigger::deserialize(object).map(drop),

@@ -108,6 +108,12 @@ pub(super) fn with_fields<const N: usize>(mut schema: Value, more: [(&str, Value
     schema
 }
 
+/// The same, empty where it is left out.
+pub(super) fn or_empty(mut schema: Value) -> Value {
+    set(&mut schema, "default", json!({}));
+    schema
+}
+
 /// The whole object: metadata around `spec` and, unless it has none, `status`.
 pub(super) fn resource(description: &str, spec: Value, status: Option<Value>) -> Value {
     let mut root = object([

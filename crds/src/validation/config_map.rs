@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::config::{Configs, Data, EXAMPLE_KEY, example_checksum};
+use crate::config::{ConfigError, Configs, Data, EXAMPLE_KEY, example_checksum};
 use crate::resource::{field, metadata, pairs, text};
 
 /// Checks a ConfigMap of the system namespace; one that is none of ours is always valid.
@@ -10,6 +10,14 @@ use crate::resource::{field, metadata, pairs, text};
 /// # Errors
 /// Says what is wrong, in the words that a user sees.
 pub fn config_map(object: &Value) -> Result<(), String> {
+    check(object, |name, data| Configs::default().update(name, data))
+}
+
+/// Checks that the documentation was not edited, and that `parse` takes the contents.
+pub(super) fn check(
+    object: &Value,
+    parse: impl FnOnce(&str, &Data) -> Result<(), ConfigError>,
+) -> Result<(), String> {
     let data: Data = pairs(object, "data")
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
@@ -26,7 +34,5 @@ pub fn config_map(object: &Value) -> Result<(), String> {
              respective setting to the top-level of the ConfigMap, directly below \"data\""
         ));
     }
-    Configs::default()
-        .update(text(metadata(object), "name"), &data)
-        .map_err(|error| error.to_string())
+    parse(text(metadata(object), "name"), &data).map_err(|error| error.to_string())
 }
