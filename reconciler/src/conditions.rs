@@ -104,7 +104,7 @@ impl Conditions<'_> {
 
     /// `True` that needs an explanation, for example a certificate that is not wanted.
     pub fn mark_true_with(&mut self, type_: &str, reason: &str, message: &str) {
-        self.store(type_, ConditionStatus::True, Some(reason), Some(message));
+        self.store(type_, ConditionStatus::True, some(reason), some(message));
         self.derive_ready(type_);
     }
 
