@@ -1,0 +1,143 @@
+//! Puts the controllers together.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use k8s_openapi::jiff::Timestamp;
+use reconciler::{Caches, ConfigStore, Controller, Key, Leadership, Queue, Reconcile, leases};
+use tokio::task::JoinSet;
+
+use crate::shared::{Clock, Shared};
+use crate::{broker, trigger};
+
+/// How the controllers run.
+#[derive(Clone)]
+pub struct Config {
+    /// Where the ConfigMaps, the leases and the Service of the brokers are.
+    pub system_namespace: String,
+    /// DNS suffix of the cluster, for example `cluster.local`.
+    pub cluster_domain: String,
+    /// `None` if there is only one process.
+    pub election: Option<Election>,
+    pub clock: Clock,
+}
+
+/// Who this process is among its replicas.
+#[derive(Clone, Debug)]
+pub struct Election {
+    /// Starts with the pod's name and an underscore.
+    pub identity: String,
+    pub timing: leases::Timing,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            system_namespace: crds::names::EVENTING_NAMESPACE.to_owned(),
+            cluster_domain: crds::names::CLUSTER_DOMAIN.to_owned(),
+            election: None,
+            clock: Arc::new(Timestamp::now),
+        }
+    }
+}
+
+/// Reconciles until the future is dropped.
+pub async fn run(client: kube::Client, config: Config) {
+    run_with(Caches::new(client), config).await;
+}
+
+/// Like [`run`], with caches that the process shares among its controllers.
+pub fn run_with(caches: Caches, config: Config) -> BoxFuture<'static, ()> {
+    // Boxed, so that all below is compiled with this crate and not again with each program that calls it.
+    Box::pin(controllers(caches, config))
+}
+
+async fn controllers(caches: Caches, config: Config) {
+    let store = ConfigStore::start(&caches, &config.system_namespace);
+    let shared = Shared::new(&caches, store.clone(), &config);
+    let mut tasks = Tasks {
+        shared: shared.clone(),
+        config,
+        running: JoinSet::new(),
+        woken: Vec::new(),
+    };
+    let brokers = broker::controller(&shared);
+    let triggers = trigger::controller(&shared);
+
+    // Everything that reads has subscribed by now; writing begins when the caches are complete.
+    caches.synced().await;
+    tracing::info!(
+        brokers = shared.brokers.len(),
+        triggers = shared.triggers.len(),
+        "Eventing controllers start"
+    );
+    let (all_brokers, all_triggers) = (shared.brokers.clone(), shared.triggers.clone());
+    tasks.start("broker", brokers, move || all_brokers.keys());
+    tasks.start("trigger", triggers, move || all_triggers.keys());
+    tasks.on_config_change(&store);
+    tasks.run().await;
+}
+
+type Keys = Box<dyn Fn() -> Vec<Key> + Send + Sync>;
+
+struct Tasks {
+    shared: Shared,
+    config: Config,
+    running: JoinSet<()>,
+    /// What depends on the configuration.
+    woken: Vec<(Queue, Keys)>,
+}
+
+impl Tasks {
+    /// Starts a controller; `keys` lists what it looks at again when the configuration changes.
+    fn start<R: Reconcile>(
+        &mut self,
+        name: &str,
+        controller: Controller<R>,
+        keys: impl Fn() -> Vec<Key> + Send + Sync + 'static,
+    ) {
+        self.woken.push((controller.queue(), Box::new(keys)));
+        let leadership = match &self.config.election {
+            None => Leadership::always(),
+            Some(election) => {
+                let lease = format!("eventing-controller.{name}.00-of-01");
+                let namespace = &self.config.system_namespace;
+                let timing = election.timing.clone();
+                let candidate = leases::Election::new(
+                    self.shared.client.clone(),
+                    namespace,
+                    &lease,
+                    &election.identity,
+                    timing,
+                );
+                let leadership = candidate.leadership();
+                self.running.spawn(candidate.run(std::future::pending()));
+                leadership
+            }
+        };
+        self.running.spawn(controller.run(leadership));
+    }
+
+    /// Looks at everything again that depends on the configuration.
+    fn on_config_change(&mut self, store: &ConfigStore) {
+        let mut changes = store.changes();
+        let woken = std::mem::take(&mut self.woken);
+        self.running.spawn(async move {
+            while changes.changed().await.is_ok() {
+                for (queue, keys) in &woken {
+                    for key in keys() {
+                        queue.add(key);
+                    }
+                }
+            }
+        });
+    }
+
+    async fn run(mut self) {
+        while let Some(ended) = self.running.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "A controller ended");
+            }
+        }
+    }
+}

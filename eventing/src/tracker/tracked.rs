@@ -1,0 +1,45 @@
+//! What is kept of an object that others refer to.
+
+use crds::conditions::{Condition, READY};
+use kube::core::DynamicObject;
+use serde_json::Value;
+
+/// What references read of an object.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Tracked {
+    pub uid: String,
+    pub generation: i64,
+    /// Is it being deleted?
+    pub deleting: bool,
+    /// Its whole status, null if it has none.
+    pub status: Value,
+}
+
+impl Tracked {
+    pub(super) fn of(object: &mut DynamicObject) -> Self {
+        let meta = &object.metadata;
+        Self {
+            uid: meta.uid.clone().unwrap_or_default(),
+            generation: meta.generation.unwrap_or_default(),
+            deleting: meta.deletion_timestamp.is_some(),
+            status: object.data.get_mut("status").map(Value::take).unwrap_or_default(),
+        }
+    }
+
+    /// The generation that the status speaks of.
+    pub(crate) fn observed_generation(&self) -> i64 {
+        self.status
+            .get("observedGeneration")
+            .and_then(Value::as_i64)
+            .unwrap_or_default()
+    }
+
+    /// The condition `Ready`.
+    pub(crate) fn ready(&self) -> Option<Condition> {
+        let conditions = self.status.get("conditions")?.as_array()?;
+        let ready = conditions
+            .iter()
+            .find(|condition| condition.get("type").and_then(Value::as_str) == Some(READY))?;
+        serde_json::from_value(ready.clone()).ok()
+    }
+}
