@@ -4,7 +4,7 @@
 //! trigger's or a subscriber's). A record is acknowledged once it is durable, and given to every consumer at least
 //! once. What a record holds is not known here: payloads are bytes.
 //!
-//! [`Store`] is what backends offer; [`Log`] is the backend on local disk. `docs/decisions/0007-event-log.md` says how
+//! [`Store`] is what backends offer; [`Log`] is the backend on local disk. `docs/decisions/0008-event-log.md` says how
 //! it is laid out and what it does about damage, a full disk and age.
 
 #[cfg(feature = "conformance")]
@@ -21,7 +21,7 @@ mod record;
 mod store;
 
 pub use error::StoreError;
-pub use log::{Clock, Log, Options, OverSize, Retention, Stats};
+pub use log::{Clock, Log, Options, OverSize, Retention, Stats, inspect};
 pub use name::{ConsumerName, InvalidName, Topic};
 pub use record::{Batch, Position, Record};
 pub use store::{Acks, Consumer, ConsumerStatus, Start, Store, TopicStatus};

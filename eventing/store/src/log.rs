@@ -8,6 +8,7 @@ mod cursor;
 mod engine;
 mod folder;
 mod index;
+pub mod inspect;
 mod journal;
 mod keeper;
 mod open;

@@ -1,5 +1,7 @@
 //! What a log does when its disk is full, on a small disk of its own.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;

@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(gaps(&records(&[1, 2, 3]), 1, 4), []);
         assert_eq!(gaps(&records(&[1, 2, 3]), 3, 4), []);
         assert_eq!(gaps(&records(&[1, 3, 6]), 2, 9), [2..3, 4..6, 7..9]);
-        assert_eq!(gaps(&records(&[]), 2, 9), [2..9]);
-        assert_eq!(gaps(&records(&[5, 6]), 2, 7), [2..5]);
+        assert_eq!(gaps(&records(&[]), 2, 9), vec![2..9]);
+        assert_eq!(gaps(&records(&[5, 6]), 2, 7), vec![2..5]);
     }
 }
