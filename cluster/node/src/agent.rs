@@ -144,6 +144,11 @@ impl NodeAgent {
             all_devices: true,
             ..Limits::default()
         })?;
+        if !cgroup.controls("memory") {
+            warn!(
+                "Limits of memory do not hold: the control groups of this machine offer no memory controller"
+            );
+        }
         let host_ip = config.network.gateway_ip().to_string();
         let capacity = node::capacity(&data_dir);
         let pod_cidr = config.network.pod_cidr().to_string();

@@ -73,7 +73,23 @@ impl Cgroup {
             })
     }
 
-    /// Creates the group where limits need it and applies them.
+    /// Whether limits of a controller hold in this group, which must exist. A machine may have been started without
+    /// one (`memory` on many boards), or not hand it on to the container that this process runs in.
+    pub fn controls(&self, controller: &str) -> bool {
+        if self.hierarchies.v1(controller).is_some() {
+            return true;
+        }
+        let Some(dir) = self.unified_dir() else {
+            return false;
+        };
+        match std::fs::read_to_string(dir.join("cgroup.controllers")) {
+            Ok(offered) => offered.split_whitespace().any(|name| name == controller),
+            // Not a control group, or gone: the write of the limit tells.
+            Err(_) => true,
+        }
+    }
+
+    /// Creates the group where limits need it and applies those that can hold ([`Self::controls`]).
     ///
     /// # Errors
     /// Fails when a directory cannot be made or the kernel refuses a limit; the error names the file.
@@ -86,6 +102,7 @@ impl Cgroup {
                 create_dir(&root.join(&self.path))?;
             }
         }
+        let limits = limits.within(|controller| self.controls(controller));
         for (file, value) in limits.writes(&self.hierarchies, &self.path) {
             write(&file, &value)?;
         }

@@ -48,6 +48,30 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The limits that hold where `controls` tells which controllers there are.
+    pub(super) fn within(&self, controls: impl Fn(&str) -> bool) -> Self {
+        let (memory, cpu, pids) = (controls("memory"), controls("cpu"), controls("pids"));
+        Self {
+            memory_bytes: self.memory_bytes.filter(|_| memory),
+            cpu_limit_milli: self.cpu_limit_milli.filter(|_| cpu),
+            cpu_request_milli: self.cpu_request_milli.filter(|_| cpu),
+            pids: self.pids.filter(|_| pids),
+            all_devices: self.all_devices,
+        }
+    }
+
+    /// The resources whose limits somebody asked for and that do not hold.
+    pub fn beyond(&self, controls: impl Fn(&str) -> bool) -> Vec<&'static str> {
+        [
+            ("memory", self.memory_bytes.is_some()),
+            ("cpu", self.cpu_limit_milli.is_some()),
+        ]
+        .into_iter()
+        .filter(|(name, asked)| *asked && !controls(name))
+        .map(|(name, _)| name)
+        .collect()
+    }
+
     /// The files to write, in order.
     pub(super) fn writes(&self, hierarchies: &Hierarchies, path: &Path) -> Vec<(PathBuf, String)> {
         let mut writes = Vec::new();
@@ -92,6 +116,8 @@ impl Limits {
         let mut put = |file: &str, value: String| writes.push((dir.join(file), value));
         if let Some(bytes) = self.memory_bytes {
             put("memory.max", bytes.to_string());
+            // Kubelet's default on v2: a container that has lost one process to the limit is not left half alive.
+            put("memory.oom.group", "1".to_owned());
         }
         if let Some(milli) = self.cpu_request_milli {
             put("cpu.weight", weight(shares(milli)).to_string());

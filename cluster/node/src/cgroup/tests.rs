@@ -69,6 +69,7 @@ fn writes_the_limits_of_version_two() {
     group.create(&limits).unwrap();
     let read = |file: &str| std::fs::read_to_string(dir.path().join("s/p/c").join(file)).unwrap();
     assert_eq!(read("memory.max"), "67108864");
+    assert_eq!(read("memory.oom.group"), "1");
     assert_eq!(read("cpu.max"), "50000 100000");
     assert_eq!(read("cpu.weight"), "39");
     assert_eq!(read("pids.max"), "100");
@@ -93,6 +94,34 @@ fn writes_the_limits_of_version_one() {
     assert_eq!(read("memory/s/p/c/memory.limit_in_bytes"), "1");
     assert_eq!(read("cpu/s/p/c/cpu.cfs_quota_us"), "200000");
     assert_eq!(read("devices/s/p/c/devices.deny"), "a");
+}
+
+#[test]
+fn limits_without_their_controller_are_left_out_and_named() {
+    let limits = Limits {
+        memory_bytes: Some(64 << 20),
+        cpu_limit_milli: Some(500),
+        pids: Some(100),
+        ..Limits::default()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let group = Cgroup::new(fake("v2", dir.path()), "s/p");
+    std::fs::create_dir_all(dir.path().join("s/p")).unwrap();
+    std::fs::write(dir.path().join("s/p/cgroup.controllers"), "cpuset cpu pids\n").unwrap();
+    // The kernel would refuse the file, and with it the container.
+    group.create(&limits).unwrap();
+    let written = |file: &str| dir.path().join("s/p").join(file).exists();
+    assert!(written("cpu.max") && written("pids.max") && !written("memory.max"));
+    assert_eq!(limits.beyond(|name| group.controls(name)), ["memory"]);
+    assert_eq!(
+        Limits::default().beyond(|name| group.controls(name)),
+        Vec::<&str>::new(),
+        "nothing was asked for"
+    );
+
+    let hierarchies = Hierarchies::parse("1 1 0:1 / /c/cpu rw - cgroup cgroup rw,cpu\n");
+    let v1 = Cgroup::new(hierarchies, "g");
+    assert_eq!(limits.beyond(|name| v1.controls(name)), ["memory"]);
 }
 
 #[test]

@@ -109,9 +109,10 @@ async fn what_cannot_start_says_why() {
         )
         .await;
     let pod = world.until_phase("greedy", "Failed").await;
+    let ended = &pod["status"]["containerStatuses"][0]["state"]["terminated"];
     assert_eq!(
-        pod["status"]["containerStatuses"][0]["state"]["terminated"]["reason"],
-        "OOMKilled"
+        (ended["reason"].clone(), ended["exitCode"].clone()),
+        (json!("OOMKilled"), json!(137))
     );
     world.create("late", json!({"activeDeadlineSeconds": 1, "terminationGracePeriodSeconds": 0, "containers": [sh("c", "sleep 1000")]})).await;
     let pod = world.until_phase("late", "Failed").await;

@@ -10,6 +10,7 @@ use crate::pod::facts::{Ended, Facts, Run, Step};
 use crate::pod::start::StartFailure;
 use crate::pod::{run_id, start, termination};
 use crate::probe::ProbeReport;
+use crate::resources;
 use crate::shim::CONTAINERS_DIR;
 use crate::shim::Exit;
 use crate::shim_client::{ShimClient, ShimEvent};
@@ -137,6 +138,7 @@ impl Worker {
                 known.running(since);
                 self.note(name, "Created", "Container created");
                 self.note(name, "Started", "Container started");
+                self.tell_limits(name);
                 self.watch_probes(name);
             }
             Err(StartFailure::Config(message)) => {
@@ -252,6 +254,26 @@ impl Worker {
             .flatten()
         {
             task.abort();
+        }
+    }
+
+    /// A limit that does not hold must not be believed in.
+    fn tell_limits(&self, name: &str) {
+        let Some(container) = start::named(&self.spec, name) else {
+            return;
+        };
+        let group = &self.context.cgroup;
+        let lacking = resources::limits(container, false).beyond(|controller| group.controls(controller));
+        if !lacking.is_empty() {
+            let lacking = lacking.join(" and ");
+            self.warn(
+                name,
+                "LimitsNotEnforced",
+                format!(
+                    "Limits of {lacking} do not hold: the control groups of this machine offer no such controller. \
+                     Boot with it enabled (memory: cgroup_enable=memory), or delegate it to spindrift"
+                ),
+            );
         }
     }
 
