@@ -1,5 +1,6 @@
 //! What the data plane is started with.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,30 +35,8 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// Where events are kept, by what their broker asks for.
-#[derive(Clone, Default)]
-pub struct Stores {
-    pub embedded: Option<Arc<dyn Store>>,
-    pub jetstream: Option<Arc<dyn Store>>,
-}
-
-impl Stores {
-    /// Keeps all events in the log on this machine.
-    pub fn embedded(store: Arc<dyn Store>) -> Self {
-        Self {
-            embedded: Some(store),
-            jetstream: None,
-        }
-    }
-
-    /// `None` if this installation has no such store.
-    pub fn of(&self, backend: Backend) -> Option<&Arc<dyn Store>> {
-        match backend {
-            Backend::Embedded => self.embedded.as_ref(),
-            Backend::JetStream => self.jetstream.as_ref(),
-        }
-    }
-}
+/// Where events are kept, by what their broker asks for. Brokers whose store is not here are answered with 500.
+pub type Stores = HashMap<Backend, Arc<dyn Store>>;
 
 /// Bounds of what is accepted.
 #[derive(Debug, Clone)]

@@ -39,7 +39,7 @@ pub(crate) struct Ingress {
     service_domain: String,
     requests: Semaphore,
     held: Arc<Semaphore>,
-    metrics: IngressMetrics,
+    metrics: Arc<IngressMetrics>,
 }
 
 impl Ingress {
@@ -48,7 +48,7 @@ impl Ingress {
         stores: Stores,
         limits: Limits,
         cluster_domain: &str,
-        metrics: IngressMetrics,
+        metrics: Arc<IngressMetrics>,
     ) -> Self {
         let permits = |most: usize| Semaphore::new(most.min(Semaphore::MAX_PERMITS));
         Self {
@@ -83,7 +83,7 @@ impl Ingress {
     /// Stores what the request carries.
     async fn take(&self, destination: Destination, request: Request<Body>) -> Result<(), Refusal> {
         let topic = self.topic(&destination)?;
-        let store = self.stores.of(topic.backend).ok_or(Refusal::NoStore)?;
+        let store = self.stores.get(&topic.backend).ok_or(Refusal::NoStore)?;
         let _slot = self.requests.try_acquire().map_err(|_| Refusal::Busy)?;
         let _counted = self.metrics.in_flight();
         let (head, body) = request.into_parts();

@@ -14,4 +14,10 @@ mod ingress;
 mod metrics;
 pub mod model;
 pub mod record;
+mod run;
 pub mod stamp;
+mod watch;
+
+pub use client::Allowed;
+pub use config::{Config, Limits, Stores};
+pub use run::{BrokerError, run};

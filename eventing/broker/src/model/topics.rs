@@ -1,7 +1,7 @@
 //! From API objects to topics.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crds::duck::{DeliverySpec, SubscriberSpec};
 use crds::eventing::{Broker, Trigger};
@@ -18,6 +18,9 @@ use super::{Backend, Consumer, ConsumerKind, Model, Reply, Target, Topic, TopicK
 const CLASS: &str = "eventing.knative.dev/broker.class";
 /// Where a consumer that is new starts: `earliest`, `latest`, or a time (RFC 3339).
 const START: &str = "eventing.spindrift.dev/start";
+
+/// One for all subscribers of channels, so that a new model does not look like a new filter.
+static EVERYTHING: LazyLock<Arc<Filter>> = LazyLock::new(Arc::default);
 
 /// The API objects that matter, in any order.
 #[derive(Debug, Default)]
@@ -125,6 +128,10 @@ fn of_trigger(broker: &Broker, trigger: &Trigger, before: &Filters, kept: &mut F
     let own = trigger.spec.delivery.as_ref();
     let delivery = own.or(broker.spec.delivery.as_ref());
     let status = trigger.status.clone().unwrap_or_default();
+    // Nobody has looked for its subscriber yet: events wait for it, while those of one that cannot be found fail.
+    if status.subscriber_uri.is_none() && status.observed_generation.unwrap_or_default() == 0 {
+        return None;
+    }
     Some(Consumer {
         name: consumer_name(broker.metadata.namespace.as_deref(), &namespace, &name, &uid)?,
         kind: ConsumerKind::Trigger,
@@ -216,7 +223,7 @@ fn of_subscriber(
             }),
         policy: Policy::of(delivery),
         order_by: order_by(delivery),
-        filter: Arc::default(),
+        filter: EVERYTHING.clone(),
         start: created
             .get(entry.uid.as_str())
             .map_or(Start::Latest, |created| Start::At(*created)),

@@ -119,7 +119,7 @@ fn a_trigger_without_resolved_subscriber_is_a_consumer_without_one() {
     for (status, expected) in [
         (json!({"subscriberUri": "http://a/"}), at("http://a/")),
         (json!({"subscriberUri": ""}), None),
-        (Value::Null, None),
+        (json!({"subscriberUri": null, "observedGeneration": 1}), None),
     ] {
         assert_eq!(
             consumer(json!({}), json!({"status": status})).subscriber,
@@ -132,6 +132,12 @@ fn a_trigger_without_resolved_subscriber_is_a_consumer_without_one() {
         (target.ca_certs.as_deref(), target.audience.as_deref()),
         (Some("pem"), Some("me"))
     );
+}
+
+#[test]
+fn triggers_that_nobody_looked_at_yet_are_no_consumers() {
+    let found = model(&[broker(json!({}))], &[trigger("t", json!({"status": null}))]);
+    assert!(found.broker("ns", "default").unwrap().consumers.is_empty());
 }
 
 #[test]

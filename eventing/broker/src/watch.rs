@@ -1,0 +1,117 @@
+//! Follows brokers, triggers and channels, and makes a new model of them when one changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crds::eventing::{Broker, Trigger};
+use crds::messaging::{InMemoryChannel, Subscription};
+use event_store::Topic;
+use informer::{Cache, Caches, Change, Object};
+use tokio::sync::{Notify, mpsc};
+
+use crate::model::{Filters, Model, Observed, topics};
+
+/// Changes that come together, as at a start or an apply of many objects, make one model.
+const SETTLE: Duration = Duration::from_millis(5);
+
+/// Topics that wait to be removed; more are left to retention.
+const GONE: usize = 1_024;
+
+/// What is watched.
+pub(crate) struct Watch {
+    brokers: Cache<Broker>,
+    triggers: Cache<Trigger>,
+    channels: Cache<InMemoryChannel>,
+    subscriptions: Cache<Subscription>,
+    changed: Arc<Notify>,
+}
+
+impl Watch {
+    /// Begins to watch. The receiver gets the topics whose objects were deleted.
+    pub(crate) fn start(caches: &Caches) -> (Self, mpsc::Receiver<Topic>) {
+        let changed = Arc::new(Notify::new());
+        let (gone, deleted) = mpsc::channel(GONE);
+        let watch = Self {
+            brokers: watched(caches, &changed, Some(gone.clone())),
+            triggers: watched(caches, &changed, None),
+            channels: watched(caches, &changed, Some(gone)),
+            subscriptions: watched(caches, &changed, None),
+            changed,
+        };
+        (watch, deleted)
+    }
+
+    /// Calls `publish` with each new model, the first time when all caches are filled. Runs until it is dropped.
+    pub(crate) async fn follow(self, mut publish: impl FnMut(Arc<Model>)) {
+        self.brokers.synced().await;
+        self.triggers.synced().await;
+        self.channels.synced().await;
+        self.subscriptions.synced().await;
+        let mut filters = Filters::default();
+        loop {
+            publish(Arc::new(topics(&self.observed(), &mut filters)));
+            self.changed.notified().await;
+            tokio::time::sleep(SETTLE).await;
+        }
+    }
+
+    fn observed(&self) -> Observed {
+        Observed {
+            brokers: self.brokers.list(),
+            triggers: self.triggers.list(),
+            channels: self.channels.list(),
+            subscriptions: self.subscriptions.list(),
+        }
+    }
+}
+
+fn watched<K>(caches: &Caches, changed: &Arc<Notify>, gone: Option<mpsc::Sender<Topic>>) -> Cache<K>
+where
+    K: Object,
+    K::Scope: informer::Scoped,
+{
+    let cache = caches.cache::<K>();
+    let changed = changed.clone();
+    cache.on_change(move |change| {
+        if let (Some(gone), Some(topic)) = (&gone, replaced(change)) {
+            // Full: retention removes its events in time.
+            let _ = gone.try_send(topic);
+        }
+        changed.notify_one();
+    });
+    cache
+}
+
+/// The topic that ended with this change: its object is gone, or another one has its name.
+fn replaced<K: Object>(change: &Change<K>) -> Option<Topic> {
+    let uid = |object: &Arc<K>| object.meta().uid.clone();
+    let old = uid(change.old.as_ref()?)?;
+    if change.new.as_ref().and_then(uid).as_ref() == Some(&old) {
+        return None;
+    }
+    Topic::new(old).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broker(uid: &str) -> Option<Arc<Broker>> {
+        let mut broker = Broker::new("default", Default::default());
+        broker.metadata.uid = Some(uid.to_owned());
+        Some(Arc::new(broker))
+    }
+
+    #[test]
+    fn topics_end_with_their_object() {
+        for (old, new, expected) in [
+            (None, broker("a"), None),
+            (broker("a"), broker("a"), None),
+            (broker("a"), None, Some("a")),
+            (broker("a"), broker("b"), Some("a")),
+        ] {
+            let ended = replaced(&Change { old, new });
+            assert_eq!(ended.as_ref().map(Topic::as_str), expected);
+        }
+    }
+}
