@@ -1,5 +1,7 @@
 //! What is kept of an object that others refer to.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use crds::conditions::{Condition, READY};
 use kube::core::DynamicObject;
 use serde_json::Value;
@@ -13,15 +15,22 @@ pub(crate) struct Tracked {
     pub deleting: bool,
     /// Its whole status, null if it has none.
     pub status: Value,
+    /// Differs if what a ConfigMap holds does; who wants to know more reads it.
+    contents: u64,
 }
 
 impl Tracked {
     pub(super) fn of(object: &mut DynamicObject) -> Self {
         let meta = &object.metadata;
+        let mut hasher = DefaultHasher::new();
+        if let Some(contents) = object.data.get("data") {
+            contents.hash(&mut hasher);
+        }
         Self {
             uid: meta.uid.clone().unwrap_or_default(),
             generation: meta.generation.unwrap_or_default(),
             deleting: meta.deletion_timestamp.is_some(),
+            contents: hasher.finish(),
             status: object.data.get_mut("status").map(Value::take).unwrap_or_default(),
         }
     }
