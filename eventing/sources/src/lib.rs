@@ -1,1 +1,10 @@
 //! The senders of sources: what makes their events and posts them to their sinks.
+//!
+//! The control plane writes where a source's events go into its status; the senders read it there. They and the
+//! control plane meet in the API only.
+
+mod ping;
+mod post;
+mod run;
+
+pub use run::{Clock, Config, Election, run_with};

@@ -1,0 +1,192 @@
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use event::Event;
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+use test_api::TestApi;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::run::run_with;
+
+const SYSTEM: &str = "knative-eventing";
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A sink that answers the first requests with these statuses, and then 202.
+async fn sink(answers: Vec<u16>) -> (String, mpsc::UnboundedReceiver<(HeaderMap, Bytes)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let answers = Arc::new(std::sync::Mutex::new(answers.into_iter()));
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let (sender, answers) = (sender.clone(), answers.clone());
+            let service = service_fn(move |request: http::Request<Incoming>| {
+                let (sender, answers) = (sender.clone(), answers.clone());
+                async move {
+                    let (head, body) = request.into_parts();
+                    let body = body.collect().await.unwrap().to_bytes();
+                    let status = answers.lock().unwrap().next().unwrap_or(202);
+                    let _ = sender.send((head.headers, body));
+                    let mut response = Response::new(Full::new(Bytes::new()));
+                    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+                    Ok::<_, Infallible>(response)
+                }
+            });
+            tokio::spawn(
+                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+            );
+        }
+    });
+    (url, receiver)
+}
+
+async fn api() -> TestApi {
+    let api = TestApi::start().await;
+    let definitions: Vec<_> = crds::all()
+        .into_iter()
+        .filter(|definition| definition.spec.names.kind == "PingSource")
+        .collect();
+    api.define(&definitions).await;
+    let namespaces: Api<Namespace> = Api::all(api.client());
+    let system = serde_json::from_value(json!({"metadata": {"name": SYSTEM}})).unwrap();
+    namespaces.create(&PostParams::default(), &system).await.unwrap();
+    api
+}
+
+/// A source as the control plane leaves it when its sink is resolved.
+async fn source(api: &TestApi, spec: Value, sink: &str) -> PingSource {
+    let sources: Api<PingSource> = Api::namespaced(api.client(), "default");
+    let source: PingSource = serde_json::from_value(json!({
+        "apiVersion": "sources.knative.dev/v1", "kind": "PingSource", "metadata": {"name": "tick"}, "spec": spec,
+    }))
+    .unwrap();
+    let source = sources.create(&PostParams::default(), &source).await.unwrap();
+    let status = json!({"status": {"sinkUri": sink, "observedGeneration": source.metadata.generation}});
+    sources
+        .patch_status("tick", &PatchParams::default(), &Patch::Merge(status))
+        .await
+        .unwrap()
+}
+
+fn start(api: &TestApi) -> JoinHandle<()> {
+    let config = Config {
+        system_namespace: SYSTEM.to_owned(),
+        client: broker::client::Config {
+            allowed: broker::client::Allowed::ALL,
+            ..broker::client::Config::default()
+        },
+        ..Config::default()
+    };
+    tokio::spawn(run_with(Caches::new(api.client()), config))
+}
+
+async fn received(receiver: &mut mpsc::UnboundedReceiver<(HeaderMap, Bytes)>) -> Event {
+    let message = tokio::time::timeout(PATIENCE, receiver.recv()).await;
+    let (headers, body) = message.expect("an event comes in time").unwrap();
+    event::http::read(&headers, body).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ticks_are_posted_until_they_are_accepted() {
+    let api = api().await;
+    let (url, mut events) = sink(vec![500, 404]).await;
+    let spec = json!({
+        "schedule": "* * * * * *", "contentType": "application/json", "data": "{\"tick\": 1}",
+        "sink": {"uri": url}, "ceOverrides": {"extensions": {"room": "7"}},
+    });
+    source(&api, spec, &format!("{url}/in")).await;
+    let running = start(&api);
+    // Two refusals; while they are waited for, later ticks come, too. Each id that was refused comes again.
+    let refused = [received(&mut events).await, received(&mut events).await];
+    let mut later = Vec::new();
+    while !refused
+        .iter()
+        .all(|first| later.iter().any(|event: &Event| event.id == first.id))
+    {
+        later.push(received(&mut events).await);
+    }
+    let event = &later[0];
+    assert_eq!(event.type_, "dev.knative.sources.ping");
+    assert_eq!(event.source, "/apis/v1/namespaces/default/pingsources/tick");
+    assert_eq!(event.data_content_type(), Some("application/json"));
+    assert_eq!(event.data.as_deref(), Some(b"{\"tick\": 1}".as_slice()));
+    assert_eq!(
+        event.get("room").map(|value| value.text().into_owned()),
+        Some("7".to_owned())
+    );
+    let time = event.get("time").unwrap().text().parse::<Timestamp>().unwrap();
+    assert_eq!(time.subsec_nanosecond(), 0);
+    running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_missed_is_sent_once_by_who_takes_over() {
+    let api = api().await;
+    let (url, mut events) = sink(Vec::new()).await;
+    let source = source(&api, json!({"schedule": "0 0 1 1 *", "sink": {"uri": url}}), &url).await;
+    let maps: Api<ConfigMap> = Api::namespaced(api.client(), SYSTEM);
+    let (uid, generation) = (source.metadata.uid.unwrap(), source.metadata.generation.unwrap());
+    let recorded = async |time: &'static str| {
+        let wanted = format!("{generation} {time}");
+        let wait = async {
+            loop {
+                let map = maps.get_opt("pingsource-ticks").await.unwrap();
+                let value = map.and_then(|map| map.data?.remove(&uid));
+                if value
+                    .as_deref()
+                    .is_some_and(|value| time.is_empty() || value == wanted)
+                {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait)
+            .await
+            .expect("the record is stored in time");
+    };
+    // The first process sees the source, and notes that nothing was missed so far.
+    let running = start(&api);
+    recorded("").await;
+    running.abort();
+    let _ = running.await;
+    // It was three years ago.
+    let data = json!({"data": {uid.clone(): format!("{generation} 2023-06-01T00:00:00Z"), "gone": "1 2023-06-01T00:00:00Z"}});
+    maps.patch("pingsource-ticks", &PatchParams::default(), &Patch::Merge(data))
+        .await
+        .unwrap();
+
+    let running = start(&api);
+    let event = received(&mut events).await;
+    assert_eq!(event.get("time").unwrap().text(), "2024-01-01T00:00:00Z");
+    recorded("2024-01-01T00:00:00Z").await;
+    let map = maps.get("pingsource-ticks").await.unwrap();
+    assert!(
+        !map.data.unwrap().contains_key("gone"),
+        "sources that are gone are forgotten"
+    );
+    running.abort();
+    let _ = running.await;
+    // Had it died before that was stored, the same tick would have come again under the same id.
+    let data = json!({"data": {uid.clone(): format!("{generation} 2023-06-01T00:00:00Z")}});
+    maps.patch("pingsource-ticks", &PatchParams::default(), &Patch::Merge(data))
+        .await
+        .unwrap();
+    let running = start(&api);
+    assert_eq!(received(&mut events).await.id, event.id);
+    assert!(events.try_recv().is_err(), "one late tick, not one for each year");
+    running.abort();
+}
