@@ -655,6 +655,13 @@ fn a_full_disk_refuses_writes_and_loses_nothing() -> anyhow::Result<()> {
         "{}",
         refused.text()
     );
+    let ready = |platform: &Platform| platform.kubectl(&["get", "--raw", "/readyz"]);
+    // Not only at that moment: small writes of the platform's own may still find their place.
+    for _ in 0..8 {
+        let readiness = ready(&platform)?;
+        ensure!(readiness.code != 0, "ready on a full disk: {}", readiness.text());
+        std::thread::sleep(Duration::from_millis(500));
+    }
     let loaded = busybox::load(&platform, "tools:v1");
     ensure!(
         loaded
@@ -663,6 +670,7 @@ fn a_full_disk_refuses_writes_and_loses_nothing() -> anyhow::Result<()> {
         "{loaded:?}"
     );
     disk.free()?;
+    eventually("the platform to be ready again", || ready(&platform)?.ok())?;
     eventually("writes to be taken again", || create(&platform, "after")?.ok())?;
     busybox::load(&platform, "tools:v1")?;
     disk.fill()?;
