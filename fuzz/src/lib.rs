@@ -1,8 +1,10 @@
-//! What the targets share: splitting an input into documents, and a kind to patch.
+//! What the targets share: splitting an input into documents or a message, and a kind to patch.
 
 use std::sync::LazyLock;
 
+use bytes::Bytes;
 use cluster_machinery::Schema;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
 /// Splits the input at zero bytes into `N` JSON documents.
@@ -16,6 +18,26 @@ pub fn documents<const N: usize>(data: &[u8]) -> Option<[Value; N]> {
         })
         .collect::<Option<_>>()?;
     parts.try_into().ok()
+}
+
+/// An HTTP message: header lines up to an empty one, then the body. Lines that are no headers are skipped.
+pub fn message(data: &[u8]) -> (HeaderMap, Bytes) {
+    let mut headers = HeaderMap::new();
+    let mut rest = data;
+    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        let (line, after) = (&rest[..end], &rest[end + 1..]);
+        rest = after;
+        if line.is_empty() {
+            break;
+        }
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+        let name = HeaderName::from_bytes(&line[..colon]);
+        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            headers.append(name, value);
+        }
+    }
+    (headers, Bytes::copy_from_slice(rest))
 }
 
 /// A kind with every sort of list and map.

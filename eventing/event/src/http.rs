@@ -10,7 +10,7 @@ use http::HeaderMap;
 
 use crate::error::ReadError;
 use crate::event::{Event, Mode};
-use crate::media_type::Content;
+use crate::media_type::{self, Content};
 
 pub use batch::{read_batch, write_batch};
 
@@ -33,11 +33,12 @@ pub fn read(headers: &HeaderMap, body: Bytes) -> Result<Event, ReadError> {
 }
 
 /// Lays an event out as a message: its headers, and its body. Attributes whose names are not letters and digits
-/// cannot be read from anywhere, and are left out.
+/// cannot be read from anywhere, and are left out. Data that is itself called an event goes structured in any case: its
+/// content type would make a binary message another event.
 pub fn write(event: &Event, mode: Mode) -> (HeaderMap, Bytes) {
     match mode {
-        Mode::Binary => binary::write(event),
-        Mode::Structured => structured::write(event),
+        Mode::Binary if !event.data_content_type().is_some_and(media_type::is_event) => binary::write(event),
+        Mode::Binary | Mode::Structured => structured::write(event),
     }
 }
 

@@ -26,17 +26,10 @@ impl Content {
         let Some(value) = headers.get(CONTENT_TYPE) else {
             return Ok(Self::One(Mode::Binary));
         };
-        let bytes = value.as_bytes();
-        let prefix = b"application/cloudevents";
-        let begins = |prefix: &[u8]| {
-            bytes
-                .get(..prefix.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-        };
-        if !begins(prefix) {
+        if !begins(value.as_bytes()) {
             return Ok(Self::One(Mode::Binary));
         }
-        let text = String::from_utf8_lossy(bytes);
+        let text = String::from_utf8_lossy(value.as_bytes());
         let essence = essence(&text);
         let content = if essence.eq_ignore_ascii_case(BATCH) {
             Self::Batch
@@ -57,6 +50,17 @@ impl Content {
             Some(_) => Err(ReadError::format(&text)),
         }
     }
+}
+
+/// Whether this is the content type of an event in whatever format.
+pub(crate) fn is_event(content_type: &str) -> bool {
+    begins(content_type.as_bytes())
+}
+
+fn begins(content_type: &[u8]) -> bool {
+    let prefix = b"application/cloudevents";
+    let start = content_type.get(..prefix.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 /// Whether data of this type is JSON: its subtype is `json` or ends in `+json`.

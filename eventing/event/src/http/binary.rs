@@ -84,7 +84,7 @@ pub(super) fn write(event: &Event) -> (HeaderMap, Bytes) {
     }
     match event.data_content_type() {
         Some(text) => {
-            if let Ok(value) = HeaderValue::from_str(text) {
+            if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
                 headers.insert(CONTENT_TYPE, value);
             }
         }

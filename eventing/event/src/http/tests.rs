@@ -310,6 +310,22 @@ fn bodies_become_the_data_that_they_are() {
 }
 
 #[test]
+fn data_that_is_an_event_does_not_become_the_event() {
+    let event =
+        with(r#""datacontenttype":"Application/CloudEvents+json","data":{"specversion":"1.0"}"#).unwrap();
+    let (headers, body) = write(&event, Mode::Binary);
+    assert_eq!(read(&headers, body).unwrap(), event);
+}
+
+#[test]
+fn content_types_of_other_scripts_are_kept() {
+    let event = with(r#""datacontenttype":"text/plain; title=ä","data":"x""#).unwrap();
+    let (headers, body) = write(&event, Mode::Binary);
+    let read = read(&headers, body).unwrap();
+    assert_eq!(text(&read, "datacontenttype"), Some("text/plain; title=ä"));
+}
+
+#[test]
 fn messages_that_mean_to_be_events_are_recognised() {
     for (lines, expected) in [
         (&[("ce-specversion", "9")][..], true),
