@@ -15,6 +15,7 @@ mod resolver;
 mod run;
 mod selector;
 mod shared;
+mod sources;
 mod tracker;
 mod trigger;
 

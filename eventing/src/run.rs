@@ -8,7 +8,7 @@ use reconciler::{Caches, ConfigStore, Controller, Key, Leadership, Queue, Reconc
 use tokio::task::JoinSet;
 
 use crate::shared::{Clock, Shared};
-use crate::{broker, trigger};
+use crate::{broker, sources, trigger};
 
 /// How the controllers run.
 #[derive(Clone)]
@@ -63,6 +63,8 @@ async fn controllers(caches: Caches, config: Config) {
     };
     let brokers = broker::controller(&shared);
     let triggers = trigger::controller(&shared);
+    let ping_sources = caches.cache();
+    let pings = sources::ping(&shared, &ping_sources);
 
     // Everything that reads has subscribed by now; writing begins when the caches are complete.
     caches.synced().await;
@@ -74,6 +76,7 @@ async fn controllers(caches: Caches, config: Config) {
     let (all_brokers, all_triggers) = (shared.brokers.clone(), shared.triggers.clone());
     tasks.start("broker", brokers, move || all_brokers.keys());
     tasks.start("trigger", triggers, move || all_triggers.keys());
+    tasks.start("pingsource", pings, move || ping_sources.keys());
     tasks.on_config_change(&store);
     tasks.run().await;
 }

@@ -47,7 +47,7 @@ impl Agenda {
     ///
     /// # Errors
     /// The plan, if its schedule has no tick any more.
-    pub fn put(&mut self, plan: Plan, last: Option<Timestamp>, now: Timestamp) -> Result<(), Plan> {
+    pub fn put(&mut self, plan: Plan, last: Option<Timestamp>, now: Timestamp) -> Result<(), Box<Plan>> {
         let known = self.entries.get(&plan.key);
         let same = known.filter(|known| known.plan.uid == plan.uid && known.plan.schedule == plan.schedule);
         let missed = last
@@ -61,7 +61,7 @@ impl Agenda {
                 Some(next) => (next, false),
                 None => {
                     self.remove(&plan.key);
-                    return Err(plan);
+                    return Err(Box::new(plan));
                 }
             },
         };
