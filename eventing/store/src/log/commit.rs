@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
 
@@ -23,6 +23,9 @@ use crate::{Position, StoreError};
 /// Payload bytes after which a block takes no further append.
 const BLOCK: usize = 512 << 10;
 
+/// Time without a write after which a topic's file is closed.
+const IDLE: Duration = Duration::from_secs(60);
+
 /// The side of a topic that writes.
 #[derive(Default)]
 pub struct Writer {
@@ -33,7 +36,9 @@ pub struct Writer {
 
 struct Active {
     segment: Arc<Segment>,
-    file: File,
+    /// Open while it is written to now and then.
+    file: Option<File>,
+    used: Instant,
     /// Where the next block goes: everything before it is durable, everything after it is rubbish.
     end: u64,
     /// Whether there may be something after `end`.
@@ -57,17 +62,22 @@ pub struct Written {
 
 impl Writer {
     /// Goes on in a segment that was found, or in none.
-    pub fn new(found: Option<Arc<Segment>>, end: u64, micros: i64) -> io::Result<Self> {
-        let active = match found {
-            Some(segment) => Some(Active {
-                file: OpenOptions::new().write(true).open(&segment.path)?,
-                segment,
-                end,
-                rubbish: true,
-            }),
-            None => None,
-        };
-        Ok(Self { active, micros })
+    pub fn new(found: Option<Arc<Segment>>, end: u64, micros: i64) -> Self {
+        let active = found.map(|segment| Active {
+            file: None,
+            used: Instant::now(),
+            segment,
+            end,
+            rubbish: true,
+        });
+        Self { active, micros }
+    }
+
+    /// Closes the file if it was not written to for some time, so that idle topics take no descriptors.
+    pub fn rest(&mut self) {
+        if let Some(active) = self.active.as_mut().filter(|active| active.used.elapsed() > IDLE) {
+            active.file = None;
+        }
     }
 
     /// Ends the active segment, so that retention can take it. A new and empty one keeps the topic's place in the
@@ -98,7 +108,8 @@ impl Writer {
         segments.push_back(segment.clone());
         Ok(self.active.insert(Active {
             segment,
-            file,
+            file: Some(file),
+            used: Instant::now(),
             end: 0,
             rubbish: false,
         }))
@@ -189,27 +200,37 @@ fn store(
             error,
         )
     })?;
-    let failed = |what: &str, active: &Active, error| {
-        StoreError::io(format!("cannot {what} {}", active.segment.path.display()), error)
+    let path = active.segment.path.clone();
+    let failed = |what: &str, error| StoreError::io(format!("cannot {what} {}", path.display()), error);
+    let opened = match active.file.take() {
+        Some(file) => Ok(file),
+        None => OpenOptions::new().write(true).open(&path),
     };
+    let file = match opened {
+        Ok(file) => active.file.insert(file),
+        Err(error) => {
+            // Someone took it away: the next block goes elsewhere.
+            writer.active = None;
+            return Err(failed("open", error));
+        }
+    };
+    active.used = Instant::now();
     if active.rubbish {
-        active
-            .file
-            .set_len(active.end)
-            .map_err(|error| failed("shorten", active, error))?;
+        file.set_len(active.end)
+            .map_err(|error| failed("shorten", error))?;
         active.rubbish = false;
     }
-    if let Err(error) = active.file.write_all_at(buffer, active.end) {
-        active.rubbish = active.file.set_len(active.end).is_err();
-        return Err(failed("write", active, error));
+    if let Err(error) = file.write_all_at(buffer, active.end) {
+        active.rubbish = file.set_len(active.end).is_err();
+        return Err(failed("write", error));
     }
     let started = Instant::now();
-    if let Err(error) = active.file.sync_data() {
+    if let Err(error) = file.sync_data() {
         // What the kernel still holds of this file is unknown now. It is left alone, and the next block goes elsewhere.
-        error!(%error, path = %active.segment.path.display(), "Events could not be synced");
-        let error = failed("sync", active, error);
-        if let Err(error) = active.file.set_len(active.end) {
-            warn!(%error, path = %active.segment.path.display(), "Events that were not acknowledged stay on disk");
+        error!(%error, path = %path.display(), "Events could not be synced");
+        let error = failed("sync", error);
+        if let Err(error) = file.set_len(active.end) {
+            warn!(%error, path = %path.display(), "Events that were not acknowledged stay on disk");
         }
         writer.active = None;
         return Err(error);

@@ -23,7 +23,8 @@ impl Folder {
     /// Opens or makes a folder.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         let failed = |what: &str, error| StoreError::io(format!("{what} {}", root.display()), error);
-        std::fs::create_dir_all(root.join("topics")).map_err(|error| failed("cannot make", error))?;
+        let made = std::fs::create_dir_all(root.join("topics")).and_then(|()| sync_parent(root));
+        made.map_err(|error| failed("cannot make", error))?;
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)

@@ -20,6 +20,8 @@ use crate::StoreError;
 const GATHER: Duration = Duration::from_millis(200);
 /// Time between looks at what is too old.
 const SWEEP: Duration = Duration::from_secs(30);
+/// Least time between such looks: a full disk asks for one with every append.
+const SWEEP_AGAIN: Duration = Duration::from_millis(200);
 /// Time until the next try when places could not be written.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -123,13 +125,13 @@ impl Dirty {
 
 /// The body of the keeper's thread.
 pub fn keep(engine: &Engine, mut journal: Journal, mut places: Places) {
-    let mut sweep_at = Instant::now() + SWEEP;
+    let mut swept = Instant::now();
     let mut write_after = Instant::now();
     let mut failing = false;
     loop {
-        let mail = engine.dirt.collect(sweep_at, write_after);
+        let mail = engine.dirt.collect(swept + SWEEP, write_after);
         let stop = mail.stop;
-        let sweeping = mail.sweep || Instant::now() >= sweep_at;
+        let sweeping = swept.elapsed() >= if mail.sweep { SWEEP_AGAIN } else { SWEEP };
         match write(mail, &mut journal, &mut places) {
             Ok(()) => {
                 write_after = Instant::now() + GATHER;
@@ -151,7 +153,7 @@ pub fn keep(engine: &Engine, mut journal: Journal, mut places: Places) {
         }
         if sweeping {
             sweep::sweep(engine);
-            sweep_at = Instant::now() + SWEEP;
+            swept = Instant::now();
         }
     }
 }

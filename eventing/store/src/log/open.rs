@@ -77,7 +77,7 @@ pub fn topic(
     let last = Arc::new(Segment::new(last.path.clone(), last.base, found.index));
     segments.push_back(last.clone());
     // After a loss the next record goes to a new segment: its name says which positions are missing.
-    let writer = Writer::new((lost == 0).then_some(last), end, micros.unwrap_or(0)).map_err(failed)?;
+    let writer = Writer::new((lost == 0).then_some(last), end, micros.unwrap_or(0));
     Ok(TopicLog::new(
         name,
         folder,

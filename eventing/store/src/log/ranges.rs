@@ -51,6 +51,11 @@ impl Ranges {
         Some(end)
     }
 
+    /// The position after the highest one in the set; 0 if it is empty.
+    pub fn end(&self) -> Position {
+        self.ranges.last_key_value().map_or(0, |(_, end)| *end)
+    }
+
     /// Positions in the set.
     pub fn count(&self) -> u64 {
         self.count
@@ -84,6 +89,7 @@ mod tests {
                 set.extend(start..start + length);
                 prop_assert_eq!(ranges.add(start..start + length), (set.len() - before) as u64);
                 prop_assert_eq!(ranges.count(), set.len() as u64);
+                prop_assert_eq!(ranges.end(), set.last().map_or(0, |last| last + 1));
                 let flat: Vec<u64> = ranges.iter().flatten().collect();
                 prop_assert_eq!(flat, set.iter().copied().collect::<Vec<_>>());
             }

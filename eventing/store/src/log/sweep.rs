@@ -28,6 +28,10 @@ pub fn sweep(engine: &Engine) {
     }
     let topics: Vec<_> = engine.topics.read().values().cloned().collect();
     for topic in topics {
+        // Whoever writes now does not rest.
+        if let Some(mut writer) = topic.writer.try_lock() {
+            writer.rest();
+        }
         forget_absent(engine, &topic, &retention, now);
         end_old_segment(&topic, &retention, now);
         while let Some((segment, end, reason)) = next_to_go(engine, &topic, &retention, now) {
