@@ -76,7 +76,7 @@ pub(super) fn diagnose(
             reason: TIMED_OUT.to_owned(),
             message: format!(
                 "{told} Its containers run, but {probes}: see their logs, and that the application listens on the \
-                 port in $PORT, on all interfaces."
+                 port in $PORT, on all interfaces"
             ),
         });
     }

@@ -305,7 +305,7 @@ fn pods_show_why_nothing_is_available() {
                 resources: cause(
                     "ProgressDeadlineExceeded",
                     "told Its containers run, but no readiness probe has succeeded: see their logs, and that the \
-                     application listens on the port in $PORT, on all interfaces.",
+                     application listens on the port in $PORT, on all interfaces",
                 ),
                 ..none.clone()
             }),
