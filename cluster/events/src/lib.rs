@@ -8,6 +8,7 @@ mod spam;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
@@ -22,6 +23,8 @@ use spam::SpamFilter;
 
 /// Events that may wait.
 const QUEUE: usize = 1024;
+/// How long events wait for the work that they tell of; nobody reads that fast.
+const LULL: Duration = Duration::from_millis(200);
 /// Different events whose repetitions are recognised.
 const REMEMBERED: usize = 512;
 
@@ -139,36 +142,46 @@ impl Recent {
 
 async fn write(client: Client, reporter: Reporter, mut queue: mpsc::Receiver<Note>, dropped: Arc<AtomicU64>) {
     let (mut recent, mut spam) = (Recent::default(), SpamFilter::default());
-    while let Some(note) = queue.recv().await {
-        if !spam.admit(note.about.uid.as_deref().unwrap_or_default(), note.at) {
-            dropped.fetch_add(1, Ordering::Relaxed);
-            continue;
-        }
-        let api: Api<Event> = Api::namespaced(
-            client.clone(),
-            note.about.namespace.as_deref().unwrap_or("default"),
-        );
-        let key = format!(
-            "{:?}/{:?}/{}/{}",
-            note.about.uid, note.about.field_path, note.reason, note.message
-        );
-        let result = match recent.repeat(&key) {
-            Some((name, count)) => {
-                let patch = json!({"count": count, "lastTimestamp": Time(note.at)});
-                api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch))
-                    .await
-                    .map(|_| ())
+    while let Some(first) = queue.recv().await {
+        // What is told goes first: the start of a pod is waited for, its events are not. They carry their own time.
+        tokio::time::sleep(LULL).await;
+        let mut next = Some(first);
+        while let Some(note) = next {
+            if spam.admit(note.about.uid.as_deref().unwrap_or_default(), note.at) {
+                write_one(&client, &reporter, &mut recent, note).await;
+            } else {
+                dropped.fetch_add(1, Ordering::Relaxed);
             }
-            None => {
-                let name = event_name(&note);
-                let event = event(note, &name, &reporter);
-                recent.remember(key, name);
-                api.create(&PostParams::default(), &event).await.map(|_| ())
-            }
-        };
-        if let Err(error) = result {
-            debug!(%error, "Event could not be written");
+            next = queue.try_recv().ok();
         }
+    }
+}
+
+async fn write_one(client: &Client, reporter: &Reporter, recent: &mut Recent, note: Note) {
+    let api: Api<Event> = Api::namespaced(
+        client.clone(),
+        note.about.namespace.as_deref().unwrap_or("default"),
+    );
+    let key = format!(
+        "{:?}/{:?}/{}/{}",
+        note.about.uid, note.about.field_path, note.reason, note.message
+    );
+    let result = match recent.repeat(&key) {
+        Some((name, count)) => {
+            let patch = json!({"count": count, "lastTimestamp": Time(note.at)});
+            api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch))
+                .await
+                .map(|_| ())
+        }
+        None => {
+            let name = event_name(&note);
+            let event = event(note, &name, reporter);
+            recent.remember(key, name);
+            api.create(&PostParams::default(), &event).await.map(|_| ())
+        }
+    };
+    if let Err(error) = result {
+        debug!(%error, "Event could not be written");
     }
 }
 
