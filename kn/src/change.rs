@@ -1,5 +1,6 @@
 //! What flags do to a service: pure changes of raw JSON, so that fields newer than this program survive.
 
+pub mod delivery;
 pub mod digest;
 pub mod edit;
 pub mod last_applied;
@@ -9,9 +10,9 @@ pub mod shape;
 mod container;
 mod containers;
 mod env;
-mod json;
+pub mod json;
 mod metadata;
-mod pairs;
+pub mod pairs;
 mod probe;
 mod profile;
 mod resources;

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{completion, platform, revision, route, service, version};
+use crate::commands::{
+    broker, channel, completion, eventtype, platform, revision, route, service, subscription, trigger,
+    version,
+};
 
 /// Heading of the flags that every command has.
 const GLOBAL: &str = "Global options";
@@ -77,6 +80,21 @@ pub enum Command {
     /// List and describe service routes
     #[command(subcommand, alias = "routes")]
     Route(route::Command),
+    /// Manage brokers of events
+    #[command(subcommand, alias = "brokers")]
+    Broker(broker::Command),
+    /// Manage triggers, which choose what a broker sends where
+    #[command(subcommand, alias = "triggers")]
+    Trigger(trigger::Command),
+    /// Manage channels of events
+    #[command(subcommand, alias = "channels")]
+    Channel(channel::Command),
+    /// Manage subscriptions to channels
+    #[command(subcommand, visible_alias = "sub", alias = "subscriptions")]
+    Subscription(subscription::Command),
+    /// Manage the types of events that people may subscribe to
+    #[command(subcommand, alias = "eventtypes")]
+    Eventtype(eventtype::Command),
     /// Start the platform on this machine (further arguments go to `spindrift up`)
     #[command(after_help = "Examples:\n  kn up\n  kn up --detach --http-port 8080")]
     Up(platform::Passed),
@@ -90,4 +108,18 @@ pub enum Command {
     Completion(completion::Completion),
     /// Show the version
     Version(version::Version),
+}
+
+impl Command {
+    /// The part of the API that the command is about, as messages name it.
+    pub fn family(&self) -> &'static str {
+        match self {
+            Self::Broker(_)
+            | Self::Trigger(_)
+            | Self::Channel(_)
+            | Self::Subscription(_)
+            | Self::Eventtype(_) => "Eventing",
+            _ => "Serving",
+        }
+    }
 }

@@ -1,15 +1,22 @@
 //! The nouns of the command line.
 
+pub mod broker;
+pub mod channel;
 pub mod completion;
+pub mod eventtype;
 pub mod platform;
 pub mod revision;
 pub mod route;
 pub mod service;
+pub mod subscription;
+pub mod trigger;
 pub mod version;
 
 mod delete;
+mod delivery;
 mod describe;
 pub mod list;
+mod types;
 mod write;
 
 use crate::cli::{Cli, Command};
@@ -19,14 +26,21 @@ use crate::output::Output;
 
 /// Runs one command.
 pub async fn run(context: &Context, cli: Cli, output: &mut Output) -> Result<Exit, CliError> {
-    match cli.command {
+    let family = cli.command.family();
+    let result = match cli.command {
         Command::Service(command) => command.run(context, output).await,
         Command::Revision(command) => command.run(context, output).await,
         Command::Route(command) => command.run(context, output).await,
+        Command::Broker(command) => command.run(context, output).await,
+        Command::Trigger(command) => command.run(context, output).await,
+        Command::Channel(command) => command.run(context, output).await,
+        Command::Subscription(command) => command.run(context, output).await,
+        Command::Eventtype(command) => command.run(context, output).await,
         Command::Up(passed) => platform::run("up", &passed),
         Command::Down(passed) => platform::run("down", &passed),
         Command::Status(passed) => platform::run("status", &passed),
         Command::Completion(command) => command.run(output),
         Command::Version(command) => command.run(output),
-    }
+    };
+    result.map_err(|error| error.naming(family))
 }

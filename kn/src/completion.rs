@@ -51,6 +51,16 @@ pub fn services(current: &OsStr) -> Vec<CompletionCandidate> {
     candidates(Kind::Service, &words(), current)
 }
 
+/// Names of brokers.
+pub fn brokers(current: &OsStr) -> Vec<CompletionCandidate> {
+    candidates(Kind::Broker, &words(), current)
+}
+
+/// Names of channels.
+pub fn channels(current: &OsStr) -> Vec<CompletionCandidate> {
+    candidates(Kind::Channel, &words(), current)
+}
+
 /// The words on the command line that is completed; the shell gives them behind `--`.
 fn words() -> Vec<String> {
     std::env::args().skip_while(|word| word != "--").skip(1).collect()

@@ -83,6 +83,15 @@ fn pairs(map: &Value, verbose: bool) -> String {
     listed(&shown, verbose)
 }
 
+/// The texts of an object, a line each.
+pub fn map(object: &Value) -> String {
+    let pairs = object.as_object().into_iter().flatten();
+    let rows: Vec<(&str, String)> = pairs
+        .map(|(key, value)| (key.as_str(), value.as_str().unwrap_or_default().to_owned()))
+        .collect();
+    block(&rows)
+}
+
 /// Items on one line that is cut when it is too long; with `verbose` all of them, a line each.
 pub fn listed(items: &[String], verbose: bool) -> String {
     if verbose {

@@ -38,6 +38,9 @@ pub struct CliError {
     pub hint: Option<String>,
 }
 
+/// What is said of an API that is not served, until it is known which part is missing.
+const NO_API: &str = "no or newer Knative API found on the backend";
+
 impl CliError {
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self {
@@ -51,6 +54,18 @@ impl CliError {
     /// Wrong arguments.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, message)
+    }
+
+    /// Says which part of the API is missing, if that is what happened.
+    #[must_use]
+    pub fn naming(mut self, family: &str) -> Self {
+        if self.message.ends_with(NO_API) {
+            self.message = format!("no or newer Knative {family} API found on the backend");
+            self.hint = Some(format!(
+                "check that Knative {family} or Spindrift is installed there"
+            ));
+        }
+        self
     }
 
     #[must_use]
@@ -81,17 +96,13 @@ impl From<kube::Error> for CliError {
                 };
                 if status.code == 404 && status.details.is_none() && !status.message.contains('"') {
                     // No such path at all: the API group is not served.
-                    return Self::new(
-                        Exit::NotFound,
-                        "no or newer Knative Serving API found on the backend",
-                    )
-                    .with_hint("check that Knative Serving or Spindrift is installed there");
+                    return Self::new(Exit::NotFound, NO_API);
                 }
                 let error = Self::new(exit, status.message);
                 match status.code {
                     401 => error.with_hint("the cluster does not accept these credentials: check the kubeconfig, or name another by --kubeconfig or --context"),
                     403 => error.with_hint("this user may not do that: ask for the right, or try another --context, --as or --namespace"),
-                    404 => error.with_hint("names belong to a namespace: `kn service list -A` shows all services, --namespace chooses another"),
+                    404 => error.with_hint("names belong to a namespace: `list -A` shows what there is in all of them, --namespace chooses another"),
                     _ => error,
                 }
             }

@@ -1,6 +1,8 @@
 //! Flags of the commands that write services, as the command line has them; `change` gives them their meaning.
 
+pub mod delivery;
 pub mod env;
+pub mod list;
 pub mod load;
 pub mod metadata;
 pub mod pair;
