@@ -7,7 +7,7 @@ pub mod last_applied;
 pub mod service;
 pub mod shape;
 
-mod container;
+pub mod container;
 mod containers;
 mod env;
 pub mod json;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    broker, channel, completion, eventtype, platform, revision, route, service, subscription, trigger,
-    version,
+    broker, channel, completion, event, eventtype, platform, revision, route, service, source, subscription,
+    trigger, version,
 };
 
 /// Heading of the flags that every command has.
@@ -86,6 +86,9 @@ pub enum Command {
     /// Manage triggers, which choose what a broker sends where
     #[command(subcommand, alias = "triggers")]
     Trigger(trigger::Command),
+    /// Manage sources of events
+    #[command(subcommand, alias = "sources")]
+    Source(source::Command),
     /// Manage channels of events
     #[command(subcommand, alias = "channels")]
     Channel(channel::Command),
@@ -95,6 +98,9 @@ pub enum Command {
     /// Manage the types of events that people may subscribe to
     #[command(subcommand, alias = "eventtypes")]
     Eventtype(eventtype::Command),
+    /// Build and send events
+    #[command(subcommand, alias = "events")]
+    Event(event::Command),
     /// Start the platform on this machine (further arguments go to `spindrift up`)
     #[command(after_help = "Examples:\n  kn up\n  kn up --detach --http-port 8080")]
     Up(platform::Passed),
@@ -116,6 +122,8 @@ impl Command {
         match self {
             Self::Broker(_)
             | Self::Trigger(_)
+            | Self::Source(_)
+            | Self::Event(_)
             | Self::Channel(_)
             | Self::Subscription(_)
             | Self::Eventtype(_) => "Eventing",

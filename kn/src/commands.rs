@@ -3,11 +3,13 @@
 pub mod broker;
 pub mod channel;
 pub mod completion;
+pub mod event;
 pub mod eventtype;
 pub mod platform;
 pub mod revision;
 pub mod route;
 pub mod service;
+pub mod source;
 pub mod subscription;
 pub mod trigger;
 pub mod version;
@@ -33,6 +35,8 @@ pub async fn run(context: &Context, cli: Cli, output: &mut Output) -> Result<Exi
         Command::Route(command) => command.run(context, output).await,
         Command::Broker(command) => command.run(context, output).await,
         Command::Trigger(command) => command.run(context, output).await,
+        Command::Event(command) => command.run(context, output).await,
+        Command::Source(command) => command.run(context, output).await,
         Command::Channel(command) => command.run(context, output).await,
         Command::Subscription(command) => command.run(context, output).await,
         Command::Eventtype(command) => command.run(context, output).await,

@@ -66,7 +66,7 @@ fn port(container: &Value) -> String {
 }
 
 /// `NAME=value`; one from elsewhere is shown with its source, in the words of the flags.
-fn env(container: &Value) -> Vec<String> {
+pub fn env(container: &Value) -> Vec<String> {
     let variable = |variable: &Value| {
         let name = text(variable, "/name");
         let from = &variable["valueFrom"];

@@ -75,6 +75,10 @@ pub fn explain(root: &Command, arguments: &[OsString], error: &clap::Error) -> P
                 ))
             }
         }
+        ErrorKind::MissingRequiredArgument if !missing_flags(error).is_empty() => wrong(format!(
+            "required flag(s) {} not set for '{path}'",
+            missing_flags(error).join(", ")
+        )),
         _ => wrong(format!(
             "{} for '{path}'",
             first_paragraph(&error.render().to_string())
@@ -93,6 +97,22 @@ fn reached<'a>(root: &'a Command, program: &str, arguments: &[OsString]) -> (&'a
         }
     }
     (command, path.join(" "))
+}
+
+/// The flags that are missing, in quotes; none if something else is missing, too.
+fn missing_flags(error: &clap::Error) -> Vec<String> {
+    let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else {
+        return Vec::new();
+    };
+    let flag = |argument: &String| {
+        let name = argument.strip_prefix("--")?.split(' ').next()?;
+        Some(format!("\"{name}\""))
+    };
+    missing
+        .iter()
+        .map(flag)
+        .collect::<Option<Vec<_>>>()
+        .unwrap_or_default()
 }
 
 fn verbs(command: &Command) -> String {
@@ -165,6 +185,11 @@ mod tests {
                 &["kn", "service", "create", "a", "--scale-min", "x"],
                 "invalid value 'x' for '--scale-min <NUMBER>'",
                 "kn service create",
+            ),
+            (
+                &["kn", "trigger", "create", "t"],
+                "required flag(s) \"sink\" not set for 'kn trigger create'",
+                "kn trigger create",
             ),
             (
                 &["kn", "service", "describe"],

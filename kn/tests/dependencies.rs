@@ -4,7 +4,7 @@
 use std::process::Command;
 
 /// Crates of this workspace that kn may link.
-const OWN: [&str; 2] = ["kn", "formats"];
+const OWN: [&str; 3] = ["kn", "formats", "event"];
 /// What only servers need, or what needs C libraries.
 const UNWANTED: [&str; 6] = [
     "axum",

@@ -199,6 +199,15 @@ impl ListArgs {
     }
 }
 
+/// A table of objects that have been fetched.
+pub fn rows(objects: &[Value], columns: &[Column], scope: &ListScope) -> String {
+    let list = ListArgs {
+        scope: scope.clone(),
+        ..ListArgs::default()
+    };
+    list.table(objects, columns, Timestamp::now()).0.join("\n")
+}
+
 /// Fetches objects in the order of lists, with apiVersion and kind filled in.
 pub async fn fetch(
     context: &Context,

@@ -8,6 +8,12 @@ use crate::output::Output;
 
 /// API versions that this program speaks, by group.
 const SERVING: &str = "serving.knative.dev/v1";
+const EVENTING: [&str; 4] = [
+    "eventing.knative.dev/v1",
+    "eventing.knative.dev/v1beta2",
+    "messaging.knative.dev/v1",
+    "sources.knative.dev/v1",
+];
 
 /// Shows the version.
 #[derive(Args, Debug)]
@@ -25,11 +31,12 @@ impl Version {
         let revision = option_env!("SPINDRIFT_GIT_REVISION").unwrap_or("unknown");
         let view = json!({
             "Version": version, "BuildDate": date, "GitRevision": revision,
-            "SupportedAPIs": { "serving": [SERVING] },
+            "SupportedAPIs": { "serving": [SERVING], "eventing": EVENTING },
         });
         match self.output.as_deref() {
             None => output.line(format!(
-                "Version:      {version}\nBuild Date:   {date}\nGit Revision: {revision}\nSupported APIs:\n* Serving\n  - {SERVING}"
+                "Version:      {version}\nBuild Date:   {date}\nGit Revision: {revision}\nSupported APIs:\n* Serving\n  - {SERVING}\n* Eventing\n  - {}",
+                EVENTING.join("\n  - ")
             ))?,
             Some("json") => output.line(format!("{view:#}"))?,
             Some("yaml") => output.raw(

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::env::EnvFlag;
+use super::pod::PodArgs;
 use super::service::ServiceArgs;
 use crate::change;
 use crate::config_file::ConfigFile;
@@ -49,17 +50,27 @@ impl ServiceArgs {
             let profile = ConfigFile::read(config)?.profile(name)?;
             flags.template.profile = Some((profile, remove));
         }
-        let pod = &mut flags.template.pod;
-        for flag in &mut pod.env.flags {
+        flags.template.pod.load()?;
+        Ok(flags)
+    }
+}
+
+impl PodArgs {
+    /// Puts the content of files in the place of their names.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or holds something else.
+    pub fn load(&mut self) -> Result<(), CliError> {
+        for flag in &mut self.env.flags {
             if let EnvFlag::File(path) = flag {
                 let lines = lines(&text("env-file", path)?);
                 *flag = EnvFlag::Lines(std::mem::take(path), lines);
             }
         }
-        if let Some(path) = &pod.containers {
-            pod.extra = Some(change::further_containers(path, &text("containers", path)?)?);
+        if let Some(path) = &self.containers {
+            self.extra = Some(change::further_containers(path, &text("containers", path)?)?);
         }
-        Ok(flags)
+        Ok(())
     }
 }
 

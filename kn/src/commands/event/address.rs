@@ -1,0 +1,146 @@
+//! Where events are sent to. Addresses inside of a cluster do not resolve outside of it; there the way leads through the
+//! gateway of the platform, which also serves the ingress of brokers.
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+use serde_json::{Value, json};
+
+use crate::commands::list::text;
+use crate::config_file::ConfigFile;
+use crate::context::Context;
+use crate::error::{CliError, Exit};
+use crate::sink::{self, Sink};
+
+/// Namespace and name of the settings that say which domains the gateway serves.
+const DOMAINS: [&str; 2] = ["knative-serving", "config-domain"];
+/// Service in front of the brokers.
+const INGRESS: &str = "broker-ingress";
+/// Flag that names the receiver.
+const FLAG: &str = "to";
+
+/// The URL to send to, for the value of `--to`.
+///
+/// # Errors
+/// There is no such object, it has no address yet, or the address cannot be reached from here.
+pub async fn find(context: &Context, to: &str, namespace: &str) -> Result<String, CliError> {
+    let config = ConfigFile::read(context.config_file())?;
+    let sink = sink::parse(FLAG, to, config.sinks())?;
+    if let Sink::Uri(uri) = sink {
+        return Ok(uri);
+    }
+    let (reference, object) = sink::object(context, FLAG, &sink, namespace).await?;
+    let object = json!(object);
+    let inside = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    let address = match (reference.kind.as_str(), reference.api_version.as_str()) {
+        ("Service", "v1") => format!("http://{}.{}.svc", reference.name, reference.namespace),
+        _ => text(&object, "/status/address/url"),
+    };
+    // What has a URL for the outside is reached by that.
+    let public = text(&object, "/status/url");
+    let address = if !inside && !public.is_empty() {
+        public
+    } else {
+        address
+    };
+    if address.is_empty() {
+        return Err(
+            CliError::new(Exit::NotReady, format!("--{FLAG} {to}: it has no address yet"))
+                .with_hint("`describe` tells why it is not ready"),
+        );
+    }
+    let url = match inside {
+        true => address,
+        false => outside(&address, domain(context).await.as_deref()).ok_or_else(|| {
+            CliError::new(
+                Exit::Failure,
+                format!("--{FLAG} {to}: {address} can be reached from inside the cluster only"),
+            )
+            .with_hint("send to a broker or to a service of Knative, or forward a port with kubectl and give its URL to --to")
+        })?,
+    };
+    Ok(context.local_url(&url).await.unwrap_or(url))
+}
+
+/// The address as it is reached from outside: itself if it is not one of the cluster, the gateway's for the ingress of
+/// brokers, and `None` for what only the cluster can reach.
+fn outside(address: &str, domain: Option<&str>) -> Option<String> {
+    let uri: http::Uri = address.parse().ok()?;
+    let host = uri.host()?;
+    let labels: Vec<&str> = host.split('.').collect();
+    match labels.as_slice() {
+        [service, namespace, "svc", ..] => match (*service, domain) {
+            (INGRESS, Some(domain)) => Some(format!("http://{service}.{namespace}.{domain}{}", uri.path())),
+            _ => None,
+        },
+        _ => Some(address.to_owned()),
+    }
+}
+
+/// The domain of services that no label gives another one; `None` if nobody outside can use it.
+async fn domain(context: &Context) -> Option<String> {
+    let [namespace, name] = DOMAINS;
+    let maps: Api<ConfigMap> = Api::namespaced(context.client().await.ok()?, namespace);
+    let map = maps.get(name).await.ok()?;
+    of_settings(&json!(map.data?))
+}
+
+/// The domain that has no selector, in the settings.
+fn of_settings(data: &Value) -> Option<String> {
+    let domains = data.as_object()?.iter();
+    let plain = |(name, value): &(&String, &Value)| {
+        let has_selector = value.as_str().is_some_and(|text| text.contains("selector"));
+        *name != "_example" && !has_selector
+    };
+    domains
+        .filter(plain)
+        .map(|(name, _)| name.clone())
+        .find(|name| !name.starts_with("svc."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_from_outside_leads_through_the_gateway() {
+        let broker = "http://broker-ingress.knative-eventing.svc.cluster.local/team/default";
+        for (address, domain, expected) in [
+            (
+                broker,
+                Some("localhost"),
+                Some("http://broker-ingress.knative-eventing.localhost/team/default"),
+            ),
+            (broker, None, None),
+            (
+                "http://pipe-kn-channel.team.svc.cluster.local",
+                Some("localhost"),
+                None,
+            ),
+            ("http://web.team.svc", Some("localhost"), None),
+            (
+                "http://web.team.example.com/a",
+                Some("localhost"),
+                Some("http://web.team.example.com/a"),
+            ),
+            ("", Some("localhost"), None),
+        ] {
+            assert_eq!(outside(address, domain).as_deref(), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn the_domain_is_the_one_for_all() {
+        for (data, expected) in [
+            (json!({ "localhost": "" }), Some("localhost")),
+            (
+                json!({ "_example": "x", "a.com": "selector:\n  app: a\n", "b.com": "" }),
+                Some("b.com"),
+            ),
+            (json!({ "svc.cluster.local": "" }), None),
+            (json!({ "a.com": "selector:\n  app: a\n" }), None),
+            (json!({}), None),
+        ] {
+            assert_eq!(of_settings(&data).as_deref(), expected, "{data}");
+        }
+    }
+}
