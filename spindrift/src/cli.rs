@@ -63,6 +63,10 @@ pub enum Command {
     Gateway(GatewayArgs),
     /// Run the admission webhook against a cluster
     Webhook(WebhookArgs),
+    /// Run the controllers of brokers, triggers, channels and sources against a cluster
+    EventingController(ProcessArgs),
+    /// Run the data plane of events against a cluster: accepts events, keeps them, and delivers them
+    Broker(BrokerArgs),
     /// Install what the components work on into a cluster: resource definitions, namespace, configuration
     #[command(
         after_help = "Examples:\n  spindrift install --sidecar-image registry.example.com/spindrift/queue-proxy:v1\n  spindrift install --component-address 10.88.0.1    for components that run on this machine, outside any pod"
@@ -187,15 +191,22 @@ pub enum ImageCommand {
     },
 }
 
-/// How a component finds its cluster and its peers.
+/// How a component of serving finds its cluster and its peers.
 #[derive(Args, Debug, Clone)]
 pub struct ComponentArgs {
-    /// Credentials of the cluster [default: KUBECONFIG, ~/.kube/config, or the pod's own account]
-    #[arg(long, value_name = "FILE")]
-    pub kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    pub process: ProcessArgs,
     /// Namespace of the install
     #[arg(long, env = "SYSTEM_NAMESPACE", default_value = crds::names::SYSTEM_NAMESPACE)]
     pub system_namespace: String,
+}
+
+/// How any component finds its cluster.
+#[derive(Args, Debug, Clone)]
+pub struct ProcessArgs {
+    /// Credentials of the cluster [default: KUBECONFIG, ~/.kube/config, or the pod's own account]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
     /// DNS suffix of the cluster
     #[arg(long, default_value = "cluster.local")]
     pub cluster_domain: String,
@@ -238,6 +249,21 @@ pub struct GatewayArgs {
     /// Where to push stats [default: the Service `autoscaler`]
     #[arg(long, value_name = "URL")]
     pub autoscaler: Option<String>,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct BrokerArgs {
+    #[command(flatten)]
+    pub process: ProcessArgs,
+    /// Where events are accepted
+    #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
+    pub listen: std::net::SocketAddr,
+    /// Folder of the events that are not delivered yet
+    #[arg(long, default_value = "/var/lib/spindrift-events", value_name = "DIR")]
+    pub events_dir: PathBuf,
+    /// Server that resolves the names of the cluster [default: the system's]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub dns: Option<std::net::SocketAddr>,
 }
 
 #[derive(Args, Debug, Clone)]

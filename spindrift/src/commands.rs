@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod component;
 pub mod down;
+pub mod events;
 pub mod image;
 pub mod install;
 pub mod status;

@@ -52,17 +52,57 @@ pub fn serving(settings: impl Fn() -> Settings + Send + Sync + 'static) -> Vec<H
         .collect()
 }
 
-/// Where hooks find the live configuration, which exists only after the API server that calls them.
-pub type LateConfig = Arc<OnceLock<ConfigStore>>;
+/// The webhooks of events; otherwise like [`serving`].
+pub fn eventing(settings: impl Fn() -> eventing::admission::Settings + Send + Sync + 'static) -> Vec<Hook> {
+    use eventing::admission::{Webhook, handle};
+    let settings = Arc::new(settings);
+    let namespace = settings().system_namespace;
+    Webhook::ALL
+        .into_iter()
+        .map(|webhook| {
+            let settings = settings.clone();
+            Hook {
+                name: webhook.name(),
+                path: webhook.path(),
+                mutating: webhook.is_mutating(),
+                rules: webhook.rules(),
+                part: "knative-eventing",
+                only_in: (webhook == Webhook::ConfigValidation).then(|| namespace.clone()),
+                decide: Arc::new(move |review| handle(webhook, review, &settings())),
+            }
+        })
+        .collect()
+}
+
+/// The live configuration of both halves of the platform.
+pub struct LiveConfig {
+    pub serving: ConfigStore,
+    pub eventing: ConfigStore,
+}
+
+/// Where hooks find it: it exists only after the API server that calls them.
+pub type LateConfig = Arc<OnceLock<LiveConfig>>;
 
 /// The hooks of the whole platform for the embedded API server. Until `config` is filled in they go by the defaults.
 pub fn embedded(config: &LateConfig) -> Vec<Admission> {
-    let config = config.clone();
-    let settings = move || match config.get() {
-        Some(store) => Settings::default().with_present(store),
+    let late = config.clone();
+    let of_serving = serving(move || match late.get() {
+        Some(config) => Settings::default().with_present(&config.serving),
         None => Settings::default(),
-    };
-    serving(settings).into_iter().map(in_process).collect()
+    });
+    let late = config.clone();
+    let of_eventing = eventing(move || {
+        let settings = eventing::admission::Settings::default();
+        match late.get() {
+            Some(config) => settings.with_present(&config.eventing),
+            None => settings,
+        }
+    });
+    of_serving
+        .into_iter()
+        .chain(of_eventing)
+        .map(in_process)
+        .collect()
 }
 
 fn in_process(hook: Hook) -> Admission {

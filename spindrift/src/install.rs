@@ -212,6 +212,40 @@ pub async fn fronts(
     Ok(())
 }
 
+/// Lets the gateway pass requests for `broker-ingress.knative-eventing.<domain>` on to where events are accepted.
+pub async fn broker_route(client: &Client, domain: &str) -> anyhow::Result<()> {
+    use crds::names::{BROKER_INGRESS_SERVICE, EVENTING_NAMESPACE, SPINDRIFT_INGRESS_CLASS};
+    let api: Api<crds::networking::Ingress> = Api::namespaced(client.clone(), EVENTING_NAMESPACE);
+    let route = json!({
+        "apiVersion": "networking.internal.knative.dev/v1alpha1", "kind": "Ingress",
+        "metadata": {
+            "name": BROKER_INGRESS_SERVICE,
+            "annotations": { crds::annotations::INGRESS_CLASS: SPINDRIFT_INGRESS_CLASS },
+        },
+        "spec": {
+            "httpOption": "Enabled",
+            "rules": [{
+                "hosts": [format!("{BROKER_INGRESS_SERVICE}.{EVENTING_NAMESPACE}.{domain}")],
+                "visibility": "ExternalIP",
+                "http": { "paths": [{ "splits": [{
+                    "serviceName": BROKER_INGRESS_SERVICE,
+                    "serviceNamespace": EVENTING_NAMESPACE,
+                    "servicePort": crds::ports::SERVICE_HTTP,
+                    "percent": 100,
+                }] }] },
+            }],
+        },
+    });
+    api.patch(
+        BROKER_INGRESS_SERVICE,
+        &PatchParams::apply(MANAGER).force(),
+        &Patch::Apply(route),
+    )
+    .await
+    .context("cannot install the route to the brokers")?;
+    Ok(())
+}
+
 fn front_objects(front: &Front, address: Ipv4Addr) -> (Value, Value) {
     let app_protocol = |name: &str| (name == "http2").then_some("kubernetes.io/h2c");
     let service_ports: Vec<Value> = front

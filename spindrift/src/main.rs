@@ -5,6 +5,7 @@ mod commands;
 mod component_images;
 mod control;
 mod demo;
+mod events;
 mod hooks;
 mod install;
 mod platform;
@@ -67,6 +68,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Activator(args) => commands::component::activator(args).await,
         Command::Gateway(args) => commands::component::gateway(args).await,
         Command::Webhook(args) => commands::webhook::run(args).await,
+        Command::EventingController(args) => commands::events::controller(args).await,
+        Command::Broker(args) => commands::events::broker(args).await,
         Command::Install(args) => commands::install::run(args).await,
         Command::Manifests(args) => commands::install::print(&args),
         Command::Completion { shell } => {

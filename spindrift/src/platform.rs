@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use event_store::Store;
 use kube::Client;
 use reconciler::{Caches, ConfigStore, Leadership};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::events;
 use crate::install::{Front, Half};
 
 /// DNS suffix of the embedded cluster.
@@ -18,6 +20,9 @@ pub const CLUSTER_DOMAIN: &str = "cluster.local";
 
 /// Where components answer a scraper, as everywhere (`http-metrics` of the Service `activator-service`).
 const METRICS_PORT: u16 = 9090;
+
+/// Where the embedded cluster answers for its names.
+const DNS_PORT: u16 = 53;
 
 /// What requests in flight get when the platform stops: one machine, one user, a moment and not minutes.
 const GRACE: Duration = Duration::from_secs(5);
@@ -33,6 +38,8 @@ pub struct Listeners {
     /// Where activators push stats.
     stats: TcpListener,
     stats_port: u16,
+    /// Where events are accepted, from pods and, through the gateway, from outside.
+    events: TcpListener,
     /// Health and metrics of the whole process.
     metrics: TcpListener,
     fronts: Vec<Front>,
@@ -54,7 +61,9 @@ impl Listeners {
         ];
         let stats = listen(0).await?;
         let metrics = listen(METRICS_PORT).await?;
+        let events = listen(0).await?;
         let (internal_port, stats_port) = (internal.local_addr()?.port(), stats.local_addr()?.port());
+        let events_port = events.local_addr()?.port();
         let fronts = vec![
             Front {
                 half: Half::Serving,
@@ -80,6 +89,11 @@ impl Listeners {
                 service: "autoscaler",
                 ports: vec![("http", crds::ports::AUTOSCALER, stats_port)],
             },
+            Front {
+                half: Half::Events,
+                service: crds::names::BROKER_INGRESS_SERVICE,
+                ports: vec![("http", crds::ports::SERVICE_HTTP, events_port)],
+            },
         ];
         Ok(Self {
             external,
@@ -88,6 +102,7 @@ impl Listeners {
             stats,
             stats_port,
             metrics,
+            events,
             fronts,
         })
     }
@@ -103,6 +118,8 @@ pub struct Platform {
     tasks: JoinSet<()>,
     /// Ends by itself after `stop`, once its requests have.
     gateway: JoinHandle<()>,
+    /// Likewise, once its deliveries have.
+    broker: JoinHandle<()>,
     stop: CancellationToken,
     health: Health,
 }
@@ -120,9 +137,23 @@ impl Platform {
         inside: Ipv4Addr,
         caches: Caches,
         config: ConfigStore,
+        store: Arc<dyn Store>,
     ) -> Self {
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         tasks.spawn(serving::run_with(caches.clone(), serving::Config::default()));
+        tasks.spawn(eventing::run_with(caches.clone(), eventing::Config::default()));
+        let broker = broker::Config {
+            // Processes of the machine do not use the cluster's DNS by themselves.
+            dns: Some(SocketAddr::from((inside, DNS_PORT))),
+            shutdown: stop.clone(),
+            grace: GRACE,
+            ..events::data_plane(caches.clone(), listeners.events, store)
+        };
+        let broker = tokio::spawn(async move {
+            if let Err(error) = broker::run(broker).await {
+                tracing::error!(%error, "The data plane of events does not run");
+            }
+        });
         tasks.spawn(autoscaler::run(autoscaler::Config {
             caches,
             config,
@@ -167,6 +198,7 @@ impl Platform {
         Self {
             tasks,
             gateway,
+            broker,
             stop,
             health,
         }
@@ -180,7 +212,7 @@ impl Platform {
     /// Lets requests in flight finish, then ends every component.
     pub async fn stop(mut self) {
         self.stop.cancel();
-        let _ = (&mut self.gateway).await;
+        let _ = tokio::join!(&mut self.gateway, &mut self.broker);
         self.tasks.shutdown().await;
     }
 }

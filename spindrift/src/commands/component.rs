@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::interrupt::Interrupt;
-use crate::cli::{ActivatorArgs, AutoscalerArgs, ComponentArgs, GatewayArgs};
+use crate::cli::{ActivatorArgs, AutoscalerArgs, ComponentArgs, GatewayArgs, ProcessArgs};
 
 /// The Service that activators push stats to unless told otherwise.
 const AUTOSCALER: &str = crds::names::AUTOSCALER_SERVICE;
@@ -24,7 +24,7 @@ const AUTOSCALER: &str = crds::names::AUTOSCALER_SERVICE;
 const AUTOSCALER_LEASE: &str = "autoscaler-bucket-00-of-01";
 
 /// A client of the cluster that the arguments name.
-pub async fn client(args: &ComponentArgs) -> anyhow::Result<Client> {
+pub async fn client(args: &ProcessArgs) -> anyhow::Result<Client> {
     connect(args.kubeconfig.as_deref()).await
 }
 
@@ -53,7 +53,7 @@ pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 
 /// Serves health and metrics beside `work` until a signal.
 pub async fn beside_health(
-    args: &ComponentArgs,
+    args: &ProcessArgs,
     readiness: Readiness,
     work: impl Future<Output = ()>,
 ) -> anyhow::Result<ExitCode> {
@@ -69,7 +69,7 @@ pub async fn beside_health(
 }
 
 /// Who this process is among its replicas: the pod's name, or the machine's and the process's.
-fn identity() -> String {
+pub fn identity() -> String {
     let host = std::env::var("POD_NAME")
         .ok()
         .or_else(|| nix::unistd::gethostname().ok()?.into_string().ok())
@@ -78,7 +78,7 @@ fn identity() -> String {
 }
 
 /// A readiness that is told when it is so.
-fn gate(missing: &'static str) -> (Arc<AtomicBool>, Readiness) {
+pub fn gate(missing: &'static str) -> (Arc<AtomicBool>, Readiness) {
     let open = Arc::new(AtomicBool::new(false));
     let seen = open.clone();
     let readiness = move || match seen.load(Ordering::Relaxed) {
@@ -89,7 +89,7 @@ fn gate(missing: &'static str) -> (Arc<AtomicBool>, Readiness) {
 }
 
 /// Runs `work`, whose first step subscribes to what it reads, and opens the gate once all of that is there.
-async fn once_synced(caches: Caches, open: Arc<AtomicBool>, work: impl Future<Output = ()>) {
+pub async fn once_synced(caches: Caches, open: Arc<AtomicBool>, work: impl Future<Output = ()>) {
     let synced = async {
         caches.synced().await;
         open.store(true, Ordering::Relaxed);
@@ -98,14 +98,14 @@ async fn once_synced(caches: Caches, open: Arc<AtomicBool>, work: impl Future<Ou
 }
 
 pub async fn controller(args: ComponentArgs) -> anyhow::Result<ExitCode> {
-    let client = client(&args).await?;
+    let client = client(&args.process).await?;
     let election = serving::Election {
         identity: identity(),
         timing: leases::Timing::default(),
     };
     let config = serving::Config {
         system_namespace: args.system_namespace.clone(),
-        cluster_domain: args.cluster_domain.clone(),
+        cluster_domain: args.process.cluster_domain.clone(),
         election: Some(election),
         ..serving::Config::default()
     };
@@ -117,7 +117,7 @@ pub async fn controller(args: ComponentArgs) -> anyhow::Result<ExitCode> {
     let work = once_synced(caches, open, async {
         let _ = (&mut running).await;
     });
-    let code = beside_health(&args, readiness, work).await;
+    let code = beside_health(&args.process, readiness, work).await;
     // Gives the leases back, so that the next one need not wait for their end.
     stop.cancel();
     if !running.is_finished() {
@@ -128,7 +128,7 @@ pub async fn controller(args: ComponentArgs) -> anyhow::Result<ExitCode> {
 
 pub async fn autoscaler(args: AutoscalerArgs) -> anyhow::Result<ExitCode> {
     let component = &args.component;
-    let client = client(component).await?;
+    let client = client(&component.process).await?;
     let stats = listen(args.stats_address).await?;
     let caches = Caches::new(client.clone());
     let config = ConfigStore::start(&caches, &component.system_namespace);
@@ -148,14 +148,14 @@ pub async fn autoscaler(args: AutoscalerArgs) -> anyhow::Result<ExitCode> {
             caches,
             config,
             system_namespace: component.system_namespace.clone(),
-            cluster_domain: component.cluster_domain.clone(),
+            cluster_domain: component.process.cluster_domain.clone(),
             stats,
             leadership,
         }),
     );
     let stop = CancellationToken::new();
     let electing = tokio::spawn(election.run(stop.clone().cancelled_owned()));
-    let code = beside_health(component, readiness, work).await;
+    let code = beside_health(&component.process, readiness, work).await;
     // Gives the lease back, so that the next one need not wait for its end.
     stop.cancel();
     let _ = electing.await;
@@ -179,7 +179,7 @@ async fn stats_url(client: &Client, given: Option<String>, component: &Component
     let host = address.unwrap_or_else(|| {
         format!(
             "{AUTOSCALER}.{}.svc.{}",
-            component.system_namespace, component.cluster_domain
+            component.system_namespace, component.process.cluster_domain
         )
     });
     format!("ws://{host}:{}", crds::ports::AUTOSCALER)
@@ -199,7 +199,7 @@ async fn activator_config(
 }
 
 pub async fn activator(args: ActivatorArgs) -> anyhow::Result<ExitCode> {
-    let client = client(&args.component).await?;
+    let client = client(&args.component.process).await?;
     let mut listeners = Vec::new();
     for port in [crds::ports::BACKEND_HTTP, crds::ports::BACKEND_HTTP2] {
         listeners.push(listen(SocketAddr::new(args.listen, port)).await?);
@@ -219,14 +219,14 @@ pub async fn activator(args: ActivatorArgs) -> anyhow::Result<ExitCode> {
         };
         tokio::join!(activator.run(client), synced);
     };
-    let code = beside_health(&args.component, readiness, work).await;
+    let code = beside_health(&args.component.process, readiness, work).await;
     stop.cancel();
     let _ = serving.await;
     code
 }
 
 pub async fn gateway(args: GatewayArgs) -> anyhow::Result<ExitCode> {
-    let client = client(&args.component).await?;
+    let client = client(&args.component.process).await?;
     let (mut external, mut internal) = (Vec::new(), Vec::new());
     for address in &args.external {
         external.push(listen(*address).await?);
@@ -237,7 +237,7 @@ pub async fn gateway(args: GatewayArgs) -> anyhow::Result<ExitCode> {
     let domain = |service: &str| {
         format!(
             "{service}.{}.svc.{}",
-            args.component.system_namespace, args.component.cluster_domain
+            args.component.system_namespace, args.component.process.cluster_domain
         )
     };
     let stop = CancellationToken::new();
@@ -254,7 +254,7 @@ pub async fn gateway(args: GatewayArgs) -> anyhow::Result<ExitCode> {
     let progress = config.progress.clone();
     let readiness = Arc::new(move || progress.missing().map_or(Ok(()), Err));
     let serving = tokio::spawn(gateway::run(config));
-    let code = beside_health(&args.component, readiness, std::future::pending()).await;
+    let code = beside_health(&args.component.process, readiness, std::future::pending()).await;
     stop.cancel();
     serving.await??;
     code

@@ -16,7 +16,7 @@ use super::interrupt::{self, Interrupt};
 use super::{detach, say};
 use crate::cli::UpArgs;
 use crate::demo;
-use crate::hooks::{LateConfig, embedded};
+use crate::hooks::{LateConfig, LiveConfig, embedded};
 use crate::install;
 use crate::platform::{Listeners, Platform};
 use crate::run_file::Run;
@@ -90,7 +90,7 @@ impl Up {
         port: u16,
         data_dir: &Path,
     ) -> Result<Self, (anyhow::Error, ::cluster::Cluster)> {
-        let installed = Self::install(&started, late, external).await;
+        let installed = Self::install(&started, late, external, data_dir).await;
         let platform = match installed {
             Ok(platform) => platform,
             Err(error) => return Err((error, started.cluster)),
@@ -121,6 +121,7 @@ impl Up {
         started: &Started,
         late: &LateConfig,
         external: Vec<TcpListener>,
+        data_dir: &Path,
     ) -> anyhow::Result<Platform> {
         let cluster = &started.cluster;
         let (client, inside) = (cluster.client(), cluster.gateway_ip());
@@ -140,12 +141,19 @@ impl Up {
         )]);
         install::configuration(&client, crds::names::SYSTEM_NAMESPACE, &plan, &settings).await?;
         install::fronts(&client, crds::names::SYSTEM_NAMESPACE, inside, listeners.fronts()).await?;
+        install::broker_route(&client, DOMAIN).await?;
         let caches = Caches::new(client.clone());
         let config = ConfigStore::start(&caches, crds::names::SYSTEM_NAMESPACE);
-        let _ = late.set(config.clone());
+        let _ = late.set(LiveConfig {
+            serving: config.clone(),
+            eventing: ConfigStore::start(&caches, crds::names::EVENTING_NAMESPACE),
+        });
         caches.synced().await;
         let health = std::sync::Arc::new(cluster.health());
-        Ok(Platform::start(client, health, listeners, inside, caches, config))
+        let events = crate::events::open(&data_dir.join("events"))?;
+        Ok(Platform::start(
+            client, health, listeners, inside, caches, config, events,
+        ))
     }
 
     /// Tells what there is, and goes on until this is dropped.

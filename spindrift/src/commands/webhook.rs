@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crds::names;
 use reconciler::{Caches, ConfigStore};
 use serving::admission::Settings;
 
@@ -20,12 +21,12 @@ const RETRY: Duration = Duration::from_secs(1);
 
 pub async fn run(args: WebhookArgs) -> anyhow::Result<ExitCode> {
     let component = &args.component;
-    let client = client(component).await?;
+    let client = client(&component.process).await?;
     let listener = listen(args.listen).await?;
     let caches = Caches::new(client.clone());
     let store = ConfigStore::start(&caches, &component.system_namespace);
     let settings = Settings {
-        cluster_domain: component.cluster_domain.clone(),
+        cluster_domain: component.process.cluster_domain.clone(),
         system_namespace: component.system_namespace.clone(),
         ..Settings::default()
     };
@@ -36,8 +37,12 @@ pub async fn run(args: WebhookArgs) -> anyhow::Result<ExitCode> {
             port: args.service_port,
         },
     };
-    let names = reached.names(&component.system_namespace, &component.cluster_domain);
-    let hooks = hooks::serving(move || settings.with_present(&store));
+    let reached_as = reached.names(&component.system_namespace, &component.process.cluster_domain);
+    let events = ConfigStore::start(&caches, names::EVENTING_NAMESPACE);
+    let mut hooks = hooks::serving(move || settings.with_present(&store));
+    hooks.extend(hooks::eventing(move || {
+        eventing::admission::Settings::default().with_present(&events)
+    }));
     let (identity, ready) = (Arc::new(Identity::default()), Arc::new(AtomicBool::new(false)));
     let keeping = {
         let (identity, ready, client, hooks) =
@@ -47,7 +52,7 @@ pub async fn run(args: WebhookArgs) -> anyhow::Result<ExitCode> {
             caches.synced().await;
             loop {
                 let kept = async {
-                    let data = keep(&client, namespace, &names).await?;
+                    let data = keep(&client, namespace, &reached_as).await?;
                     identity.set(&data)?;
                     // Registered only now: whoever asks us gets an answer.
                     let bundle = text(&data, AUTHORITY).unwrap_or_default();
@@ -84,5 +89,5 @@ pub async fn run(args: WebhookArgs) -> anyhow::Result<ExitCode> {
             .then_some(())
             .ok_or_else(|| "the webhook is not registered yet".to_owned())
     };
-    beside_health(component, Arc::new(readiness), work).await
+    beside_health(&component.process, Arc::new(readiness), work).await
 }

@@ -1,0 +1,64 @@
+//! The components of the events against any cluster.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use reconciler::{Caches, leases};
+use tokio_util::sync::CancellationToken;
+
+use super::component::{beside_health, client, gate, identity, listen, once_synced};
+use crate::cli::{BrokerArgs, ProcessArgs};
+use crate::events;
+
+/// What deliveries in flight get when the process is told to end.
+const GRACE: Duration = Duration::from_secs(30);
+
+pub async fn controller(args: ProcessArgs) -> anyhow::Result<ExitCode> {
+    let client = client(&args).await?;
+    let config = eventing::Config {
+        cluster_domain: args.cluster_domain.clone(),
+        election: Some(eventing::Election {
+            identity: identity(),
+            timing: leases::Timing::default(),
+        }),
+        ..eventing::Config::default()
+    };
+    let caches = Caches::new(client);
+    let (open, readiness) = gate("the caches are not filled yet");
+    let work = once_synced(caches.clone(), open, eventing::run_with(caches, config));
+    beside_health(&args, readiness, work).await
+}
+
+pub async fn broker(args: BrokerArgs) -> anyhow::Result<ExitCode> {
+    let process = &args.process;
+    let client = client(process).await?;
+    let stop = CancellationToken::new();
+    let caches = Caches::new(client);
+    let config = broker::Config {
+        dns: args.dns,
+        cluster_domain: process.cluster_domain.clone(),
+        shutdown: stop.clone(),
+        grace: GRACE,
+        ..events::data_plane(
+            caches.clone(),
+            listen(args.listen).await?,
+            events::open(&args.events_dir)?,
+        )
+    };
+    let (open, readiness) = gate("brokers and triggers are not known yet");
+    let mut running = tokio::spawn(broker::run(config));
+    let work = once_synced(caches, open, async {
+        match (&mut running).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "The data plane ended"),
+            Err(error) => tracing::error!(%error, "The data plane broke"),
+        }
+    });
+    let code = beside_health(process, readiness, work).await;
+    stop.cancel();
+    if !running.is_finished() {
+        running.await.context("the data plane broke")??;
+    }
+    code
+}
