@@ -5,17 +5,26 @@
 //! is written into specs and statuses, and both meet in the API only.
 
 pub mod admission;
+mod backing;
 mod broker;
+mod channel;
 mod dead_letter;
+mod event_policy;
+mod event_type;
+mod flow;
 mod identity;
+mod in_memory_channel;
 mod ingress;
+mod parallel;
 mod policies;
 mod report;
 mod resolver;
 mod run;
 mod selector;
+mod sequence;
 mod shared;
 mod sources;
+mod subscription;
 mod tracker;
 mod trigger;
 

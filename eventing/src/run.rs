@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;
-use reconciler::{Caches, ConfigStore, Controller, Key, Leadership, Queue, Reconcile, leases};
+use reconciler::{Cache, Caches, ConfigStore, Controller, Key, Leadership, Object, Queue, Reconcile, leases};
 use tokio::task::JoinSet;
 
 use crate::shared::{Clock, Shared};
-use crate::{broker, sources, trigger};
+use crate::{
+    broker, channel, event_policy, event_type, in_memory_channel, parallel, sequence, sources, subscription,
+    trigger,
+};
 
 /// How the controllers run.
 #[derive(Clone)]
@@ -65,6 +68,13 @@ async fn controllers(caches: Caches, config: Config) {
     let triggers = trigger::controller(&shared);
     let ping_sources = caches.cache();
     let pings = sources::ping(&shared, &ping_sources);
+    let channels = channel::controller(&shared);
+    let in_memory_channels = in_memory_channel::controller(&shared);
+    let subscriptions = subscription::controller(&shared);
+    let sequences = sequence::controller(&shared);
+    let parallels = parallel::controller(&shared);
+    let event_types = event_type::controller(&shared);
+    let policies = event_policy::controller(&shared);
 
     // Everything that reads has subscribed by now; writing begins when the caches are complete.
     caches.synced().await;
@@ -73,10 +83,16 @@ async fn controllers(caches: Caches, config: Config) {
         triggers = shared.triggers.len(),
         "Eventing controllers start"
     );
-    let (all_brokers, all_triggers) = (shared.brokers.clone(), shared.triggers.clone());
-    tasks.start("broker", brokers, move || all_brokers.keys());
-    tasks.start("trigger", triggers, move || all_triggers.keys());
-    tasks.start("pingsource", pings, move || ping_sources.keys());
+    tasks.start("broker", brokers, &shared.brokers);
+    tasks.start("trigger", triggers, &shared.triggers);
+    tasks.start("channel", channels, &shared.channels);
+    tasks.start("inmemorychannel", in_memory_channels, &shared.in_memory_channels);
+    tasks.start("subscription", subscriptions, &shared.subscriptions);
+    tasks.start("sequence", sequences, &shared.sequences);
+    tasks.start("parallel", parallels, &shared.parallels);
+    tasks.start("eventtype", event_types, &shared.event_types);
+    tasks.start("eventpolicy", policies, &shared.policies);
+    tasks.start("pingsource", pings, &ping_sources);
     tasks.on_config_change(&store);
     tasks.run().await;
 }
@@ -92,14 +108,11 @@ struct Tasks {
 }
 
 impl Tasks {
-    /// Starts a controller; `keys` lists what it looks at again when the configuration changes.
-    fn start<R: Reconcile>(
-        &mut self,
-        name: &str,
-        controller: Controller<R>,
-        keys: impl Fn() -> Vec<Key> + Send + Sync + 'static,
-    ) {
-        self.woken.push((controller.queue(), Box::new(keys)));
+    /// Starts a controller, which looks at everything in `cache` again when the configuration changes.
+    fn start<R: Reconcile, K: Object>(&mut self, name: &str, controller: Controller<R>, cache: &Cache<K>) {
+        let all = cache.clone();
+        self.woken
+            .push((controller.queue(), Box::new(move || all.keys())));
         let leadership = match &self.config.election {
             None => Leadership::always(),
             Some(election) => {

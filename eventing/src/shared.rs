@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use crds::config::events::Features;
-use crds::eventing::{Broker, EventPolicy, Trigger};
-use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
+use crds::eventing::{Broker, EventPolicy, EventType, Trigger};
+use crds::flows::{Parallel, Sequence};
+use crds::messaging::{Channel, InMemoryChannel, Subscription};
+use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
@@ -30,6 +32,14 @@ pub(crate) struct Shared {
     pub brokers: Cache<Broker>,
     pub triggers: Cache<Trigger>,
     pub policies: Cache<EventPolicy>,
+    pub event_types: Cache<EventType>,
+    pub channels: Cache<Channel>,
+    pub in_memory_channels: Cache<InMemoryChannel>,
+    pub subscriptions: Cache<Subscription>,
+    pub sequences: Cache<Sequence>,
+    pub parallels: Cache<Parallel>,
+    /// The Kubernetes Services of channels.
+    pub channel_services: Cache<Service>,
     /// The identities of senders.
     pub identities: Cache<ServiceAccount>,
     /// The ConfigMaps of the system namespace.
@@ -59,6 +69,13 @@ impl Shared {
             brokers: caches.cache(),
             triggers: caches.cache(),
             policies: caches.cache(),
+            event_types: caches.cache(),
+            channels: caches.cache(),
+            in_memory_channels: caches.cache(),
+            subscriptions: caches.cache(),
+            sequences: caches.cache(),
+            parallels: caches.cache(),
+            channel_services: caches.cache_of(Selection::labelled(crds::labels::CHANNEL_ROLE)),
             identities: caches.cache_of(Selection::labelled(format!("{}=enabled", crds::labels::OIDC))),
             config_maps: caches.cache_of(system.clone()),
             slices: caches.cache_of(system),

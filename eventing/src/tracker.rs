@@ -104,6 +104,22 @@ impl Tracker {
         Ok(following.get(&target.key))
     }
 
+    /// The objects of a kind in `namespace` that the object with `owner_uid` controls.
+    ///
+    /// # Errors
+    /// As [`Tracker::observe`].
+    pub(crate) async fn controlled_by(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        owner_uid: &str,
+    ) -> Result<Vec<Key>, TrackError> {
+        let following = self.following(kind).await?;
+        Ok(following.keys(|key, object| {
+            key.namespace == namespace && object.controller.as_deref() == Some(owner_uid)
+        }))
+    }
+
     /// How the API server serves a kind.
     ///
     /// # Errors

@@ -74,6 +74,15 @@ impl Following {
     pub(super) fn get(&self, key: &Key) -> Option<Arc<Tracked>> {
         self.objects.known.read().get(key).cloned()
     }
+
+    /// The keys of the objects that `wanted` accepts, ordered.
+    pub(super) fn keys(&self, wanted: impl Fn(&Key, &Tracked) -> bool) -> Vec<Key> {
+        let known = self.objects.known.read();
+        let found = known.iter().filter(|(key, object)| wanted(key, object));
+        let mut keys: Vec<Key> = found.map(|(key, _)| key.clone()).collect();
+        keys.sort_unstable();
+        keys
+    }
 }
 
 impl Objects {

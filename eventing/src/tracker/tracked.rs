@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use crds::conditions::{Condition, READY};
 use kube::core::DynamicObject;
+use reconciler::object::controller_of;
 use serde_json::Value;
 
 /// What references read of an object.
@@ -15,6 +16,10 @@ pub(crate) struct Tracked {
     pub deleting: bool,
     /// Its whole status, null if it has none.
     pub status: Value,
+    /// UID of its controlling owner, if it has one.
+    pub controller: Option<String>,
+    /// Of a channel: who is subscribed, `spec.subscribers`.
+    pub subscribers: Value,
     /// Differs if what a ConfigMap holds does; who wants to know more reads it.
     contents: u64,
 }
@@ -26,7 +31,14 @@ impl Tracked {
         if let Some(contents) = object.data.get("data") {
             contents.hash(&mut hasher);
         }
+        let controller = controller_of(meta).map(|owner| owner.uid.clone());
         Self {
+            controller,
+            subscribers: object
+                .data
+                .pointer_mut("/spec/subscribers")
+                .map(Value::take)
+                .unwrap_or_default(),
             uid: meta.uid.clone().unwrap_or_default(),
             generation: meta.generation.unwrap_or_default(),
             deleting: meta.deletion_timestamp.is_some(),
