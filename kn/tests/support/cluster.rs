@@ -11,7 +11,7 @@ use bytes::Bytes;
 use cluster_apiserver::{ApiServer, Config, LogOptions, LogStream, NodeApi, StatusError, write_kubeconfig};
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
@@ -28,6 +28,8 @@ pub const DIGEST: &str = "sha256:abcdef00000000000000000000000000000000000000000
 pub struct Cluster {
     pub client: Client,
     kubeconfig: PathBuf,
+    /// Address of the API.
+    url: String,
     tasks: Vec<JoinHandle<()>>,
     _server: ApiServer,
     dir: tempfile::TempDir,
@@ -72,6 +74,7 @@ impl Cluster {
         Self {
             client,
             kubeconfig,
+            url,
             tasks,
             _server: server,
             dir,
@@ -149,6 +152,51 @@ impl Cluster {
         serde_json::to_value(api(&self.client, "Service").get(name).await.unwrap()).unwrap()
     }
 
+    /// An object as it is stored, if it is there; `path` is group, version and plural.
+    pub async fn find(&self, path: &str, name: &str) -> Option<Value> {
+        let object = resource(&self.client, path).get_opt(name).await.unwrap();
+        object.map(|object| serde_json::to_value(object).unwrap())
+    }
+
+    /// As [`Self::find`], of an object that is there.
+    pub async fn get(&self, path: &str, name: &str) -> Value {
+        self.find(path, name).await.unwrap()
+    }
+
+    /// Plays the controllers of events: the object becomes ready, with `status` besides.
+    pub async fn settle(&self, path: &str, name: &str, mut status: Value) {
+        let generation = self.get(path, name).await["metadata"]["generation"].clone();
+        status["observedGeneration"] = generation;
+        status["conditions"] =
+            json!([{ "type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z" }]);
+        resource(&self.client, path)
+            .patch_status(
+                name,
+                &PatchParams::default(),
+                &Patch::Merge(json!({ "status": status })),
+            )
+            .await
+            .unwrap();
+    }
+
+    /// Plays the gateway of this machine: services have this domain, and are served at this port.
+    pub async fn serve_domain(&self, domain: &str, port: u16) {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let namespace = json!({ "metadata": { "name": "knative-serving" } });
+        let namespace = serde_json::from_value(namespace).unwrap();
+        namespaces
+            .create(&PostParams::default(), &namespace)
+            .await
+            .unwrap();
+        let maps: Api<ConfigMap> = Api::namespaced(self.client.clone(), "knative-serving");
+        let map = json!({ "metadata": { "name": "config-domain" }, "data": { domain: "" } });
+        maps.create(&PostParams::default(), &serde_json::from_value(map).unwrap())
+            .await
+            .unwrap();
+        let run = json!({ "apiUrl": self.url, "gatewayUrl": format!("http://{domain}:{port}/") });
+        std::fs::write(self.dir.path().join("run.json"), run.to_string()).unwrap();
+    }
+
     /// Changes a service behind the program's back.
     pub async fn patch(&self, name: &str, change: Value) {
         api(&self.client, "Service")
@@ -204,6 +252,12 @@ impl Ran {
         }
         self
     }
+}
+
+fn resource(client: &Client, path: &str) -> Api<DynamicObject> {
+    let [group, version, plural]: [&str; 3] = path.split('/').collect::<Vec<_>>().try_into().unwrap();
+    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, ""), plural);
+    Api::namespaced_with(client.clone(), "default", &resource)
 }
 
 fn api(client: &Client, kind: &str) -> Api<DynamicObject> {
