@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use proxy::{Body, Handler};
 use tokio::sync::Semaphore;
 
+use crate::admin::{self, Admin};
 use crate::config::{Limits, Stores};
 use crate::metrics::{IngressMetrics, TopicMeter};
 use crate::model::{Model, Topic};
@@ -32,6 +33,7 @@ pub(crate) type Current = ArcSwapOption<Model>;
 
 /// Answers the requests of producers.
 pub(crate) struct Ingress {
+    admin: Admin,
     model: Arc<Current>,
     stores: Stores,
     limits: Limits,
@@ -44,6 +46,7 @@ pub(crate) struct Ingress {
 
 impl Ingress {
     pub(crate) fn new(
+        admin: Admin,
         model: Arc<Current>,
         stores: Stores,
         limits: Limits,
@@ -52,6 +55,7 @@ impl Ingress {
     ) -> Self {
         let permits = |most: usize| Semaphore::new(most.min(Semaphore::MAX_PERMITS));
         Self {
+            admin,
             model,
             stores,
             service_domain: format!("svc.{cluster_domain}"),
@@ -149,6 +153,9 @@ impl Ingress {
 
 impl Handler for Ingress {
     async fn handle(self: Arc<Self>, request: Request<Body>, _peer: SocketAddr) -> Response<Body> {
+        if admin::is_ours(&request) {
+            return self.admin.answer(request).await;
+        }
         self.answer(request).await
     }
 }

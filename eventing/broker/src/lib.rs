@@ -6,6 +6,7 @@
 //! [`model`] is what the API objects say, as topics and consumers. Ingress answers 202 when the store has the event;
 //! from then on only the consumers work on it.
 
+mod admin;
 pub mod client;
 mod config;
 pub mod delivery;

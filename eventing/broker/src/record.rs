@@ -1,7 +1,8 @@
 //! What is stored of an event: its stored form, and the headers that travel beside it.
 //!
 //! ```text
-//! u8      format, 1
+//! u8      format: 1, or 2 for an event that is sent again to one consumer alone
+//! (in 2)  u8 length of that consumer's name, and the name
 //! u8      number of headers, of which each is
 //!     u8      length of the name, and the name
 //!     u16     length of the value, little-endian, and the value
@@ -9,13 +10,15 @@
 //! ```
 
 use bytes::{Buf, Bytes};
-use event::Event;
 use event::stored::DecodeError;
+use event::{Event, Str};
+use event_store::ConsumerName;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::delivery::headers;
 
 const FORMAT: u8 = 1;
+const FORMAT_FOR_ONE: u8 = 2;
 
 /// Bytes of headers that are kept with one event. What goes beyond is left out: it is not the event's.
 const MAX_HEADER_BYTES: usize = 8 * 1024;
@@ -26,6 +29,8 @@ const MAX_HEADERS: u8 = 32;
 pub struct Record {
     pub headers: HeaderMap,
     pub event: Event,
+    /// The one consumer that it is for; `None`: it is for all.
+    pub only: Option<Str>,
 }
 
 /// Why a payload is no [`Record`].
@@ -66,16 +71,34 @@ pub fn encode(headers: &HeaderMap, event: &Event) -> Bytes {
     Bytes::from(out)
 }
 
+/// The same payload for one consumer alone; `None` if it is no payload that was for all.
+pub fn for_one(payload: &[u8], consumer: &ConsumerName) -> Option<Bytes> {
+    let (FORMAT, rest) = payload.split_first().map(|(format, rest)| (*format, rest))? else {
+        return None;
+    };
+    let name = consumer.as_str();
+    let mut out = Vec::with_capacity(payload.len() + name.len() + 1);
+    out.extend_from_slice(&[FORMAT_FOR_ONE, u8::try_from(name.len()).ok()?]);
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(rest);
+    Some(Bytes::from(out))
+}
+
 /// Reads a payload; the event's parts are slices of it.
 ///
 /// # Errors
 /// When it is not what [`encode`] writes.
 pub fn decode(mut payload: Bytes) -> Result<Record, RecordError> {
     let truncated = |_| RecordError::Headers;
-    match payload.try_get_u8().map_err(truncated)? {
-        FORMAT => {}
+    let only = match payload.try_get_u8().map_err(truncated)? {
+        FORMAT => None,
+        FORMAT_FOR_ONE => {
+            let length = usize::from(payload.try_get_u8().map_err(truncated)?);
+            let name = take(&mut payload, length)?;
+            Some(Str::from_utf8(name).ok_or(RecordError::Headers)?)
+        }
         other => return Err(RecordError::Format(other)),
-    }
+    };
     let count = payload.try_get_u8().map_err(truncated)?;
     let mut headers = HeaderMap::with_capacity(usize::from(count));
     for _ in 0..count {
@@ -88,7 +111,7 @@ pub fn decode(mut payload: Bytes) -> Result<Record, RecordError> {
         headers.append(name, value);
     }
     let event = event::stored::decode(payload)?;
-    Ok(Record { headers, event })
+    Ok(Record { headers, event, only })
 }
 
 fn take(payload: &mut Bytes, length: usize) -> Result<Bytes, RecordError> {
@@ -128,7 +151,8 @@ mod tests {
             record,
             Record {
                 headers,
-                event: event()
+                event: event(),
+                only: None
             }
         );
     }
@@ -157,7 +181,18 @@ mod tests {
         for end in 0..payload.len() {
             assert!(decode(Bytes::copy_from_slice(&payload[..end])).is_err(), "{end}");
         }
-        assert_eq!(decode(Bytes::from_static(b"\x02\0")), Err(RecordError::Format(2)));
+        assert_eq!(decode(Bytes::from_static(b"\x03\0")), Err(RecordError::Format(3)));
+    }
+
+    #[test]
+    fn a_payload_can_be_for_one_consumer_alone() {
+        let all = encode(&HeaderMap::new(), &event());
+        let name = ConsumerName::new("hello").unwrap();
+        let one = for_one(&all, &name).unwrap();
+        let record = decode(one.clone()).unwrap();
+        assert_eq!((record.only.as_deref(), record.event), (Some("hello"), event()));
+        assert_eq!(for_one(&one, &name), None);
+        assert_eq!(for_one(b"", &name), None);
     }
 
     proptest! {

@@ -10,6 +10,7 @@ use proxy::{Server, ServerConfig};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::Admin;
 use crate::client::{self, Client};
 use crate::config::{Config, Stores};
 use crate::dispatch::{self, DeadLetter, DispatchMetrics, Dispatcher};
@@ -62,7 +63,15 @@ async fn serve(config: Config) -> Result<(), BrokerError> {
         tokio::spawn(remove(gone, config.stores.clone())),
     ];
 
+    let stop = CancellationToken::new();
+    let admin = Admin::new(
+        config.caches.client().clone(),
+        current.clone(),
+        config.stores.clone(),
+        stop.clone(),
+    );
     let ingress = Ingress::new(
+        admin,
         current,
         config.stores,
         config.limits.clone(),
@@ -78,7 +87,6 @@ async fn serve(config: Config) -> Result<(), BrokerError> {
     )
     .counting_closed(metrics.closed.clone());
     let gauge = tokio::spawn(count_connections(server.open_connections(), metrics));
-    let stop = CancellationToken::new();
     let serving: Vec<_> = config
         .listeners
         .into_iter()

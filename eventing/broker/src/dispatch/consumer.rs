@@ -258,7 +258,7 @@ where
         let meter = &self.context.meter;
         meter.dropped_expired.inc_by(batch.lost());
         let events = self.decoder.decode(&batch);
-        let filter = &self.plan.consumer.filter;
+        let consumer = &self.plan.consumer;
         let mut matched = Vec::new();
         let mut unread = 0;
         // The first record after the last one that passed.
@@ -266,7 +266,7 @@ where
         let mut next = from;
         for (index, (record, event)) in batch.iter().zip(events.iter()).enumerate() {
             let passes = match event {
-                Some(loaded) => filter.matches(&loaded.event),
+                Some(loaded) => loaded.is_for(consumer),
                 None => {
                     unread += 1;
                     false

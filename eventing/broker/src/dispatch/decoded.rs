@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use event::Event;
+use event::{Event, Str};
 use event_store::{Batch, Position};
 use http::HeaderMap;
 use parking_lot::Mutex;
 
+use crate::model::Consumer;
 use crate::record;
 use crate::stamp::TTL;
 
@@ -23,6 +24,8 @@ pub struct Loaded {
     pub ttl: Option<i32>,
     /// What travels beside it.
     pub headers: HeaderMap,
+    /// The one consumer that it is sent again to.
+    only: Option<Str>,
 }
 
 impl Loaded {
@@ -36,12 +39,21 @@ impl Loaded {
                     event,
                     ttl: ttl.and_then(|ttl| ttl.borrow().as_integer()),
                     headers: record.headers,
+                    only: record.only,
                 })
             }
             Err(error) => {
                 tracing::error!(%error, position, "A record is no event");
                 None
             }
+        }
+    }
+
+    /// Whether `consumer` gets it. One that it is sent again to had it before, so its filter is not asked once more.
+    pub fn is_for(&self, consumer: &Consumer) -> bool {
+        match &self.only {
+            Some(only) => only == consumer.name.as_str(),
+            None => consumer.filter.matches(&self.event),
         }
     }
 }
