@@ -5,7 +5,7 @@
 
 mod graph;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use graph::{Action, Graph, Identity, Node, Owner, Uid};
 
 /// After a change of CRDs, wait for the API to serve the new kind before discovery is asked.
 const REDISCOVER: Duration = Duration::from_millis(300);
-/// While discovery fails.
+/// While discovery fails, or a definition is stored whose kind is not served yet.
 const DISCOVERY_RETRY: Pace = Pace {
     first: Duration::from_millis(10),
     max: Duration::from_secs(30),
@@ -42,6 +42,8 @@ struct Context {
     rediscover: Queue<()>,
     /// Every kind that is watched, by `apiVersion/Kind`; owners name their kind that way.
     kinds: Mutex<HashMap<String, (ApiResource, Scope)>>,
+    /// Names of the definitions there are, `<plural>.<group>`.
+    definitions: Mutex<HashSet<String>>,
 }
 
 pub fn spawn(setup: &mut Setup) {
@@ -53,6 +55,7 @@ pub fn spawn(setup: &mut Setup) {
         queue: queue.clone(),
         rediscover: rediscover.clone(),
         kinds: Mutex::default(),
+        definitions: Mutex::default(),
     });
     setup.controller("garbagecollector", &queue, Vec::new, &context, reconcile);
     rediscover.add(());
@@ -61,7 +64,12 @@ pub fn spawn(setup: &mut Setup) {
         loop {
             rediscover.next().await;
             match follow_kinds(&context, &mut watches).await {
-                Ok(()) => rediscover.forget(&()),
+                Ok(true) => rediscover.forget(&()),
+                // The watch of definitions may be ahead of their being served. Without its own watch, a kind's objects
+                // would never be missed by what they own.
+                Ok(false) => {
+                    rediscover.retry((), DISCOVERY_RETRY);
+                }
                 Err(error) => {
                     tracing::debug!(%error, "Discovery failed and will be retried");
                     rediscover.retry((), DISCOVERY_RETRY);
@@ -72,11 +80,12 @@ pub fn spawn(setup: &mut Setup) {
     });
 }
 
-/// Starts a watch for each kind that has none, and ends those of kinds that are gone.
+/// Starts a watch for each kind that has none, and ends those of kinds that are gone. Returns whether the kinds of all
+/// definitions are among them.
 async fn follow_kinds(
     context: &Arc<Context>,
     watches: &mut BTreeMap<String, JoinSet<()>>,
-) -> Result<(), kube::Error> {
+) -> Result<bool, kube::Error> {
     let discovery = Discovery::new(context.client.clone()).run_aggregated().await?;
     let mut kinds = HashMap::new();
     for group in discovery.groups() {
@@ -103,8 +112,19 @@ async fn follow_kinds(
             watches.insert(key.clone(), task);
         }
     }
+    let complete = all_served(
+        &context.definitions.lock(),
+        kinds.values().map(|(resource, _)| resource),
+    );
     *context.kinds.lock() = kinds;
-    Ok(())
+    Ok(complete)
+}
+
+fn all_served<'a>(definitions: &HashSet<String>, resources: impl Iterator<Item = &'a ApiResource>) -> bool {
+    let served: HashSet<String> = resources
+        .map(|resource| format!("{}.{}", resource.plural, resource.group))
+        .collect();
+    definitions.is_subset(&served)
 }
 
 fn kind_key(api_version: &str, kind: &str) -> String {
@@ -116,16 +136,28 @@ async fn watch(context: &Context, resource: ApiResource) {
     let kind = kind_key(&resource.api_version, &resource.kind);
     let mut listed = Vec::new();
     informer::watch::follow(api, watcher::Config::default(), &resource.kind, |event| {
-        if resource.kind == DEFINITION
-            && matches!(event, Event::Apply(_) | Event::Delete(_) | Event::InitDone)
-        {
-            context.rediscover.add_after((), REDISCOVER);
+        if resource.kind == DEFINITION {
+            take_definition(&mut context.definitions.lock(), &event);
+            if matches!(event, Event::Apply(_) | Event::Delete(_) | Event::InitDone) {
+                context.rediscover.add_after((), REDISCOVER);
+            }
         }
         for uid in take_in(&mut context.graph.lock(), &resource, &kind, &mut listed, event) {
             context.queue.add(uid);
         }
     })
     .await;
+}
+
+fn take_definition(definitions: &mut HashSet<String>, event: &Event<PartialObjectMeta<DynamicObject>>) {
+    match event {
+        Event::Init => definitions.clear(),
+        Event::Apply(object) | Event::InitApply(object) => definitions.extend(object.metadata.name.clone()),
+        Event::Delete(object) => {
+            object.metadata.name.as_ref().map(|name| definitions.remove(name));
+        }
+        Event::InitDone => {}
+    }
 }
 
 /// Returns the objects to look at. `listed` collects the uids of a list until it is complete.
@@ -315,5 +347,47 @@ fn policy_of(node: &Node) -> Option<PropagationPolicy> {
         Some(PropagationPolicy::Foreground)
     } else {
         Some(PropagationPolicy::Background)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn definition(name: &str) -> PartialObjectMeta<DynamicObject> {
+        let object = json!({"metadata": {"name": name}, "types": null});
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn kinds_are_complete_once_those_of_all_definitions_are_served() {
+        let resource = |group: &str, kind: &str, plural: &str| {
+            let gvk = kube::api::GroupVersionKind::gvk(group, "v1", kind);
+            ApiResource::from_gvk_with_plural(&gvk, plural)
+        };
+        let built_in = resource("", "Service", "services");
+        let custom = resource("serving.knative.dev", "Service", "services");
+        let mut definitions = HashSet::new();
+        assert!(all_served(&definitions, [&built_in].into_iter()));
+
+        take_definition(
+            &mut definitions,
+            &Event::InitApply(definition("services.serving.knative.dev")),
+        );
+        assert!(!all_served(&definitions, [&built_in].into_iter()));
+        assert!(all_served(&definitions, [&built_in, &custom].into_iter()));
+
+        take_definition(
+            &mut definitions,
+            &Event::Apply(definition("brokers.eventing.knative.dev")),
+        );
+        assert!(!all_served(&definitions, [&built_in, &custom].into_iter()));
+        take_definition(
+            &mut definitions,
+            &Event::Delete(definition("brokers.eventing.knative.dev")),
+        );
+        assert!(all_served(&definitions, [&custom].into_iter()));
+        take_definition(&mut definitions, &Event::Init);
+        assert!(definitions.is_empty());
     }
 }
