@@ -3,8 +3,11 @@
 //! The control plane writes where a source's events go into its status; the senders read it there. They and the
 //! control plane meet in the API only.
 
+mod api_server;
 mod ping;
 mod post;
 mod run;
+#[cfg(test)]
+mod test_support;
 
 pub use run::{Clock, Config, Election, run_with};

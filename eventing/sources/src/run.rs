@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use reconciler::{Leadership, Recorder, leases};
 use tokio::task::JoinSet;
 
-use crate::ping;
 use crate::post::Poster;
+use crate::{api_server, ping};
 
 /// Source of the current time; tests pass their own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -54,30 +54,41 @@ pub fn run_with(caches: Caches, config: Config) -> BoxFuture<'static, ()> {
 
 async fn senders(caches: Caches, config: Config) {
     let poster = Poster::new(config.client.clone());
-    let recorder = Recorder::new(caches.client().clone(), "pingsource-mt-adapter");
-    let pings = ping::Sender::new(&caches, &config, poster.clone(), recorder);
+    let recorder = |component| Recorder::new(caches.client().clone(), component);
+    let pings = ping::Sender::new(
+        &caches,
+        &config,
+        poster.clone(),
+        recorder("pingsource-mt-adapter"),
+    );
+    let changes = api_server::Sender::new(&caches, poster.clone(), recorder("apiserversource-adapter"));
     caches.synced().await;
     let mut running = JoinSet::new();
-    let leadership = match &config.election {
-        None => Leadership::always(),
-        Some(election) => {
-            let candidate = leases::Election::new(
-                caches.client().clone(),
-                &config.system_namespace,
-                "pingsource-mt-adapter.pings.00-of-01",
-                &election.identity,
-                election.timing.clone(),
-            );
-            let leadership = candidate.leadership();
-            running.spawn(candidate.run(std::future::pending()));
-            leadership
-        }
-    };
+    let pinging = leadership(&mut running, &caches, &config, "pingsource-mt-adapter");
+    let watching = leadership(&mut running, &caches, &config, "apiserversource-adapter");
     running.spawn(async move { poster.keep().await });
-    running.spawn(pings.run(leadership));
+    running.spawn(pings.run(pinging));
+    running.spawn(changes.run(watching));
     while let Some(ended) = running.join_next().await {
         if let Err(error) = ended {
             tracing::error!(%error, "A sender ended");
         }
     }
+}
+
+/// Takes part in the election of the one that sends.
+fn leadership(running: &mut JoinSet<()>, caches: &Caches, config: &Config, name: &str) -> Leadership {
+    let Some(election) = &config.election else {
+        return Leadership::always();
+    };
+    let candidate = leases::Election::new(
+        caches.client().clone(),
+        &config.system_namespace,
+        &format!("{name}.sender.00-of-01"),
+        &election.identity,
+        election.timing.clone(),
+    );
+    let leadership = candidate.leadership();
+    running.spawn(candidate.run(std::future::pending()));
+    leadership
 }

@@ -1,70 +1,11 @@
-use std::convert::Infallible;
-use std::sync::Arc;
-
-use bytes::Bytes;
 use event::Event;
-use http::{HeaderMap, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use test_api::TestApi;
-use tokio::net::TcpListener;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use super::*;
-use crate::run::run_with;
-
-const SYSTEM: &str = "knative-eventing";
-/// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A sink that answers the first requests with these statuses, and then 202.
-async fn sink(answers: Vec<u16>) -> (String, mpsc::UnboundedReceiver<(HeaderMap, Bytes)>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let answers = Arc::new(std::sync::Mutex::new(answers.into_iter()));
-    tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            let (sender, answers) = (sender.clone(), answers.clone());
-            let service = service_fn(move |request: http::Request<Incoming>| {
-                let (sender, answers) = (sender.clone(), answers.clone());
-                async move {
-                    let (head, body) = request.into_parts();
-                    let body = body.collect().await.unwrap().to_bytes();
-                    let status = answers.lock().unwrap().next().unwrap_or(202);
-                    let _ = sender.send((head.headers, body));
-                    let mut response = Response::new(Full::new(Bytes::new()));
-                    *response.status_mut() = StatusCode::from_u16(status).unwrap();
-                    Ok::<_, Infallible>(response)
-                }
-            });
-            tokio::spawn(
-                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
-            );
-        }
-    });
-    (url, receiver)
-}
-
-async fn api() -> TestApi {
-    let api = TestApi::start().await;
-    let definitions: Vec<_> = crds::all()
-        .into_iter()
-        .filter(|definition| definition.spec.names.kind == "PingSource")
-        .collect();
-    api.define(&definitions).await;
-    let namespaces: Api<Namespace> = Api::all(api.client());
-    let system = serde_json::from_value(json!({"metadata": {"name": SYSTEM}})).unwrap();
-    namespaces.create(&PostParams::default(), &system).await.unwrap();
-    api
-}
+use crate::test_support::{PATIENCE, SYSTEM, api, received, sink, start};
 
 /// A source as the control plane leaves it when its sink is resolved.
 async fn source(api: &TestApi, spec: Value, sink: &str) -> PingSource {
@@ -79,24 +20,6 @@ async fn source(api: &TestApi, spec: Value, sink: &str) -> PingSource {
         .patch_status("tick", &PatchParams::default(), &Patch::Merge(status))
         .await
         .unwrap()
-}
-
-fn start(api: &TestApi) -> JoinHandle<()> {
-    let config = Config {
-        system_namespace: SYSTEM.to_owned(),
-        client: broker::client::Config {
-            allowed: broker::client::Allowed::ALL,
-            ..broker::client::Config::default()
-        },
-        ..Config::default()
-    };
-    tokio::spawn(run_with(Caches::new(api.client()), config))
-}
-
-async fn received(receiver: &mut mpsc::UnboundedReceiver<(HeaderMap, Bytes)>) -> Event {
-    let message = tokio::time::timeout(PATIENCE, receiver.recv()).await;
-    let (headers, body) = message.expect("an event comes in time").unwrap();
-    event::http::read(&headers, body).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
