@@ -67,6 +67,8 @@ pub enum Command {
     EventingController(ProcessArgs),
     /// Run the data plane of events against a cluster: accepts events, keeps them, and delivers them
     Broker(BrokerArgs),
+    /// Run what makes the events of sources against a cluster
+    EventSources(EventSourcesArgs),
     /// Install what the components work on into a cluster: resource definitions, namespace, configuration
     #[command(
         after_help = "Examples:\n  spindrift install --sidecar-image registry.example.com/spindrift/queue-proxy:v1\n  spindrift install --component-address 10.88.0.1    for components that run on this machine, outside any pod"
@@ -261,6 +263,18 @@ pub struct BrokerArgs {
     /// Folder of the events that are not delivered yet
     #[arg(long, default_value = "/var/lib/spindrift-events", value_name = "DIR")]
     pub events_dir: PathBuf,
+    /// Server that resolves the names of the cluster [default: the system's]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub dns: Option<std::net::SocketAddr>,
+    /// NATS servers for brokers of the class NatsJetStreamBroker, such as nats://nats.nats.svc:4222; several with commas
+    #[arg(long, env = "NATS_URL", hide_env_values = true, value_name = "URL")]
+    pub nats: Option<String>,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct EventSourcesArgs {
+    #[command(flatten)]
+    pub process: ProcessArgs,
     /// Server that resolves the names of the cluster [default: the system's]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub dns: Option<std::net::SocketAddr>,

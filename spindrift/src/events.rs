@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use broker::model::Backend;
+use event_jetstream::JetStream;
 use event_store::{Log, Options, Store};
 use reconciler::Caches;
 use tokio::net::TcpListener;
@@ -15,18 +17,28 @@ use tokio_util::sync::CancellationToken;
 ///
 /// # Errors
 /// If another process has it, or it cannot be read.
-pub fn open(folder: &Path) -> anyhow::Result<Arc<dyn Store>> {
+pub fn open(folder: &Path) -> anyhow::Result<broker::Stores> {
     let log = Log::open(folder, Options::default())
         .with_context(|| format!("cannot use {} for events", folder.display()))?;
-    Ok(Arc::new(log))
+    let store: Arc<dyn Store> = Arc::new(log);
+    Ok(HashMap::from([(Backend::Embedded, store)]))
 }
 
-/// A data plane that accepts at `listener` and keeps events in `store`.
-pub fn data_plane(caches: Caches, listener: TcpListener, store: Arc<dyn Store>) -> broker::Config {
+/// Connects to the JetStream of `servers`, URLs separated by commas.
+///
+/// # Errors
+/// If none of them can be reached.
+pub async fn connect(servers: &str) -> anyhow::Result<Arc<dyn Store>> {
+    let options = event_jetstream::Options::new(servers);
+    Ok(Arc::new(JetStream::connect(options).await?))
+}
+
+/// A data plane that accepts at `listener` and keeps events in `stores`.
+pub fn data_plane(caches: Caches, listener: TcpListener, stores: broker::Stores) -> broker::Config {
     broker::Config {
         caches,
         listeners: vec![listener],
-        stores: HashMap::from([(broker::model::Backend::Embedded, store)]),
+        stores,
         dns: None,
         cluster_domain: crds::names::CLUSTER_DOMAIN.to_owned(),
         allowed: broker::Allowed::default(),

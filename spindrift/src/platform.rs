@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use event_store::Store;
 use kube::Client;
 use reconciler::{Caches, ConfigStore, Leadership};
 use tokio::net::TcpListener;
@@ -137,17 +136,28 @@ impl Platform {
         inside: Ipv4Addr,
         caches: Caches,
         config: ConfigStore,
-        store: Arc<dyn Store>,
+        stores: broker::Stores,
     ) -> Self {
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         tasks.spawn(serving::run_with(caches.clone(), serving::Config::default()));
         tasks.spawn(eventing::run_with(caches.clone(), eventing::Config::default()));
+        // Processes of the machine do not use the cluster's DNS by themselves.
+        let dns = Some(SocketAddr::from((inside, DNS_PORT)));
+        tasks.spawn(event_sources::run_with(
+            caches.clone(),
+            event_sources::Config {
+                client: broker::client::Config {
+                    dns,
+                    ..broker::client::Config::default()
+                },
+                ..event_sources::Config::default()
+            },
+        ));
         let broker = broker::Config {
-            // Processes of the machine do not use the cluster's DNS by themselves.
-            dns: Some(SocketAddr::from((inside, DNS_PORT))),
+            dns,
             shutdown: stop.clone(),
             grace: GRACE,
-            ..events::data_plane(caches.clone(), listeners.events, store)
+            ..events::data_plane(caches.clone(), listeners.events, stores)
         };
         let broker = tokio::spawn(async move {
             if let Err(error) = broker::run(broker).await {

@@ -4,11 +4,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use broker::model::Backend;
 use reconciler::{Caches, leases};
 use tokio_util::sync::CancellationToken;
 
 use super::component::{beside_health, client, gate, identity, listen, once_synced};
-use crate::cli::{BrokerArgs, ProcessArgs};
+use crate::cli::{BrokerArgs, EventSourcesArgs, ProcessArgs};
 use crate::events;
 
 /// What deliveries in flight get when the process is told to end.
@@ -35,16 +36,16 @@ pub async fn broker(args: BrokerArgs) -> anyhow::Result<ExitCode> {
     let client = client(process).await?;
     let stop = CancellationToken::new();
     let caches = Caches::new(client);
+    let mut stores = events::open(&args.events_dir)?;
+    if let Some(servers) = &args.nats {
+        stores.insert(Backend::JetStream, events::connect(servers).await?);
+    }
     let config = broker::Config {
         dns: args.dns,
         cluster_domain: process.cluster_domain.clone(),
         shutdown: stop.clone(),
         grace: GRACE,
-        ..events::data_plane(
-            caches.clone(),
-            listen(args.listen).await?,
-            events::open(&args.events_dir)?,
-        )
+        ..events::data_plane(caches.clone(), listen(args.listen).await?, stores)
     };
     let (open, readiness) = gate("brokers and triggers are not known yet");
     let mut running = tokio::spawn(broker::run(config));
@@ -61,4 +62,25 @@ pub async fn broker(args: BrokerArgs) -> anyhow::Result<ExitCode> {
         running.await.context("the data plane broke")??;
     }
     code
+}
+
+pub async fn sources(args: EventSourcesArgs) -> anyhow::Result<ExitCode> {
+    let process = &args.process;
+    let client = client(process).await?;
+    let config = event_sources::Config {
+        client: broker::client::Config {
+            dns: args.dns,
+            cluster_domain: process.cluster_domain.clone(),
+            ..broker::client::Config::default()
+        },
+        election: Some(event_sources::Election {
+            identity: identity(),
+            timing: leases::Timing::default(),
+        }),
+        ..event_sources::Config::default()
+    };
+    let caches = Caches::new(client);
+    let (open, readiness) = gate("the sources are not known yet");
+    let work = once_synced(caches.clone(), open, event_sources::run_with(caches, config));
+    beside_health(process, readiness, work).await
 }

@@ -513,7 +513,7 @@ where
         meter.in_flight.set(self.attempts.len() as i64);
         meter.waiting.set(self.held_back() as i64);
         // Counting may take a lock in the store: at the end of what came, and now and then.
-        if self.attempts.is_empty() || self.attempts.len() % 64 == 0 {
+        if self.attempts.is_empty() || self.attempts.len().is_multiple_of(64) {
             meter.lag.set(self.acks.lag() as i64);
         }
     }
