@@ -10,6 +10,8 @@ mod event;
 mod header_value;
 pub mod http;
 mod media_type;
+#[cfg(feature = "sdk")]
+pub mod sdk;
 pub mod stored;
 #[cfg(test)]
 mod test_support;
