@@ -4,6 +4,7 @@ mod cesql;
 mod http;
 mod instance;
 mod log;
+mod nats;
 mod nginx;
 mod objects;
 mod platform;
@@ -67,6 +68,18 @@ enum Command {
         #[arg(long, default_value = ".")]
         folder: PathBuf,
     },
+    /// The event store on NATS JetStream, with bare publishing and consuming on the same server in the same run
+    Nats {
+        /// Seconds per measurement
+        #[arg(long, default_value_t = 5)]
+        seconds: u32,
+        /// The server syncs before it acknowledges
+        #[arg(long)]
+        always_sync: bool,
+        /// Folder on the disk to use
+        #[arg(long, default_value = ".")]
+        folder: PathBuf,
+    },
     /// Evaluations of CloudEvents SQL per second on one core
     Cesql {
         /// Seconds per expression
@@ -95,6 +108,11 @@ fn main() -> ExitCode {
             backlog,
             folder,
         } => log::measure(&folder, seconds, backlog),
+        Command::Nats {
+            seconds,
+            always_sync,
+            folder,
+        } => nats::measure(&folder, seconds, always_sync),
         Command::Cesql { seconds } => cesql::measure(seconds),
         Command::Sidecar { seconds } => sidecar::measure(&bin, seconds),
     };
