@@ -104,7 +104,10 @@ async fn a_definition_serves_its_kind_and_takes_the_instances_with_it() {
     );
 
     // The path names the kind, and yet custom resources have to say it themselves.
-    for (missing, word) in [("kind", "'Kind' is missing"), ("apiVersion", "'apiVersion' is missing")] {
+    for (missing, word) in [
+        ("kind", "'Kind' is missing"),
+        ("apiVersion", "'apiVersion' is missing"),
+    ] {
         let mut body = json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "c"},
                               "spec": {"color": "red"}});
         body.as_object_mut().unwrap().remove(missing);
