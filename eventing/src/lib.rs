@@ -25,6 +25,7 @@ mod sequence;
 mod shared;
 mod sources;
 mod subscription;
+mod sugar;
 mod tracker;
 mod trigger;
 

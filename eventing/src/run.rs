@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::shared::{Clock, Shared};
 use crate::{
     broker, channel, event_policy, event_type, in_memory_channel, parallel, sequence, sources, subscription,
-    trigger,
+    sugar, trigger,
 };
 
 /// How the controllers run.
@@ -75,6 +75,8 @@ async fn controllers(caches: Caches, config: Config) {
     let parallels = parallel::controller(&shared);
     let event_types = event_type::controller(&shared);
     let policies = event_policy::controller(&shared);
+    let namespaces = caches.cache();
+    let sugar = sugar::controller(&shared, &namespaces);
 
     // Everything that reads has subscribed by now; writing begins when the caches are complete.
     caches.synced().await;
@@ -91,6 +93,7 @@ async fn controllers(caches: Caches, config: Config) {
     tasks.start("sequence", sequences, &shared.sequences);
     tasks.start("parallel", parallels, &shared.parallels);
     tasks.start("eventtype", event_types, &shared.event_types);
+    tasks.start("sugar", sugar, &namespaces);
     tasks.start("eventpolicy", policies, &shared.policies);
     tasks.start("pingsource", pings, &ping_sources);
     tasks.on_config_change(&store);

@@ -306,3 +306,21 @@ async fn a_second_look_and_a_restart_write_nothing() {
         cluster.api.requests().counted()
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn selected_namespaces_get_a_broker() {
+    let cluster = Cluster::start().await;
+    let maps: kube::Api<ConfigMap> = kube::Api::namespaced(cluster.client.clone(), cluster::SYSTEM);
+    let selector = "matchLabels: {kubernetes.io/metadata.name: default}";
+    let change = kube::api::Patch::Merge(json!({"data": {"namespace-selector": selector}}));
+    maps.patch("config-sugar", &kube::api::PatchParams::default(), &change)
+        .await
+        .unwrap();
+    eventually("the broker to be made", async || {
+        cluster.get::<Broker>("default").await.map(drop)
+    })
+    .await;
+    let all: kube::Api<Broker> = kube::Api::all(cluster.client.clone());
+    let all = all.list(&kube::api::ListParams::default()).await.unwrap();
+    assert_eq!(all.items.len(), 1, "no other namespace is selected");
+}

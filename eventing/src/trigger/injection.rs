@@ -1,44 +1,34 @@
 //! The broker that a trigger may ask for.
 
-use crds::eventing::{Broker, Trigger};
+use crds::config::events::Sugar;
+use crds::eventing::Trigger;
 use crds::{annotations, names};
-use kube::api::{Api, PostParams};
-use kube::core::ObjectMeta;
 use reconciler::Error;
-use reconciler::error::is_conflict;
 
+use crate::selector;
 use crate::shared::{Shared, annotation, namespace_of};
+use crate::sugar::make_default_broker;
 
-/// Makes the broker `default` if `trigger` asks for it; who is there first wins.
+/// Makes the broker `default` if `trigger` asks for it.
 pub(super) async fn inject(shared: &Shared, trigger: &Trigger) -> Result<(), Error> {
-    if !asks(trigger) {
-        return Ok(());
+    let sugar = shared.config.get::<Sugar>();
+    if asks(trigger, &sugar) && make_default_broker(shared, namespace_of(&trigger.metadata)).await? {
+        let message = "Default eventing broker created.";
+        shared.events.normal(trigger, "DefaultBrokerCreated", message);
     }
-    let namespace = namespace_of(&trigger.metadata);
-    let broker = Broker {
-        metadata: ObjectMeta {
-            name: Some(names::DEFAULT_BROKER.to_owned()),
-            namespace: Some(namespace.to_owned()),
-            ..ObjectMeta::default()
-        },
-        ..Broker::default()
-    };
-    let brokers: Api<Broker> = Api::namespaced(shared.client.clone(), namespace);
-    match brokers.create(&PostParams::default(), &broker).await {
-        Ok(created) => {
-            shared.brokers.record(created);
-            let message = "Default eventing broker created.";
-            shared.events.normal(trigger, "DefaultBrokerCreated", message);
-            Ok(())
-        }
-        Err(error) if is_conflict(&error) => Ok(()),
-        Err(error) => Err(Error::api(format!("create Broker {namespace}/default"), error)),
-    }
+    Ok(())
 }
 
-fn asks(trigger: &Trigger) -> bool {
-    let enabled = annotation(&trigger.metadata, annotations::BROKER_INJECTION)
-        == Some(annotations::BROKER_INJECTION_ENABLED);
+/// By its annotation, which may also forbid it, or by labels that the install selects.
+fn asks(trigger: &Trigger, sugar: &Sugar) -> bool {
+    let meta = &trigger.metadata;
+    let enabled = match annotation(meta, annotations::BROKER_INJECTION) {
+        Some(given) => given == annotations::BROKER_INJECTION_ENABLED,
+        None => sugar
+            .trigger_selector
+            .as_ref()
+            .is_some_and(|wanted| selector::matches(wanted, meta.labels.as_ref())),
+    };
     enabled && trigger.spec.broker_ref.is_none() && trigger.spec.broker == names::DEFAULT_BROKER
 }
 
@@ -48,19 +38,33 @@ mod tests {
 
     use super::*;
 
-    fn asked(annotation: &str, spec: Value) -> bool {
-        let metadata = json!({"name": "t", "annotations": {"eventing.knative.dev/injection": annotation}});
-        asks(&serde_json::from_value(json!({"metadata": metadata, "spec": spec})).unwrap())
+    fn asked(annotation: Option<&str>, spec: Value, sugar: &Sugar) -> bool {
+        let mut metadata = json!({"name": "t", "labels": {"a": "1"}});
+        if let Some(annotation) = annotation {
+            metadata["annotations"] = json!({"eventing.knative.dev/injection": annotation});
+        }
+        asks(
+            &serde_json::from_value(json!({"metadata": metadata, "spec": spec})).unwrap(),
+            sugar,
+        )
     }
 
     #[test]
     fn only_the_default_broker_is_made_and_only_when_asked_for() {
-        assert!(asked("enabled", json!({"broker": "default"})));
-        assert!(!asked("disabled", json!({"broker": "default"})));
-        assert!(!asked("enabled", json!({"broker": "other"})));
-        assert!(!asked(
-            "enabled",
-            json!({"brokerRef": {"kind": "Broker", "name": "default"}})
-        ));
+        let (none, all) = (
+            Sugar::default(),
+            Sugar {
+                trigger_selector: Some(Default::default()),
+                ..Sugar::default()
+            },
+        );
+        let default = || json!({"broker": "default"});
+        assert!(asked(Some("enabled"), default(), &none));
+        assert!(!asked(Some("disabled"), default(), &all));
+        assert!(!asked(None, default(), &none));
+        assert!(asked(None, default(), &all));
+        assert!(!asked(Some("enabled"), json!({"broker": "other"}), &all));
+        let by_reference = json!({"brokerRef": {"kind": "Broker", "name": "default"}});
+        assert!(!asked(Some("enabled"), by_reference, &all));
     }
 }
