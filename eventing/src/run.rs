@@ -68,6 +68,8 @@ async fn controllers(caches: Caches, config: Config) {
     let triggers = trigger::controller(&shared);
     let ping_sources = caches.cache();
     let pings = sources::ping(&shared, &ping_sources);
+    let api_server_sources = caches.cache();
+    let api_servers = sources::api_server(&shared, &api_server_sources, &caches.cache());
     let channels = channel::controller(&shared);
     let in_memory_channels = in_memory_channel::controller(&shared);
     let subscriptions = subscription::controller(&shared);
@@ -96,6 +98,7 @@ async fn controllers(caches: Caches, config: Config) {
     tasks.start("sugar", sugar, &namespaces);
     tasks.start("eventpolicy", policies, &shared.policies);
     tasks.start("pingsource", pings, &ping_sources);
+    tasks.start("apiserversource", api_servers, &api_server_sources);
     tasks.on_config_change(&store);
     tasks.run().await;
 }

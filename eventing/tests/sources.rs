@@ -6,7 +6,7 @@
 mod cluster;
 
 use cluster::Cluster;
-use crds::sources::PingSource;
+use crds::sources::{ApiServerSource, PingSource};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,5 +61,48 @@ async fn a_ping_source_becomes_ready_when_its_sink_appears() {
             .unwrap()
             .sink_uri,
         None
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_source_says_what_it_watches() {
+    let cluster = Cluster::start().await;
+    let spec = json!({
+        "mode": "Reference", "serviceAccountName": "default", "sink": {"uri": "http://sink.example.com"},
+        "resources": [{"apiVersion": "example.com/v1", "kind": "Thing"}],
+    });
+    cluster
+        .create::<ApiServerSource>(
+            json!({"metadata": {"name": "watch", "namespace": "default"}, "spec": spec}),
+        )
+        .await;
+    cluster
+        .condition::<ApiServerSource>("watch", "SufficientPermissions", "False", "NoSuchResource")
+        .await;
+    // The account has no role.
+    let change = json!({"spec": {"resources": [{"apiVersion": "v1", "kind": "ConfigMap"}]}});
+    cluster.patch::<ApiServerSource>("watch", change).await;
+    let missing = cluster
+        .condition::<ApiServerSource>("watch", "Ready", "False", "NoSufficientPermissions")
+        .await;
+    assert_eq!(
+        missing.message.as_deref(),
+        Some(
+            "User system:serviceaccount:default:default cannot get, list, watch resource \"configmaps\" in API group \
+             \"\" in Namespace \"default\""
+        )
+    );
+    let skip = json!({"features.knative.dev/apiserversource-skip-permissions-check": "true"});
+    let change = json!({"metadata": {"annotations": skip}, "spec": {"namespaceSelector": {"matchLabels": {
+        "kubernetes.io/metadata.name": "knative-eventing",
+    }}}});
+    cluster.patch::<ApiServerSource>("watch", change).await;
+    let source: ApiServerSource = cluster.ready("watch").await;
+    let status = source.status.unwrap();
+    assert_eq!(status.namespaces, ["knative-eventing"]);
+    assert_eq!(status.ce_attributes.len(), 3);
+    assert_eq!(
+        status.ce_attributes[0].type_.as_deref(),
+        Some("dev.knative.apiserver.ref.add")
     );
 }

@@ -2,7 +2,7 @@
 
 use crds::conditions::ConditionedStatus;
 use crds::duck::{AuthStatus, CloudEventAttributes};
-use crds::sources::PingSourceStatus;
+use crds::sources::{ApiServerSourceStatus, PingSourceStatus};
 use reconciler::{Conditions, Next};
 
 use crate::broker::LOOK_AGAIN;
@@ -40,7 +40,7 @@ macro_rules! source_status {
         }
     )*};
 }
-source_status!(PingSourceStatus);
+source_status!(ApiServerSourceStatus, PingSourceStatus);
 
 /// Fills in what does not depend on the kind. Without a sink no events are announced, since none are sent.
 pub(super) fn fill(
