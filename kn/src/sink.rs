@@ -10,7 +10,7 @@ use crate::commands::list::text;
 use crate::config_file::SinkMapping;
 use crate::error::CliError;
 
-pub use resolve::{object, resolve};
+pub use resolve::{Reference, object, resolve};
 
 /// What every help text about sinks says.
 pub const FORMS: &str = "ksvc:NAME, svc:NAME, broker:NAME, channel:NAME, GROUP/VERSION/PLURAL:NAME, a URL, or a prefix of the configuration file";

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use cluster_apiserver::{ApiServer, Config, LogOptions, LogStream, NodeApi, StatusError, write_kubeconfig};
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+use k8s_openapi::api::authentication::v1::TokenReview;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
@@ -195,6 +196,23 @@ impl Cluster {
             .unwrap();
         let run = json!({ "apiUrl": self.url, "gatewayUrl": format!("http://{domain}:{port}/") });
         std::fs::write(self.dir.path().join("run.json"), run.to_string()).unwrap();
+    }
+
+    /// Makes the account that every namespace has.
+    pub async fn make_account(&self) {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), "default");
+        let account = json!({ "metadata": { "name": "default" } });
+        let account = serde_json::from_value(account).unwrap();
+        accounts.create(&PostParams::default(), &account).await.unwrap();
+    }
+
+    /// What a token is good for, as the server says.
+    pub async fn audiences(&self, token: &str) -> Vec<String> {
+        let reviews: Api<TokenReview> = Api::all(self.client.clone());
+        let review = json!({ "spec": { "token": token, "audiences": ["spindrift-events", "other"] } });
+        let review = serde_json::from_value(review).unwrap();
+        let review = reviews.create(&PostParams::default(), &review).await.unwrap();
+        review.status.unwrap().audiences.unwrap()
     }
 
     /// Changes a service behind the program's back.

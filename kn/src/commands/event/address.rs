@@ -9,7 +9,7 @@ use crate::commands::list::text;
 use crate::config_file::ConfigFile;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
-use crate::sink::{self, Sink};
+use crate::sink::{self, Reference, Sink};
 
 /// Namespace and name of the settings that say which domains the gateway serves.
 const DOMAINS: [&str; 2] = ["knative-serving", "config-domain"];
@@ -29,14 +29,64 @@ pub async fn find(context: &Context, to: &str, namespace: &str) -> Result<String
         return Ok(uri);
     }
     let (reference, object) = sink::object(context, FLAG, &sink, namespace).await?;
-    let object = json!(object);
+    reach(context, to, &reference, &json!(object)).await
+}
+
+/// A broker, and where it is asked about its events.
+#[derive(Debug)]
+pub struct Broker {
+    /// Scheme and authority of its address.
+    pub origin: String,
+    pub namespace: String,
+    pub name: String,
+}
+
+/// The broker that `broker:NAME` or `NAME` names.
+///
+/// # Errors
+/// As [`find`]; or it is no broker.
+pub async fn broker(context: &Context, value: &str, namespace: &str) -> Result<Broker, CliError> {
+    let prefixed = match value.contains(':') {
+        true => value.to_owned(),
+        false => format!("broker:{value}"),
+    };
+    let sink = sink::parse("broker", &prefixed, &[])?;
+    let (reference, object) = sink::object(context, "broker", &sink, namespace).await?;
+    if reference.kind != "Broker" {
+        return Err(CliError::usage(format!(
+            "{value} is a {}, not a broker",
+            reference.kind
+        )));
+    }
+    let url = reach(context, value, &reference, &json!(object)).await?;
+    let uri: http::Uri = url
+        .parse()
+        .map_err(|error| CliError::new(Exit::Failure, format!("{value} has the address {url}: {error}")))?;
+    let origin = match (uri.scheme_str(), uri.authority()) {
+        (Some(scheme), Some(authority)) => format!("{scheme}://{authority}"),
+        _ => url,
+    };
+    Ok(Broker {
+        origin,
+        namespace: reference.namespace,
+        name: reference.name,
+    })
+}
+
+/// The URL by which an object that was found is reached from here; `typed` names it.
+async fn reach(
+    context: &Context,
+    typed: &str,
+    reference: &Reference,
+    object: &Value,
+) -> Result<String, CliError> {
     let inside = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
     let address = match (reference.kind.as_str(), reference.api_version.as_str()) {
         ("Service", "v1") => format!("http://{}.{}.svc", reference.name, reference.namespace),
-        _ => text(&object, "/status/address/url"),
+        _ => text(object, "/status/address/url"),
     };
     // What has a URL for the outside is reached by that.
-    let public = text(&object, "/status/url");
+    let public = text(object, "/status/url");
     let address = if !inside && !public.is_empty() {
         public
     } else {
@@ -44,7 +94,7 @@ pub async fn find(context: &Context, to: &str, namespace: &str) -> Result<String
     };
     if address.is_empty() {
         return Err(
-            CliError::new(Exit::NotReady, format!("--{FLAG} {to}: it has no address yet"))
+            CliError::new(Exit::NotReady, format!("{typed}: it has no address yet"))
                 .with_hint("`describe` tells why it is not ready"),
         );
     }
@@ -53,7 +103,7 @@ pub async fn find(context: &Context, to: &str, namespace: &str) -> Result<String
         false => outside(&address, domain(context).await.as_deref()).ok_or_else(|| {
             CliError::new(
                 Exit::Failure,
-                format!("--{FLAG} {to}: {address} can be reached from inside the cluster only"),
+                format!("{typed}: {address} can be reached from inside the cluster only"),
             )
             .with_hint("send to a broker or to a service of Knative, or forward a port with kubectl and give its URL to --to")
         })?,

@@ -6,13 +6,12 @@ use uuid::Uuid;
 
 use super::address;
 use super::build::view;
-use super::http::{Answer, post};
+use super::http::post;
 use super::make::EventArgs;
 use crate::cli::NamespaceArgs;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::output::{Output, OutputArgs};
-use crate::table;
 
 /// Sends an event.
 ///
@@ -49,7 +48,7 @@ impl Send {
                 address::find(context, to.as_deref().unwrap_or_default(), &namespace).await?
             }
         };
-        accepted(&post(&url, &event).await?, &url)?;
+        post(&url, &event).await?.accepted(&url, "the event")?;
         if !self.form.print(&view(&event), output)? {
             output.done(format!(
                 "Event (ID: {}) has been sent to {url}.",
@@ -57,68 +56,5 @@ impl Send {
             ))?;
         }
         Ok(Exit::Success)
-    }
-}
-
-/// Whether the receiver took the event.
-fn accepted(answer: &Answer, url: &str) -> Result<(), CliError> {
-    if answer.status.is_success() {
-        return Ok(());
-    }
-    let said = match table::one_line(answer.body.trim()) {
-        body if body.is_empty() => String::new(),
-        body => format!(": {body}"),
-    };
-    let exit = match answer.status.as_u16() {
-        401 | 403 => Exit::Forbidden,
-        404 => Exit::NotFound,
-        _ => Exit::Failure,
-    };
-    let error = CliError::new(
-        exit,
-        format!("{url} refused the event with {}{said}", answer.status),
-    );
-    let later = answer
-        .headers
-        .get("retry-after")
-        .and_then(|value| value.to_str().ok());
-    Err(match (answer.status.as_u16(), later) {
-        (_, Some(seconds)) => error.with_hint(format!("try again in {seconds} seconds")),
-        (404, None) => error.with_hint("is the receiver ready? `describe` tells; the event was not stored"),
-        _ => error,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use http::{HeaderMap, HeaderValue, StatusCode};
-
-    #[test]
-    fn refusals_tell_what_the_receiver_said() {
-        let answer = |status: u16, body: &str| Answer {
-            status: StatusCode::from_u16(status).unwrap(),
-            headers: HeaderMap::new(),
-            body: body.to_owned(),
-        };
-        accepted(&answer(202, ""), "http://x").unwrap();
-        let refused = accepted(&answer(400, "bad\nid\n"), "http://x").unwrap_err();
-        assert_eq!(
-            refused.message,
-            "http://x refused the event with 400 Bad Request: bad id"
-        );
-        assert_eq!(
-            accepted(&answer(404, ""), "http://x").unwrap_err().exit,
-            Exit::NotFound
-        );
-        let mut busy = answer(503, "");
-        busy.headers.insert("retry-after", HeaderValue::from_static("5"));
-        assert!(
-            accepted(&busy, "http://x")
-                .unwrap_err()
-                .hint
-                .unwrap()
-                .contains("5 seconds")
-        );
     }
 }
