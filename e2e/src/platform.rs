@@ -38,6 +38,11 @@ impl Platform {
         self.process.pid()
     }
 
+    /// The administrator's credentials.
+    pub fn kubeconfig(&self) -> &str {
+        self.status["kubeconfig"].as_str().unwrap_or_default()
+    }
+
     /// `host:port` of the registry, as images name it.
     pub fn registry(&self) -> String {
         self.status["registry"].as_str().unwrap_or_default().to_owned()
@@ -56,12 +61,7 @@ impl Platform {
     /// One of our programs, with the platform's credentials.
     pub fn program(&self, name: &str) -> Command {
         let mut command = Command::new(self.process.bin().join(name));
-        command
-            .env(
-                "KUBECONFIG",
-                self.status["kubeconfig"].as_str().unwrap_or_default(),
-            )
-            .env("NO_COLOR", "1");
+        command.env("KUBECONFIG", self.kubeconfig()).env("NO_COLOR", "1");
         command
     }
 
@@ -73,10 +73,7 @@ impl Platform {
     /// Runs the real `kubectl` with these arguments.
     pub fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<Output> {
         run(Command::new("kubectl")
-            .env(
-                "KUBECONFIG",
-                self.status["kubeconfig"].as_str().unwrap_or_default(),
-            )
+            .env("KUBECONFIG", self.kubeconfig())
             .args(arguments))
     }
 
@@ -86,12 +83,7 @@ impl Platform {
     /// If it cannot be started.
     pub fn kubectl_in_background(&self, arguments: &[&str]) -> anyhow::Result<Background> {
         let mut command = Command::new("kubectl");
-        command
-            .env(
-                "KUBECONFIG",
-                self.status["kubeconfig"].as_str().unwrap_or_default(),
-            )
-            .args(arguments);
+        command.env("KUBECONFIG", self.kubeconfig()).args(arguments);
         Background::start(command)
     }
 

@@ -1,10 +1,13 @@
 //! Runs a program and keeps what it printed.
 
 use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 /// Longest run of one program.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -107,6 +110,8 @@ impl Background {
     pub fn start(mut command: Command) -> anyhow::Result<Self> {
         let output = tempfile::NamedTempFile::new()?;
         let child = command
+            // What a shell has started ends with it.
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(output.reopen()?)
             .stderr(output.reopen()?)
@@ -126,7 +131,9 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        if let Ok(group) = i32::try_from(self.child.id()) {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
         let _ = self.child.wait();
     }
 }

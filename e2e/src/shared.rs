@@ -1,6 +1,6 @@
 //! The platform that the tests of one file share: two cores do not start one for each of them.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use anyhow::ensure;
 
@@ -16,6 +16,12 @@ pub fn shared() -> anyhow::Result<&'static Platform> {
     let started =
         SHARED.get_or_init(|| Platform::start(Options::default()).map_err(|error| format!("{error:?}")));
     started.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
+}
+
+/// Held by tests that go one at a time: two cores do not start everything at once, and names and memory are shared.
+pub fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Stops it, if it was started: a static is never dropped.

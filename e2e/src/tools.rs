@@ -15,6 +15,8 @@ pub enum Need {
     Skopeo,
     Mmdebstrap,
     Busybox,
+    Websocat,
+    Grpcurl,
 }
 
 impl Need {
@@ -28,6 +30,8 @@ impl Need {
             Self::Skopeo => (find("skopeo").is_some(), "needs skopeo"),
             Self::Mmdebstrap => (find("mmdebstrap").is_some(), "needs mmdebstrap"),
             Self::Busybox => (find("busybox").is_some(), "needs busybox, linked statically"),
+            Self::Websocat => (find("websocat").is_some(), "needs websocat"),
+            Self::Grpcurl => (find("grpcurl").is_some(), "needs grpcurl"),
         };
         (!there).then_some(reason)
     }
@@ -45,6 +49,14 @@ pub struct Case {
     pub name: &'static str,
     pub needs: &'static [Need],
     pub test: fn() -> anyhow::Result<()>,
+}
+
+/// Cases named after their functions, behind what they need.
+#[macro_export]
+macro_rules! cases {
+    ($($needs:expr => [$($test:ident),* $(,)?]),* $(,)?) => {
+        vec![$($($crate::tools::Case { name: stringify!($test), needs: $needs, test: $test },)*)*]
+    };
 }
 
 /// Runs `cases`; those that cannot run here are listed as ignored with the reason. `finish` runs after all of them.

@@ -119,6 +119,31 @@ pub fn at_zero(platform: &Platform, service: &str) -> anyhow::Result<()> {
     })
 }
 
+/// Deletes Services, and waits until nothing is left of what they had made. (Their pods may drain a while longer.)
+///
+/// # Errors
+/// If something is left after a long time.
+pub fn delete(platform: &Platform, names: &[&str]) -> anyhow::Result<()> {
+    platform.kubectl(&[&["delete", "ksvc"], names].concat())?.ok()?;
+    names.iter().try_for_each(|name| gone(platform, name))
+}
+
+/// Waits until nothing is left of what a deleted Service had made.
+///
+/// # Errors
+/// If something is left after a long time.
+pub fn gone(platform: &Platform, name: &str) -> anyhow::Result<()> {
+    let label = format!("serving.knative.dev/service={name}");
+    crate::eventually("the children of a deleted service to go", || {
+        let kinds = "cfg,rt,rev,pa,sks,king,deployment,svc";
+        let left = platform
+            .kubectl(&["get", kinds, "-l", &label, "-o", "name"])?
+            .ok()?;
+        anyhow::ensure!(left.trim().is_empty(), "{left}");
+        Ok(())
+    })
+}
+
 /// A bare pod.
 pub fn pod(name: &str, spec: Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})

@@ -1,12 +1,12 @@
 //! Clients that are broken or hostile: each gets what it deserves, and nobody else notices.
 
 use std::process::ExitCode;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use e2e::tools::{Case, Need};
-use e2e::{Client, Load, Platform, block_on, shared, stop_shared, suite};
+use e2e::tools::Need;
+use e2e::{Client, Load, Platform, block_on, cases, shared, stop_shared, suite, turn};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -42,12 +42,6 @@ fn deploy() -> anyhow::Result<()> {
             .ok()?;
     }
     Ok(())
-}
-
-/// Tests that measure memory do so one at a time.
-fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Other people's requests, which have to go on.
@@ -332,18 +326,13 @@ fn main() -> ExitCode {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
-    macro_rules! cases {
-        ($($test:ident),* $(,)?) => {
-            vec![$(Case { name: stringify!($test), needs: NEEDS, test: $test }),*]
-        };
-    }
     suite(
-        cases![
+        cases![NEEDS => [
             slow_and_silent_clients_are_cut,
             bad_requests_are_refused_and_counted,
             floods_of_http2_end_their_own_connection,
             thousands_of_idle_connections_cost_little,
-        ],
+        ]],
         stop_shared,
     )
 }

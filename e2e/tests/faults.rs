@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use e2e::registry::{Fault, Registry};
-use e2e::tools::{Case, Need};
-use e2e::{Options, Platform, busybox, eventually, shared, stop_shared, suite};
+use e2e::tools::Need;
+use e2e::{Options, Platform, busybox, cases, eventually, shared, stop_shared, suite};
 use serde_json::{Value, json};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Kubectl, Need::Curl, Need::Busybox];
@@ -689,34 +689,14 @@ fn a_full_disk_refuses_writes_and_loses_nothing() -> anyhow::Result<()> {
 }
 
 fn main() -> ExitCode {
-    let case = |name, test| Case {
-        name,
-        needs: NEEDS,
-        test,
-    };
     suite(
-        vec![
-            case(
-                "every_bad_deployment_names_its_cause_and_costs_little",
-                every_bad_deployment_names_its_cause_and_costs_little,
-            ),
-            case(
-                "mended_services_become_ready_and_the_old_revision_serves_all_along",
-                mended_services_become_ready_and_the_old_revision_serves_all_along,
-            ),
-            case(
-                "a_hanging_registry_holds_up_no_other_pull_and_is_given_up",
-                a_hanging_registry_holds_up_no_other_pull_and_is_given_up,
-            ),
-            case(
-                "a_full_disk_refuses_writes_and_loses_nothing",
-                a_full_disk_refuses_writes_and_loses_nothing,
-            ),
-            case(
-                "containers_that_resist_are_bounded",
-                containers_that_resist_are_bounded,
-            ),
-        ],
+        cases![NEEDS => [
+            every_bad_deployment_names_its_cause_and_costs_little,
+            mended_services_become_ready_and_the_old_revision_serves_all_along,
+            a_hanging_registry_holds_up_no_other_pull_and_is_given_up,
+            a_full_disk_refuses_writes_and_loses_nothing,
+            containers_that_resist_are_bounded,
+        ]],
         stop_shared,
     )
 }

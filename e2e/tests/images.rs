@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, ensure};
 use e2e::images::{DEBIAN, Workshop, digest_of, skopeo_copy};
-use e2e::tools::{Case, Need};
-use e2e::{Platform, eventually, shared, stop_shared, suite};
+use e2e::tools::Need;
+use e2e::{Platform, cases, eventually, shared, stop_shared, suite};
 use serde_json::json;
 
 const NEEDS: &[Need] = &[
@@ -47,11 +47,12 @@ CMD [\"/srv/facts.py\"]
 ";
 const FACTS: &str = include_str!("images/facts.py");
 
+static WORKSHOP: OnceLock<Result<Workshop, String>> = OnceLock::new();
+
 /// `CAP_NET_BIND_SERVICE`, permitted and effective, as the kernel stores it.
 const CAPABILITY: &str = "0100000200040000000000000000000000000000";
 
 fn workshop() -> anyhow::Result<&'static Workshop> {
-    static WORKSHOP: OnceLock<Result<Workshop, String>> = OnceLock::new();
     let made = WORKSHOP.get_or_init(|| Workshop::new().map_err(|error| format!("{error:?}")));
     made.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
 }
@@ -343,32 +344,24 @@ fn resolved(platform: &Platform, revision: &str) -> anyhow::Result<String> {
     Ok(digest.context("no digest in the status")?.to_owned())
 }
 
+/// What a static holds is never dropped.
+fn finish() -> anyhow::Result<()> {
+    stop_shared()?;
+    match WORKSHOP.get() {
+        Some(Ok(workshop)) => workshop.remove(),
+        _ => Ok(()),
+    }
+}
+
 fn main() -> ExitCode {
     debug_assert!(NGINX.contains(DEBIAN) && PYTHON.contains(DEBIAN));
-    let case = |name, test| Case {
-        name,
-        needs: NEEDS,
-        test,
-    };
     suite(
-        vec![
-            case(
-                "web_servers_from_debian_packages_answer_log_sleep_and_wake",
-                web_servers_from_debian_packages_answer_log_sleep_and_wake,
-            ),
-            case(
-                "an_index_resolves_to_its_own_digest_and_runs_what_fits_this_machine",
-                an_index_resolves_to_its_own_digest_and_runs_what_fits_this_machine,
-            ),
-            case(
-                "a_moved_tag_reaches_the_next_revision_and_not_the_last",
-                a_moved_tag_reaches_the_next_revision_and_not_the_last,
-            ),
-            case(
-                "archives_are_loaded_listed_run_and_removed",
-                archives_are_loaded_listed_run_and_removed,
-            ),
-        ],
-        stop_shared,
+        cases![NEEDS => [
+            web_servers_from_debian_packages_answer_log_sleep_and_wake,
+            an_index_resolves_to_its_own_digest_and_runs_what_fits_this_machine,
+            a_moved_tag_reaches_the_next_revision_and_not_the_last,
+            archives_are_loaded_listed_run_and_removed,
+        ]],
+        finish,
     )
 }

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use e2e::tools::{Case, Need};
+use e2e::tools::Need;
 use e2e::workload::at_zero;
 use e2e::{
-    Acknowledged, Dice, Options, Platform, Starting, Traces, Workload, busybox, eventually, raw, suite,
+    Acknowledged, Dice, Options, Platform, Starting, Traces, Workload, busybox, cases, eventually, raw, suite,
 };
 use serde_json::json;
 
@@ -277,22 +277,11 @@ fn an_interrupt_amid_work_leaves_nothing_and_loses_nothing() -> anyhow::Result<(
 }
 
 fn main() -> ExitCode {
-    let case = |name, test| Case {
-        name,
-        needs: NEEDS,
-        test,
-    };
     suite(
-        vec![
-            case(
-                "interrupted_starts_leave_nothing_and_the_next_one_works",
-                interrupted_starts_leave_nothing_and_the_next_one_works,
-            ),
-            case(
-                "an_interrupt_amid_work_leaves_nothing_and_loses_nothing",
-                an_interrupt_amid_work_leaves_nothing_and_loses_nothing,
-            ),
-        ],
+        cases![NEEDS => [
+            interrupted_starts_leave_nothing_and_the_next_one_works,
+            an_interrupt_amid_work_leaves_nothing_and_loses_nothing,
+        ]],
         || Ok(()),
     )
 }

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use e2e::raw::send;
 use e2e::remains::{nothing_is_left_over, pods};
-use e2e::tools::{Case, Need};
+use e2e::tools::Need;
 use e2e::workload::ready;
-use e2e::{Acknowledged, Dice, Options, Platform, Traces, Workload, busybox, eventually, suite};
+use e2e::{Acknowledged, Dice, Options, Platform, Traces, Workload, busybox, cases, eventually, suite};
 use serde_json::json;
 
 const NEEDS: &[Need] = &[Need::Root, Need::Kubectl, Need::Curl, Need::Busybox];
@@ -153,11 +153,9 @@ fn killed_servers_go_on_where_they_were() -> anyhow::Result<()> {
 
 fn main() -> ExitCode {
     suite(
-        vec![Case {
-            name: "killed_servers_go_on_where_they_were",
-            needs: NEEDS,
-            test: killed_servers_go_on_where_they_were,
-        }],
+        cases![NEEDS => [
+            killed_servers_go_on_where_they_were,
+        ]],
         || Ok(()),
     )
 }

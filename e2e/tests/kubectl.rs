@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use e2e::images::Workshop;
-use e2e::tools::{Case, Need, find};
-use e2e::{Platform, eventually, shared, stop_shared, suite};
+use e2e::tools::{Need, find};
+use e2e::workload::{delete, gone};
+use e2e::{Platform, cases, eventually, shared, stop_shared, suite};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Kubectl, Need::Curl];
 const LOG_NEEDS: &[Need] = &[
@@ -97,23 +98,8 @@ fn every_example_is_applied_by_client_and_by_server() -> anyhow::Result<()> {
         ensure!(object["metadata"]["generation"] == 1, "{object}");
         names.push(name);
     }
-    let all: Vec<&str> = ["delete", "ksvc"]
-        .into_iter()
-        .chain(names.iter().map(String::as_str))
-        .collect();
-    kubectl(&all)?;
-    names.iter().try_for_each(|name| gone(name))
-}
-
-/// Waits until nothing is left of what a deleted service had made. (Its pods may drain a while longer.)
-fn gone(name: &str) -> anyhow::Result<()> {
-    let label = format!("serving.knative.dev/service={name}");
-    eventually("the children of a deleted service to go", || {
-        let kinds = "cfg,rt,rev,pa,sks,king,deployment,svc";
-        let left = kubectl(&["get", kinds, "-l", &label, "-o", "name"])?;
-        ensure!(left.trim().is_empty(), "{left}");
-        Ok(())
-    })
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    delete(platform, &names)
 }
 
 fn watches_show_how_a_service_comes_to_be() -> anyhow::Result<()> {
@@ -147,7 +133,7 @@ fn watches_show_how_a_service_comes_to_be() -> anyhow::Result<()> {
         "--cascade=foreground",
         "--timeout=100s",
     ])?;
-    gone("watched")
+    gone(platform, "watched")
 }
 
 fn columns_short_names_and_categories_are_knatives() -> anyhow::Result<()> {
@@ -333,30 +319,10 @@ fn tempfile(content: &str) -> anyhow::Result<tempfile::NamedTempFile> {
 }
 
 fn main() -> ExitCode {
-    let case = |name, needs, test| Case { name, needs, test };
     suite(
-        vec![
-            case(
-                "every_example_is_applied_by_client_and_by_server",
-                NEEDS,
-                every_example_is_applied_by_client_and_by_server,
-            ),
-            case(
-                "watches_show_how_a_service_comes_to_be",
-                NEEDS,
-                watches_show_how_a_service_comes_to_be,
-            ),
-            case(
-                "columns_short_names_and_categories_are_knatives",
-                NEEDS,
-                columns_short_names_and_categories_are_knatives,
-            ),
-            case(
-                "describe_explain_diff_and_patch",
-                NEEDS,
-                describe_explain_diff_and_patch,
-            ),
-            case("logs_follow_a_deployment", LOG_NEEDS, logs_follow_a_deployment),
+        cases![
+            NEEDS => [every_example_is_applied_by_client_and_by_server, watches_show_how_a_service_comes_to_be, columns_short_names_and_categories_are_knatives, describe_explain_diff_and_patch],
+            LOG_NEEDS => [logs_follow_a_deployment],
         ],
         stop_shared,
     )

@@ -6,9 +6,9 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use e2e::tools::{Case, Need};
+use e2e::tools::Need;
 use e2e::workload::{at_zero, pod, ready};
-use e2e::{Platform, Workload, busybox, eventually, offline, shared, stop_shared, suite};
+use e2e::{Platform, Workload, busybox, cases, eventually, offline, shared, stop_shared, suite};
 use serde_json::{Value, json};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Kubectl, Need::Curl, Need::Busybox];
@@ -347,19 +347,14 @@ fn services_are_reached_and_woken_by_their_cluster_local_urls() -> anyhow::Resul
 }
 
 fn main() -> ExitCode {
-    macro_rules! cases {
-        ($($test:ident),* $(,)?) => {
-            vec![$(Case { name: stringify!($test), needs: NEEDS, test: $test }),*]
-        };
-    }
     suite(
-        cases![
+        cases![NEEDS => [
             services_have_their_names,
             short_names_reach_the_own_namespace_and_longer_ones_others,
             a_cluster_ip_spreads_connections_over_its_pods,
             names_that_are_not_there_fail_at_once,
             services_are_reached_and_woken_by_their_cluster_local_urls,
-        ],
+        ]],
         stop_shared,
     )
 }

@@ -1,19 +1,12 @@
 //! The main job, as a user does it, on one platform that all tests of this file share.
 
 use std::process::ExitCode;
-use std::sync::{Mutex, MutexGuard};
 
 use anyhow::{Context, ensure};
-use e2e::tools::{Case, Need};
-use e2e::{eventually, shared, stop_shared, suite};
+use e2e::tools::Need;
+use e2e::{cases, eventually, shared, stop_shared, suite, turn};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Kubectl, Need::Curl];
-
-/// Tests that create much run one at a time: two cores do not start everything at once.
-fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
 
 fn a_service_is_created_called_updated_and_deleted() -> anyhow::Result<()> {
     let (platform, _turn) = (shared()?, turn());
@@ -114,22 +107,11 @@ fn an_idle_service_goes_to_zero_and_the_next_request_wakes_it() -> anyhow::Resul
 }
 
 fn main() -> ExitCode {
-    let case = |name, test| Case {
-        name,
-        needs: NEEDS,
-        test,
-    };
     suite(
-        vec![
-            case(
-                "a_service_is_created_called_updated_and_deleted",
-                a_service_is_created_called_updated_and_deleted,
-            ),
-            case(
-                "an_idle_service_goes_to_zero_and_the_next_request_wakes_it",
-                an_idle_service_goes_to_zero_and_the_next_request_wakes_it,
-            ),
-        ],
+        cases![NEEDS => [
+            a_service_is_created_called_updated_and_deleted,
+            an_idle_service_goes_to_zero_and_the_next_request_wakes_it,
+        ]],
         stop_shared,
     )
 }

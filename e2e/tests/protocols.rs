@@ -10,8 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use e2e::client::{Answer, Body, empty, full, http2_request, streamed, whole};
-use e2e::tools::{Case, Need};
-use e2e::{Client, block_on, shared, stop_shared, suite};
+use e2e::tools::Need;
+use e2e::{Client, block_on, cases, shared, stop_shared, suite};
 use futures::{SinkExt, StreamExt};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -456,13 +456,8 @@ fn an_upgrade_that_the_application_ignores_is_an_ordinary_request() -> anyhow::R
 }
 
 fn main() -> ExitCode {
-    macro_rules! cases {
-        ($($test:ident),* $(,)?) => {
-            vec![$(Case { name: stringify!($test), needs: NEEDS, test: $test }),*]
-        };
-    }
     suite(
-        cases![
+        cases![NEEDS => [
             http1_requests_with_and_without_bodies,
             clear_http2_to_either_kind_of_port,
             websocket_messages_of_every_kind,
@@ -472,7 +467,7 @@ fn main() -> ExitCode {
             the_response_begins_before_the_request_ends,
             large_bodies_go_both_ways_unchanged,
             an_upgrade_that_the_application_ignores_is_an_ordinary_request,
-        ],
+        ]],
         stop_shared,
     )
 }

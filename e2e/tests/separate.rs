@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, ensure};
 
 use e2e::programs::programs;
-use e2e::tools::{Case, Need};
-use e2e::{Output, eventually, run, suite};
+use e2e::tools::Need;
+use e2e::{Output, cases, eventually, run, suite};
 use serde_json::Value;
 
 const NEEDS: &[Need] = &[Need::Root, Need::Kubectl, Need::Curl];
@@ -388,22 +388,11 @@ fn finish() -> anyhow::Result<()> {
 }
 
 fn main() -> ExitCode {
-    let case = |name, test| Case {
-        name,
-        needs: NEEDS,
-        test,
-    };
     suite(
-        vec![
-            case(
-                "separate_processes_serve_refuse_scale_to_zero_and_wake",
-                separate_processes_serve_refuse_scale_to_zero_and_wake,
-            ),
-            case(
-                "every_component_may_be_killed_and_started_again",
-                every_component_may_be_killed_and_started_again,
-            ),
-        ],
+        cases![NEEDS => [
+            separate_processes_serve_refuse_scale_to_zero_and_wake,
+            every_component_may_be_killed_and_started_again,
+        ]],
         finish,
     )
 }

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::{Context, ensure};
 use e2e::busybox::{self, FOREIGN, OWN};
 use e2e::images::{digest, digest_of, skopeo};
-use e2e::tools::{Case, Need};
-use e2e::{Platform, Workload, eventually, shared, stop_shared, suite};
+use e2e::tools::Need;
+use e2e::{Platform, Workload, cases, eventually, shared, stop_shared, suite};
 use serde_json::{Value, json};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Kubectl, Need::Curl, Need::Busybox, Need::Skopeo];
@@ -206,17 +206,12 @@ fn what_is_deleted_or_was_never_there_is_said_to_be_missing() -> anyhow::Result<
 }
 
 fn main() -> ExitCode {
-    macro_rules! cases {
-        ($($test:ident),* $(,)?) => {
-            vec![$(Case { name: stringify!($test), needs: NEEDS, test: $test }),*]
-        };
-    }
     suite(
-        cases![
+        cases![NEEDS => [
             a_docker_archive_and_an_oci_folder_are_copied_in_and_back,
             an_index_is_copied_with_all_of_its_images,
             what_is_deleted_or_was_never_there_is_said_to_be_missing,
-        ],
+        ]],
         stop_shared,
     )
 }

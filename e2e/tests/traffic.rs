@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use e2e::load::Tally;
-use e2e::tools::{Case, Need};
-use e2e::{Client, Load, Platform, block_on, eventually, shared, stop_shared, suite};
+use e2e::tools::Need;
+use e2e::{Client, Load, Platform, block_on, cases, eventually, shared, stop_shared, suite};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Kubectl];
 /// Pause of a worker between an answer and its next request.
@@ -199,18 +199,13 @@ fn the_concurrency_limit_is_exact_in_a_burst_from_zero() -> anyhow::Result<()> {
 }
 
 fn main() -> ExitCode {
-    macro_rules! cases {
-        ($($test:ident),* $(,)?) => {
-            vec![$(Case { name: stringify!($test), needs: NEEDS, test: $test }),*]
-        };
-    }
     suite(
-        cases![
+        cases![NEEDS => [
             pods_come_and_go_with_the_load,
             a_split_moves_from_one_revision_to_the_other,
             new_revisions_roll_out_one_after_the_other,
             the_concurrency_limit_is_exact_in_a_burst_from_zero,
-        ],
+        ]],
         stop_shared,
     )
 }

@@ -4,6 +4,7 @@
 //! requests finish.
 
 use std::convert::Infallible;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ where
         .and_then(|text| text.parse().ok())
         .unwrap_or(8080);
     let listener = TcpListener::bind(SocketAddr::from(([0, 0, 0, 0], port))).await?;
+    // Whoever follows the log of a pod sees that it runs.
+    writeln!(std::io::stdout(), "Listening on port {port}")?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut server = auto::Builder::new(TokioExecutor::new());
