@@ -27,6 +27,14 @@ impl Workshop {
         Ok(Self { folder })
     }
 
+    /// Removes it, where it cannot be dropped.
+    ///
+    /// # Errors
+    /// If something in it is still mounted.
+    pub fn remove(&self) -> anyhow::Result<()> {
+        std::fs::remove_dir_all(self.path()).context("cannot remove the images that were built")
+    }
+
     /// Where build contexts and archives may lie.
     pub fn path(&self) -> &Path {
         self.folder.path()
