@@ -15,6 +15,8 @@ mod endpoint;
 mod pool;
 mod resolver;
 mod send;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::collections::HashMap;
