@@ -1,6 +1,7 @@
 //! Measures the release build. Prints figures, and ratios against a baseline that runs beside it; judges nothing.
 
 mod cesql;
+mod events;
 mod http;
 mod instance;
 mod log;
@@ -16,6 +17,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+/// That of the server: parts of it run in this process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Measures Spindrift; run it on a machine with nothing else to do.
 #[derive(Parser)]
@@ -80,6 +85,18 @@ enum Command {
         #[arg(long, default_value = ".")]
         folder: PathBuf,
     },
+    /// Brokers: events accepted and delivered, latency, many triggers, bad subscribers
+    Events {
+        /// Seconds per measurement
+        #[arg(long, default_value_t = 10)]
+        seconds: u32,
+        /// Folder on the disk that the events are kept on
+        #[arg(long, default_value = ".")]
+        folder: PathBuf,
+        /// Only this measurement: one, half, fifty or bad
+        #[arg(long)]
+        only: Option<String>,
+    },
     /// Evaluations of CloudEvents SQL per second on one core
     Cesql {
         /// Seconds per expression
@@ -113,6 +130,11 @@ fn main() -> ExitCode {
             always_sync,
             folder,
         } => nats::measure(&folder, seconds, always_sync),
+        Command::Events {
+            seconds,
+            folder,
+            only,
+        } => events::measure(&folder, seconds, only.as_deref()),
         Command::Cesql { seconds } => cesql::measure(seconds),
         Command::Sidecar { seconds } => sidecar::measure(&bin, seconds),
     };
