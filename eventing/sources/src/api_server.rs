@@ -149,10 +149,10 @@ async fn serve(context: Context, mut plans: signal::Receiver<Arc<Plan>>) {
             keep
         });
         for scope in wanted {
-            if !scopes.contains_key(&scope) {
+            scopes.entry(scope).or_insert_with_key(|scope| {
                 let task = watch::follow(context.client.clone(), scope.clone(), sender.clone());
-                scopes.insert(scope, watches.spawn(task));
-            }
+                watches.spawn(task)
+            });
         }
         loop {
             tokio::select! {

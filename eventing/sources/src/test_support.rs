@@ -1,7 +1,5 @@
 //! What the tests of senders share.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
-
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
