@@ -20,6 +20,8 @@ pub struct Config {
     pub system_namespace: String,
     /// DNS suffix of the cluster, for example `cluster.local`.
     pub cluster_domain: String,
+    /// Can the data plane keep events in NATS JetStream? If not, brokers of that class say so.
+    pub jet_stream: bool,
     /// `None` if there is only one process.
     pub election: Option<Election>,
     pub clock: Clock,
@@ -38,6 +40,7 @@ impl Default for Config {
         Self {
             system_namespace: crds::names::EVENTING_NAMESPACE.to_owned(),
             cluster_domain: crds::names::CLUSTER_DOMAIN.to_owned(),
+            jet_stream: false,
             election: None,
             clock: Arc::new(Timestamp::now),
         }

@@ -27,6 +27,8 @@ pub(crate) struct Shared {
     pub clock: Clock,
     pub cluster_domain: String,
     pub system_namespace: String,
+    /// Can the data plane keep events in NATS JetStream?
+    pub jet_stream: bool,
     pub tracker: Tracker,
     pub resolver: Resolver,
     pub brokers: Cache<Broker>,
@@ -58,6 +60,7 @@ impl Shared {
             clock: settings.clock.clone(),
             cluster_domain: settings.cluster_domain.clone(),
             system_namespace: settings.system_namespace.clone(),
+            jet_stream: settings.jet_stream,
             resolver: Resolver::new(
                 tracker.clone(),
                 config.clone(),

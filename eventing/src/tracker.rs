@@ -11,12 +11,13 @@ mod tracked;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use kube::api::GroupVersionKind;
 use kube::core::ApiResource;
 use parking_lot::Mutex;
+use prometheus::IntGauge;
 use reconciler::Key;
 
 pub(crate) use error::TrackError;
@@ -30,6 +31,12 @@ use referrers::Referrers;
 const MAX_KINDS: usize = 64;
 /// A first list that takes longer is a fault.
 const FIRST_LIST: Duration = Duration::from_secs(10);
+
+/// How near [`MAX_KINDS`] is.
+static KINDS: LazyLock<IntGauge> = LazyLock::new(|| {
+    let help = "Kinds that are watched because destinations refer to objects of them; at most 64.";
+    reconciler::registered(IntGauge::new("kn_eventing_followed_kinds", help))
+});
 
 /// A kind of any group.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -179,6 +186,7 @@ impl Tracker {
             self.referrers.clone(),
         );
         kinds.insert(kind.clone(), started.clone());
+        KINDS.set(i64::try_from(kinds.len()).unwrap_or(i64::MAX));
         Ok(started)
     }
 }

@@ -94,6 +94,19 @@ async fn a_broker_needs_a_channel_that_is_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_broker_of_a_store_that_is_not_there_is_not_ready() {
+    let cluster = Cluster::start().await;
+    let annotations = json!({"eventing.knative.dev/broker.class": "NatsJetStreamBroker"});
+    cluster
+        .create::<Broker>(json!({"metadata": {"name": "nats", "annotations": annotations}, "spec": {}}))
+        .await;
+    let failed = cluster
+        .condition::<Broker>("nats", "Ready", "False", "ChannelFailure")
+        .await;
+    assert!(failed.message.unwrap().contains("NATS JetStream"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn brokers_of_other_classes_and_their_triggers_are_left_alone() {
     let cluster = Cluster::start().await;
     let annotations = json!({"eventing.knative.dev/broker.class": "Kafka"});

@@ -203,9 +203,8 @@ async fn what_is_wrong_is_refused_in_the_words_of_the_peers() {
              new object: json: unknown field \"brocker\"",
         ),
         (
-            format!(
-                "{{broker: b, subscriber: {{ref: {{apiVersion: v1, kind: Service, name: s, nmespace: x}}}}}}"
-            ),
+            "{broker: b, subscriber: {ref: {apiVersion: v1, kind: Service, name: s, nmespace: x}}}"
+                .to_owned(),
             "admission webhook \"webhook.eventing.knative.dev\" denied the request: mutation failed: cannot decode incoming \
              new object: json: unknown field \"nmespace\"",
         ),

@@ -30,13 +30,15 @@ pub(super) enum ChannelError {
     #[error("ConfigMap {key}: {reason}")]
     Invalid { key: Key, reason: String },
     #[error(
-        "channels of kind {kind} ({api_version}) are not served; name InMemoryChannel or NatsJetStreamChannel in ConfigMap {key}"
+        "channels of kind {kind} ({api_version}) are not served behind a broker; name InMemoryChannel in ConfigMap {key}, or give the broker the class NatsJetStreamBroker"
     )]
     NotServed {
         kind: String,
         api_version: String,
         key: Key,
     },
+    #[error("events cannot be kept in NATS JetStream here: this platform keeps them itself")]
+    NoJetStream,
     #[error("{0}")]
     Fault(String),
 }
@@ -56,6 +58,9 @@ pub(super) async fn of(
 ) -> Result<ChannelTemplate, ChannelError> {
     let jet_stream = annotation(&broker.metadata, annotations::BROKER_CLASS)
         == Some(annotations::BROKER_CLASS_NATS_JET_STREAM);
+    if jet_stream && !shared.jet_stream {
+        return Err(ChannelError::NoJetStream);
+    }
     if jet_stream {
         // The class alone says it; its ConfigMap, if any, is read by the data plane.
         return Ok(ChannelTemplate {
@@ -124,7 +129,7 @@ async fn read(shared: &Shared, key: &Key, referrer: &Referrer) -> Result<Data, C
     }
 }
 
+/// The data plane tells by the class alone where events are kept, so another kind here would be a promise not kept.
 fn is_served(template: &ChannelTemplate) -> bool {
-    template.api_version.starts_with("messaging.knative.dev/")
-        && matches!(template.kind.as_str(), "InMemoryChannel" | "NatsJetStreamChannel")
+    template.api_version.starts_with("messaging.knative.dev/") && template.kind == "InMemoryChannel"
 }

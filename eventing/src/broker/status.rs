@@ -97,7 +97,7 @@ pub(super) fn broker_status(broker: &Broker, observed: &Observed, now: Timestamp
     // Last: if the data plane is away too, Ready names what the user can mend.
     match &observed.channel {
         Ok(_) => conditions.mark_true(TRIGGER_CHANNEL_READY),
-        Err(error @ ChannelError::NotServed { .. }) => {
+        Err(error @ (ChannelError::NotServed { .. } | ChannelError::NoJetStream)) => {
             conditions.mark_false(TRIGGER_CHANNEL_READY, "ChannelFailure", &error.to_string());
         }
         Err(error) => {

@@ -19,6 +19,8 @@ pub async fn controller(args: ProcessArgs) -> anyhow::Result<ExitCode> {
     let client = client(&args).await?;
     let config = eventing::Config {
         cluster_domain: args.cluster_domain.clone(),
+        // Whether it was started with servers of NATS, the data plane knows alone.
+        jet_stream: true,
         election: Some(eventing::Election {
             identity: identity(),
             timing: leases::Timing::default(),
