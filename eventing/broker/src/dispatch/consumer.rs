@@ -5,14 +5,14 @@
 //! from the store. Bounds: attempts under way ([`Window`], [`Limits::in_flight`], [`IN_FLIGHT_BYTES`]), and events that
 //! wait ([`Limits::waiting`]); at either one the consumer stops reading, and the rest stays in the log.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
-use event_store::{Acks, Batch, Consumer as Source, StoreError};
+use event_store::{Acks, Batch, Consumer as Source, Position, StoreError};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
@@ -101,6 +101,8 @@ struct Session<S, A> {
     /// [`attempt`], whose future has no name.
     start: S,
     attempts: FuturesUnordered<A>,
+    /// What those are about.
+    in_flight: HashSet<Position>,
     in_flight_bytes: usize,
     /// To be tried as soon as there is room.
     ready: VecDeque<Delivery>,
@@ -156,6 +158,7 @@ where
             window: Window::new(limits.in_flight, now),
             start,
             attempts: FuturesUnordered::new(),
+            in_flight: HashSet::new(),
             in_flight_bytes: 0,
             ready: VecDeque::new(),
             waiting: Waiting::default(),
@@ -353,6 +356,7 @@ where
     }
 
     fn launch(&mut self, delivery: Delivery) {
+        self.in_flight.insert(delivery.position);
         self.in_flight_bytes += delivery.size;
         self.attempts
             .push((self.start)(self.context.clone(), self.plan.clone(), delivery));
@@ -361,6 +365,7 @@ where
 
     /// What follows from an attempt.
     fn settle(&mut self, mut delivery: Delivery, outcome: Outcome) {
+        self.in_flight.remove(&delivery.position);
         self.in_flight_bytes = self.in_flight_bytes.saturating_sub(delivery.size);
         let stage = delivery.stage;
         if stage == Stage::Subscriber {
@@ -486,12 +491,26 @@ where
         }
         if self.next_working <= now {
             self.next_working = now + WORKING;
-            for delivery in self.waiting.iter().chain(self.order.iter()).chain(&self.ready) {
-                self.acks.working(delivery.position);
+            let held_back = self.waiting.iter().chain(self.order.iter()).chain(&self.ready);
+            let held_back = held_back.map(|delivery| delivery.position);
+            for position in held_back
+                .chain(self.in_flight.iter().copied())
+                .chain(self.unread())
+            {
+                self.acks.working(position);
             }
             self.show();
         }
         self.set_alarm();
+    }
+
+    /// What passed the filter and was not begun yet.
+    fn unread(&self) -> impl Iterator<Item = Position> {
+        let current = self.current.iter();
+        current.flat_map(|current| {
+            let left = current.matched.as_slice().iter();
+            left.filter_map(|index| Some(current.batch.get(*index)?.position))
+        })
     }
 
     fn alarm_is_set(&self) -> bool {
