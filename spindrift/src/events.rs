@@ -33,6 +33,13 @@ pub async fn connect(servers: &str) -> anyhow::Result<Arc<dyn Store>> {
     Ok(Arc::new(JetStream::connect(options).await?))
 }
 
+/// Makes durable how far consumers are, which they otherwise tell a few times a second.
+pub async fn close(stores: &broker::Stores) {
+    for store in stores.values() {
+        store.close().await;
+    }
+}
+
 /// A data plane that accepts at `listener` and keeps events in `stores`.
 pub fn data_plane(caches: Caches, listener: TcpListener, stores: broker::Stores) -> broker::Config {
     broker::Config {

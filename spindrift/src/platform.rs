@@ -119,6 +119,7 @@ pub struct Platform {
     gateway: JoinHandle<()>,
     /// Likewise, once its deliveries have.
     broker: JoinHandle<()>,
+    stores: broker::Stores,
     stop: CancellationToken,
     health: Health,
 }
@@ -157,7 +158,7 @@ impl Platform {
             dns,
             shutdown: stop.clone(),
             grace: GRACE,
-            ..events::data_plane(caches.clone(), listeners.events, stores)
+            ..events::data_plane(caches.clone(), listeners.events, stores.clone())
         };
         let broker = tokio::spawn(async move {
             if let Err(error) = broker::run(broker).await {
@@ -209,6 +210,7 @@ impl Platform {
             tasks,
             gateway,
             broker,
+            stores,
             stop,
             health,
         }
@@ -223,6 +225,7 @@ impl Platform {
     pub async fn stop(mut self) {
         self.stop.cancel();
         let _ = tokio::join!(&mut self.gateway, &mut self.broker);
+        events::close(&self.stores).await;
         self.tasks.shutdown().await;
     }
 }

@@ -19,8 +19,16 @@ fn main() -> std::io::Result<()> {
 }
 
 async fn display(request: Request<Incoming>) -> Response<Body> {
-    if request.method() != Method::POST {
-        return answer(StatusCode::METHOD_NOT_ALLOWED, "events are POSTed\n");
+    match *request.method() {
+        Method::POST => {}
+        // Whoever looks with a browser sees that it is there.
+        Method::GET | Method::HEAD => {
+            return answer(
+                StatusCode::OK,
+                "POST an event here, and it is printed to the log.\n",
+            );
+        }
+        _ => return answer(StatusCode::METHOD_NOT_ALLOWED, "events are POSTed\n"),
     }
     let (head, body) = request.into_parts();
     let body = match Limited::new(body, MAX_BODY).collect().await {

@@ -47,7 +47,7 @@ pub async fn broker(args: BrokerArgs) -> anyhow::Result<ExitCode> {
         cluster_domain: process.cluster_domain.clone(),
         shutdown: stop.clone(),
         grace: GRACE,
-        ..events::data_plane(caches.clone(), listen(args.listen).await?, stores)
+        ..events::data_plane(caches.clone(), listen(args.listen).await?, stores.clone())
     };
     let (open, readiness) = gate("brokers and triggers are not known yet");
     let mut running = tokio::spawn(broker::run(config));
@@ -63,6 +63,7 @@ pub async fn broker(args: BrokerArgs) -> anyhow::Result<ExitCode> {
     if !running.is_finished() {
         running.await.context("the data plane broke")??;
     }
+    events::close(&stores).await;
     code
 }
 
