@@ -110,8 +110,17 @@ impl Sender {
     }
 
     fn update(&self, running: &mut HashMap<Key, Running>, tasks: &mut JoinSet<()>, key: &Key) {
-        let Some(plan) = self.sources.get(key).as_deref().and_then(Plan::of) else {
-            running.remove(key);
+        let source = self.sources.get(key);
+        let Some(plan) = source.as_deref().and_then(Plan::of) else {
+            // Changes must not go unseen while a new spec is being looked at: until then the last one holds.
+            let awaited = source.as_deref().is_some_and(|source| {
+                let uid = source.metadata.uid.as_deref();
+                let served = running.get(key).map(|known| known.plan.borrow().uid.clone());
+                plan::is_unobserved(source) && served.is_some() && served.as_deref() == uid
+            });
+            if !awaited {
+                running.remove(key);
+            }
             return;
         };
         let plan = Arc::new(plan);

@@ -68,6 +68,15 @@ impl PartialEq for Plan {
     }
 }
 
+/// Whether the status does not tell of the present spec yet.
+pub(crate) fn is_unobserved(source: &ApiServerSource) -> bool {
+    let observed = source
+        .status
+        .as_ref()
+        .and_then(|status| status.observed_generation);
+    source.metadata.deletion_timestamp.is_none() && observed != source.metadata.generation
+}
+
 impl Plan {
     /// `None` if the source does not send: it goes, its sink is not known, it may not watch, or its spec is not what
     /// admission lets in.

@@ -93,6 +93,13 @@ async fn changes_are_posted_and_nothing_else() {
         .patch("watch", &PatchParams::default(), &change)
         .await
         .unwrap();
+    // Until somebody has looked at the new spec, the old one holds; no change goes unseen.
+    for number in 0..3 {
+        let change = Patch::Merge(json!({"data": {"early": number.to_string()}}));
+        maps.patch("one", &PatchParams::default(), &change).await.unwrap();
+        let early = received(&mut events).await;
+        assert_eq!(early.type_, "dev.knative.apiserver.ref.update");
+    }
     let observed = Patch::Merge(json!({"status": {"observedGeneration": changed.metadata.generation}}));
     sources
         .patch_status("watch", &PatchParams::default(), &observed)
