@@ -183,7 +183,7 @@ fn warm(instance: &Instance) -> anyhow::Result<()> {
     let host = "warm-0.default.localhost";
     let ours = Target::new(instance.gateway(), host);
     let [container, proxy] = [container, nginx::PROXY].map(|address| Target::new(address, host));
-    let (by_nginx, by_us) = added(&container, &proxy, &ours, LOAD_SECONDS)?;
+    let (by_nginx, by_us) = added(&container, &proxy, &ours)?;
     say(&format!(
         "gateway and queue-proxy add, p50     {by_us:8.0} µs; nginx adds {by_nginx:.0} µs; ratio {:.2}",
         by_us / by_nginx

@@ -25,7 +25,7 @@ pub fn measure(bin: &Path, seconds: u32) -> anyhow::Result<()> {
         process::resident_mib(queue.0.id())?
     ));
     let [backend, proxy, ours] = [BACKEND, PROXY, QUEUE].map(|address| Target::new(address, "localhost"));
-    let (by_nginx, by_us) = added(&backend, &proxy, &ours, seconds)?;
+    let (by_nginx, by_us) = added(&backend, &proxy, &ours)?;
     say(&format!(
         "added latency, 1 connection, p50      {by_us:8.0} µs; nginx adds {by_nginx:.0} µs; ratio {:.2}",
         by_us / by_nginx

@@ -150,17 +150,18 @@ impl Platform {
         self.process.kill()
     }
 
-    /// Starts it again on the same data and port, after [`Platform::kill`] or [`Platform::stop`].
+    /// Starts it again on the same data and ports, after [`Platform::kill`] or [`Platform::stop`].
     pub fn restart(&mut self) -> anyhow::Result<()> {
         let started = Starting::new(self.options())?.ready()?;
         self.replace(started);
         Ok(())
     }
 
-    /// How it is started again on the same data and port.
+    /// How it is started again on the same data and ports.
     pub fn options(&self) -> Options {
         Options {
-            arguments: vec!["--http-port".into(), self.http_port().to_string()],
+            arguments: Vec::new(),
+            ports: Some(self.process.ports()),
             data_dir: Some(self.data_dir().to_path_buf()),
             terminal: self.process.terminal(),
         }

@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::Platform;
+use crate::ports::Ports;
 use crate::programs::programs;
 use crate::run::run;
 use crate::wait::eventually;
@@ -21,6 +22,8 @@ pub struct Options {
     pub arguments: Vec<String>,
     /// An existing data folder; a temporary one by default.
     pub data_dir: Option<PathBuf>,
+    /// Where it listens; free ports that no other instance of this test program has by default.
+    pub ports: Option<Ports>,
     /// Whether it gets signals as from a terminal of its own: with all processes that are still in its group.
     pub terminal: bool,
 }
@@ -29,6 +32,7 @@ pub struct Options {
 pub struct Starting {
     child: Child,
     terminal: bool,
+    ports: Ports,
     data_dir: PathBuf,
     /// Bytes of the log that earlier processes wrote.
     earlier: u64,
@@ -46,6 +50,10 @@ impl Starting {
     /// If it cannot be run.
     pub fn new(options: Options) -> anyhow::Result<Self> {
         let bin = programs()?.to_path_buf();
+        let ports = match options.ports {
+            Some(ports) => ports,
+            None => Ports::free()?,
+        };
         let temporary = match options.data_dir {
             Some(_) => None,
             None => Some(tempfile::Builder::new().prefix("spindrift-e2e-").tempdir()?),
@@ -66,6 +74,7 @@ impl Starting {
             .arg("--data-dir")
             .arg(&data_dir)
             .args(["--log", "info"])
+            .args(ports.arguments())
             .args(&options.arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -76,6 +85,7 @@ impl Starting {
         Ok(Self {
             child: command.spawn().context("cannot start spindrift")?,
             terminal: options.terminal,
+            ports,
             data_dir,
             earlier,
             replaced: false,
@@ -120,6 +130,10 @@ impl Starting {
 
     pub(crate) fn terminal(&self) -> bool {
         self.terminal
+    }
+
+    pub(crate) fn ports(&self) -> Ports {
+        self.ports
     }
 
     /// The process.

@@ -9,7 +9,8 @@ use anyhow::{Context, ensure};
 use e2e::tools::Need;
 use e2e::workload::at_zero;
 use e2e::{
-    Acknowledged, Dice, Options, Platform, Starting, Traces, Workload, busybox, cases, eventually, raw, suite,
+    Acknowledged, Dice, Options, Platform, Ports, Starting, Traces, Workload, busybox, cases, eventually,
+    raw, suite,
 };
 use serde_json::json;
 
@@ -25,8 +26,9 @@ const LONGEST_STOP: Duration = Duration::from_secs(20);
 /// Exit code of whoever is interrupted before it is up.
 const INTERRUPTED: i32 = 130;
 
-fn options(data_dir: &Path) -> Options {
+fn options(data_dir: &Path, ports: Ports) -> Options {
     Options {
+        ports: Some(ports),
         data_dir: Some(data_dir.to_path_buf()),
         terminal: true,
         ..Options::default()
@@ -63,8 +65,8 @@ fn web(platform: &Platform) -> Workload {
 }
 
 /// What the instances on a folder leave, learnt from one that runs a service there.
-fn learn(data_dir: &Path) -> anyhow::Result<Traces> {
-    let mut platform = Platform::start(options(data_dir))?;
+fn learn(data_dir: &Path, ports: Ports) -> anyhow::Result<Traces> {
+    let mut platform = Platform::start(options(data_dir, ports))?;
     web(&platform).deploy(&platform)?;
     let traces = Traces::of(&platform)?;
     stop(&mut platform)?;
@@ -73,10 +75,15 @@ fn learn(data_dir: &Path) -> anyhow::Result<Traces> {
 }
 
 /// Starts, and interrupts that within the time that a start takes.
-fn interrupt_a_start(data_dir: &Path, arguments: &[&str], dice: &mut Dice) -> anyhow::Result<()> {
+fn interrupt_a_start(
+    data_dir: &Path,
+    ports: Ports,
+    arguments: &[&str],
+    dice: &mut Dice,
+) -> anyhow::Result<()> {
     let mut starting = Starting::new(Options {
         arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
-        ..options(data_dir)
+        ..options(data_dir, ports)
     })?;
     let instant = dice.below(START);
     std::thread::sleep(instant);
@@ -101,23 +108,24 @@ fn interrupted_starts_leave_nothing_and_the_next_one_works() -> anyhow::Result<(
     let folder = tempfile::Builder::new().prefix("spindrift-e2e-").tempdir()?;
     let data_dir = folder.path().join("data");
     std::fs::create_dir(&data_dir)?;
-    let traces = learn(&data_dir)?;
+    let ports = Ports::free()?;
+    let traces = learn(&data_dir, ports)?;
 
     // On an empty folder, with and without the demo, which deploys and waits.
     for round in 0..STARTS {
         std::fs::remove_dir_all(&data_dir)?;
         std::fs::create_dir(&data_dir)?;
         let demo: &[&str] = if round % 2 == 0 { &["--demo"] } else { &[] };
-        interrupt_a_start(&data_dir, demo, &mut dice)?;
+        interrupt_a_start(&data_dir, ports, demo, &mut dice)?;
         traces.gone()?;
     }
-    let mut platform = Platform::start(options(&data_dir))?;
+    let mut platform = Platform::start(options(&data_dir, ports))?;
     web(&platform).deploy(&platform)?;
 
     // With pods of a killed instance that are just being taken over.
     for _ in 0..STARTS / 2 {
         platform.kill()?;
-        interrupt_a_start(&data_dir, &[], &mut dice)?;
+        interrupt_a_start(&data_dir, ports, &[], &mut dice)?;
         traces.gone()?;
         platform.restart()?;
         answers(&platform, "web", "Hello World!")?;
@@ -230,7 +238,7 @@ fn wakes_are_cut_short(platform: &mut Platform, dice: &mut Dice) -> anyhow::Resu
 fn an_interrupt_amid_work_leaves_nothing_and_loses_nothing() -> anyhow::Result<()> {
     let mut dice = Dice::from_environment();
     let folder = tempfile::Builder::new().prefix("spindrift-e2e-").tempdir()?;
-    let mut platform = Platform::start(options(folder.path()))?;
+    let mut platform = Platform::start(options(folder.path(), Ports::free()?))?;
     web(&platform).deploy(&platform)?;
     let traces = Traces::of(&platform)?;
     let soon = r#"{"data": {"scale-to-zero-grace-period": "2s"}}"#;

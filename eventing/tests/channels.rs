@@ -106,12 +106,16 @@ async fn a_subscription_is_written_into_the_channel_that_stands_behind_a_channel
         Some("http://dead")
     );
     let channel: Channel = cluster.ready("orders").await;
-    let status = channel.status.unwrap();
     assert_eq!(
-        status.address.unwrap().url.as_deref(),
+        channel.status.unwrap().address.unwrap().url.as_deref(),
         Some("http://orders-kn-channel.default.svc.cluster.local")
     );
-    assert_eq!(status.subscribers.len(), 1);
+    // The Channel tells what its InMemoryChannel tells, a moment later.
+    eventually("the channel to tell its subscriber", async || {
+        let channel: Channel = cluster.get("orders").await?;
+        (channel.status?.subscribers.len() == 1).then_some(())
+    })
+    .await;
 
     // Changed in place, then taken out.
     cluster
