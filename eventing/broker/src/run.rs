@@ -1,5 +1,6 @@
 //! Puts the data plane together, serves, and goes away in order.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use event_store::Topic;
 use futures::future::{BoxFuture, join_all};
 use proxy::{Server, ServerConfig};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
@@ -17,6 +19,9 @@ use crate::dispatch::{self, DeadLetter, DispatchMetrics, Dispatcher};
 use crate::ingress::{Current, Ingress};
 use crate::metrics::IngressMetrics;
 use crate::watch::Watch;
+
+/// Topics that wait to be removed; more are left to retention.
+const ENDED: usize = 1_024;
 
 /// The data plane could not start.
 #[derive(Debug, thiserror::Error)]
@@ -49,18 +54,23 @@ async fn serve(config: Config) -> Result<(), BrokerError> {
     let dispatched = DispatchMetrics::new(&config.registry)?;
     let dispatcher = Arc::new(Dispatcher::new(config.stores.clone(), client, dispatched, limits));
     let current = Arc::new(Current::default());
-    let (watch, gone) = Watch::start(&config.caches);
+    let (removal, ended) = mpsc::channel(ENDED);
     let following = {
         let (current, dispatcher, metrics) = (current.clone(), dispatcher.clone(), metrics.clone());
-        watch.follow(move |model| {
+        Watch::start(&config.caches).follow(move |model, ended| {
             dispatcher.set(&model);
             metrics.retain(&model);
             current.store(Some(model));
+            for topic in ended {
+                // Full: retention removes its events in time.
+                let _ = removal.try_send(topic);
+            }
         })
     };
+    let late = config.limits.body_timeout + config.limits.append_timeout;
     let background = [
         tokio::spawn(following),
-        tokio::spawn(remove(gone, config.stores.clone())),
+        tokio::spawn(remove(ended, config.stores.clone(), late)),
     ];
 
     let stop = CancellationToken::new();
@@ -103,16 +113,36 @@ async fn serve(config: Config) -> Result<(), BrokerError> {
     Ok(())
 }
 
-/// Removes the events of topics that were deleted.
-async fn remove(mut gone: mpsc::Receiver<Topic>, stores: Stores) {
-    while let Some(topic) = gone.recv().await {
-        let letters = DeadLetter::topic(&topic);
-        for topic in [Some(topic), letters].into_iter().flatten() {
-            // Which of them had it is not known any more, and asking the others is harmless.
-            for store in stores.values() {
-                if let Err(error) = store.remove(&topic).await {
-                    tracing::warn!(%error, %topic, "Events of a deleted broker or channel were not removed");
+/// Removes the events of topics that are served no more, and after `late` those that requests still brought that had
+/// begun before.
+async fn remove(mut ended: mpsc::Receiver<Topic>, stores: Stores, late: Duration) {
+    let mut again: VecDeque<(Instant, Topic)> = VecDeque::new();
+    loop {
+        let due = again.front().map(|(due, _)| *due);
+        tokio::select! {
+            topic = ended.recv() => {
+                let Some(topic) = topic else { return };
+                remove_from(&stores, &topic).await;
+                if again.len() < ENDED {
+                    again.push_back((Instant::now() + late, topic));
                 }
+            }
+            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                if let Some((_, topic)) = again.pop_front() {
+                    remove_from(&stores, &topic).await;
+                }
+            }
+        }
+    }
+}
+
+async fn remove_from(stores: &Stores, topic: &Topic) {
+    let letters = DeadLetter::topic(topic);
+    for topic in [Some(topic), letters.as_ref()].into_iter().flatten() {
+        // Which of them had it is not known any more, and asking the others is harmless.
+        for store in stores.values() {
+            if let Err(error) = store.remove(topic).await {
+                tracing::warn!(%error, %topic, "Events of a deleted broker or channel were not removed");
             }
         }
     }

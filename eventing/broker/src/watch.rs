@@ -24,32 +24,37 @@ pub(crate) struct Watch {
     channels: Cache<InMemoryChannel>,
     subscriptions: Cache<Subscription>,
     changed: Arc<Notify>,
+    /// Topics whose objects were deleted.
+    ended: mpsc::Receiver<Topic>,
 }
 
 impl Watch {
-    /// Begins to watch. The receiver gets the topics whose objects were deleted.
-    pub(crate) fn start(caches: &Caches) -> (Self, mpsc::Receiver<Topic>) {
+    /// Begins to watch.
+    pub(crate) fn start(caches: &Caches) -> Self {
         let changed = Arc::new(Notify::new());
-        let (gone, deleted) = mpsc::channel(GONE);
-        let watch = Self {
+        let (gone, ended) = mpsc::channel(GONE);
+        Self {
             brokers: watched(caches, &changed, Some(gone.clone())),
             triggers: watched(caches, &changed, None),
             channels: watched(caches, &changed, Some(gone)),
             subscriptions: watched(caches, &changed, None),
             changed,
-        };
-        (watch, deleted)
+            ended,
+        }
     }
 
-    /// Calls `publish` with each new model, the first time when all caches are filled. Runs until it is dropped.
-    pub(crate) async fn follow(self, mut publish: impl FnMut(Arc<Model>)) {
+    /// Calls `publish` with each new model and with the topics that ended with the one before, the first time when all
+    /// caches are filled. Runs until it is dropped.
+    pub(crate) async fn follow(mut self, mut publish: impl FnMut(Arc<Model>, Vec<Topic>)) {
         self.brokers.synced().await;
         self.triggers.synced().await;
         self.channels.synced().await;
         self.subscriptions.synced().await;
         let mut filters = Filters::default();
         loop {
-            publish(Arc::new(topics(&self.observed(), &mut filters)));
+            // Before the caches are read, so that the model has none of them.
+            let ended = std::iter::from_fn(|| self.ended.try_recv().ok()).collect();
+            publish(Arc::new(topics(&self.observed(), &mut filters)), ended);
             self.changed.notified().await;
             tokio::time::sleep(SETTLE).await;
         }
