@@ -7,7 +7,6 @@
 //! from then on only the consumers work on it.
 
 mod admin;
-pub mod client;
 mod config;
 pub mod delivery;
 pub mod dispatch;
@@ -19,6 +18,7 @@ mod run;
 pub mod stamp;
 mod watch;
 
-pub use client::Allowed;
 pub use config::{Config, Limits, Stores};
+pub use event_client as client;
+pub use event_client::Allowed;
 pub use run::{BrokerError, run};

@@ -72,9 +72,7 @@ pub enum SendError {
 }
 
 impl Endpoint {
-    /// POSTs what `message` makes, once, or a second time when a connection that was idle turns out to have been
-    /// closed. `want` says by the head of the answer how much of its body to read. `limit` is the time that all of
-    /// it may take.
+    /// POSTs what `message` makes; otherwise like [`request`](Self::request).
     ///
     /// # Errors
     /// When no head of an answer came. What goes wrong later is said in [`Answer::broken`].
@@ -84,10 +82,26 @@ impl Endpoint {
         message: impl Fn() -> (HeaderMap, Bytes),
         want: impl FnOnce(StatusCode, &HeaderMap, bool) -> Want,
     ) -> Result<Answer, SendError> {
+        self.request(&Method::POST, limit, message, want).await
+    }
+
+    /// Sends what `message` makes, once, or a second time when a connection that was idle turns out to have been
+    /// closed. `want` says by the head of the answer how much of its body to read. `limit` is the time that all of
+    /// it may take.
+    ///
+    /// # Errors
+    /// When no head of an answer came. What goes wrong later is said in [`Answer::broken`].
+    pub async fn request(
+        &self,
+        method: &Method,
+        limit: Option<Duration>,
+        message: impl Fn() -> (HeaderMap, Bytes),
+        want: impl FnOnce(StatusCode, &HeaderMap, bool) -> Want,
+    ) -> Result<Answer, SendError> {
         let config = &self.0.client.0.config;
         let limit = limit.map_or(config.attempt_timeout, |limit| limit.min(config.attempt_timeout));
         let deadline = Instant::now() + limit;
-        let (response, connection) = timeout_at(deadline, self.exchange(message))
+        let (response, connection) = timeout_at(deadline, self.exchange(method, message))
             .await
             .unwrap_or(Err(SendError::TimedOut(limit)))?;
         let (head, body) = response.into_parts();
@@ -111,11 +125,12 @@ impl Endpoint {
 
     async fn exchange(
         &self,
+        method: &Method,
         message: impl Fn() -> (HeaderMap, Bytes),
     ) -> Result<(Response<Incoming>, Connection), SendError> {
         let (client, target) = (&self.0.client, &self.0.target);
         if let Some(mut connection) = target.idle.take(client.0.config.idle_timeout).await {
-            match attempt(&mut connection, self.request(&message)).await {
+            match attempt(&mut connection, self.made(method, &message)).await {
                 Ok(response) => return Ok((response, connection)),
                 // Closed by the other side while it was idle. Maybe the request was seen: deliveries are at least once.
                 Err(SendError::Closed) => {}
@@ -124,15 +139,15 @@ impl Endpoint {
             }
         }
         let mut connection = Box::pin(Connection::open(client, target)).await?;
-        let response = attempt(&mut connection, self.request(&message)).await?;
+        let response = attempt(&mut connection, self.made(method, &message)).await?;
         Ok((response, connection))
     }
 
-    fn request(&self, message: impl Fn() -> (HeaderMap, Bytes)) -> Request<Full<Bytes>> {
+    fn made(&self, method: &Method, message: impl Fn() -> (HeaderMap, Bytes)) -> Request<Full<Bytes>> {
         let (mut headers, body) = message();
         headers.insert(HOST, self.0.host.clone());
         let mut request = Request::new(Full::new(body));
-        *request.method_mut() = Method::POST;
+        *request.method_mut() = method.clone();
         *request.uri_mut() = self.0.path.clone();
         *request.headers_mut() = headers;
         request

@@ -1,4 +1,4 @@
-//! Connections to subscribers, replies and dead letter sinks.
+//! Connections to where events go, and to whatever else somebody may name by a URL.
 //!
 //! An [`Endpoint`] is a URL that events are sent to; endpoints of one scheme, host and port share a [`Target`]: its idle
 //! connections and its [`Circuit`]. A request is driven by the task that waits for it, connection included: nothing
