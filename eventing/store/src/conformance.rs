@@ -14,8 +14,9 @@ use jiff::Timestamp;
 
 use crate::{Consumer, ConsumerName, ConsumerStatus, Position, Record, Start, Store, StoreError, Topic};
 
-/// How long anything may take that should happen at once.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long anything may take that should happen at once. What was under way to a subscription when it ended comes to the
+/// next one after the server's patience, which is 30 s by default.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A backend under test.
 pub trait Backend: Send + Sync {

@@ -278,6 +278,8 @@ fn step(goal: ConfigurationRollout, before: &ConfigurationRollout, now: i64) -> 
     if revisions.len() <= 1 {
         return goal;
     }
+    // The spec may ask for less than one step by now; a larger one would not be taken for ours when it is read again.
+    params.step_size = params.step_size.min(goal.percent);
     ConfigurationRollout {
         revisions,
         step_params: params,

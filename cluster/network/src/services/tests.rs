@@ -112,19 +112,22 @@ async fn a_dead_endpoint_is_passed_over_and_the_cap_holds() {
     let port = echo("127.77.2.1", "alive ").await;
     let web = service(
         "dead",
-        json!({"clusterIP": "127.77.2.100", "ports": [{"port": 80}]}),
+        json!({"clusterIP": "127.77.2.100", "ports": [{"port": 8080}]}),
     );
     let endpoints = [("127.77.2.1", true), ("127.77.2.2", true)];
     catalog.apply(&[web], &[slice("dead", json!([{"port": port}]), &endpoints)]);
     until("a listener", || proxy.listeners() == 1).await;
     for _ in 0..4 {
-        assert_eq!(ask(address("127.77.2.100", 80), b"?").await.unwrap(), b"alive ?");
+        assert_eq!(
+            ask(address("127.77.2.100", 8080), b"?").await.unwrap(),
+            b"alive ?"
+        );
         until("the connection to end", || proxy.connections() == 0).await;
     }
-    let mut held = TcpStream::connect(address("127.77.2.100", 80)).await.unwrap();
+    let mut held = TcpStream::connect(address("127.77.2.100", 8080)).await.unwrap();
     held.write_all(b"x").await.unwrap();
     until("it to be forwarded", || proxy.connections() == 1).await;
-    assert!(!matches!(ask(address("127.77.2.100", 80), b"?").await, Ok(answer) if !answer.is_empty()));
+    assert!(!matches!(ask(address("127.77.2.100", 8080), b"?").await, Ok(answer) if !answer.is_empty()));
     // An open connection does not keep the proxy from stopping.
     proxy.stop().await;
     assert_eq!(held.read(&mut [0; 8]).await.unwrap_or(0), 0);
@@ -149,7 +152,7 @@ async fn datagrams_keep_their_flow() {
     });
     let dns = service(
         "dns",
-        json!({"clusterIP": "127.77.3.100", "ports": [{"port": 53, "protocol": "UDP"}]}),
+        json!({"clusterIP": "127.77.3.100", "ports": [{"port": 5353, "protocol": "UDP"}]}),
     );
     catalog.apply(
         &[dns],
@@ -161,7 +164,7 @@ async fn datagrams_keep_their_flow() {
     );
     until("a listener", || proxy.listeners() == 1).await;
     let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    client.connect("127.77.3.100:53").await.unwrap();
+    client.connect("127.77.3.100:5353").await.unwrap();
     let mut answers = Vec::new();
     for _ in 0..2 {
         client.send(b"ping").await.unwrap();
@@ -183,7 +186,7 @@ async fn listeners_follow_ports_kinds_and_deletions() {
     let catalog = Catalog::fixed(State::default());
     let proxy = ServiceProxy::start(catalog.clone(), config());
     let spec = |ip: &str, kind: &str| {
-        let ports = json!([{"name": "a", "port": 81, "nodePort": 32_767}, {"name": "none", "port": 82}]);
+        let ports = json!([{"name": "a", "port": 8081, "nodePort": 32_767}, {"name": "none", "port": 8082}]);
         json!({"clusterIP": ip, "type": kind, "ports": ports})
     };
     let endpoints = slice("many", json!([{"name": "a", "port": 1}]), &[("127.77.4.1", true)]);
@@ -193,10 +196,10 @@ async fn listeners_follow_ports_kinds_and_deletions() {
     assert!(TcpStream::connect(address("127.0.0.1", 32_767)).await.is_ok());
     catalog.apply(&[service("many", spec("127.77.4.101", "ClusterIP"))], &[]);
     until("the new address", || {
-        std::net::TcpStream::connect(address("127.77.4.101", 81)).is_ok()
+        std::net::TcpStream::connect(address("127.77.4.101", 8081)).is_ok()
     })
     .await;
-    assert!(TcpStream::connect(address("127.77.4.100", 81)).await.is_err());
+    assert!(TcpStream::connect(address("127.77.4.100", 8081)).await.is_err());
     catalog.apply(&[service("many", spec("None", "ClusterIP"))], &[]);
     until("headless", || proxy.listeners() == 0).await;
     proxy.stop().await;
@@ -204,12 +207,12 @@ async fn listeners_follow_ports_kinds_and_deletions() {
 
 #[tokio::test]
 async fn a_taken_port_is_tried_again() {
-    let squatter = std::net::TcpListener::bind("127.77.5.100:81").unwrap();
+    let squatter = std::net::TcpListener::bind("127.77.5.100:8081").unwrap();
     let catalog = Catalog::fixed(State::default());
     let proxy = ServiceProxy::start(catalog.clone(), config());
     let web = service(
         "late",
-        json!({"clusterIP": "127.77.5.100", "ports": [{"port": 81}, {"port": 82, "name": "b"}]}),
+        json!({"clusterIP": "127.77.5.100", "ports": [{"port": 8081}, {"port": 8082, "name": "b"}]}),
     );
     let endpoints = slice(
         "late",

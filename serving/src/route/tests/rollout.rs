@@ -166,6 +166,15 @@ fn entries_of_one_configuration_share_its_revisions() {
     );
 }
 
+#[test]
+fn a_percentage_below_the_size_of_a_step_keeps_the_rollout() {
+    let mut stored = goal_of("two", 100).step(&goal_of("one", 100), SECOND);
+    stored.observe_ready(2 * SECOND, Duration::from_secs(10));
+    let rollout = goal_of("two", 5).step(&stored, 2 * SECOND);
+    assert!(!rollout.is_done());
+    assert_eq!(Rollout::parse(Some(&rollout.to_json())), rollout);
+}
+
 proptest! {
     #[test]
     fn percentages_always_add_up(percents in prop::collection::vec((1i64..=100, 0i64..20, 0u8..4), 1..40)) {
