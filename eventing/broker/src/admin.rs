@@ -1,15 +1,18 @@
 //! What operators ask of a broker: events going by, what could not be delivered, and to send that again.
 //!
 //! ```text
-//! GET  /.spindrift/v1/namespaces/<namespace>/brokers/<name>/tail?from=latest|earliest|<position>&follow=false&limit=<n>
+//! GET  /.spindrift/v1/namespaces/<namespace>/brokers/<name>/tail?from=latest|earliest|<position>&follow=false&limit=<n>&filtered=true
 //! GET  /.spindrift/v1/namespaces/<namespace>/brokers/<name>/dead-letters?from=<position>&limit=<n>
 //! POST /.spindrift/v1/namespaces/<namespace>/brokers/<name>/replay?position=<position>&position=…   (or ?all=true)
 //! ```
-//! The two lists are lines of JSON. Who asks shows a token of a ServiceAccount of the broker's namespace that was made
+//! The two lists are lines of JSON; a tail that follows also has a line for each thing that becomes of its events:
+//! attempts, answers, dead letters, and with `filtered` what filters hold back. Of several data planes that share a store
+//! each tells what it delivers itself. Who asks shows a token of a ServiceAccount of the broker's namespace that was made
 //! for the audience `spindrift-events`: whoever may make such a token may see the events of that namespace.
 
 mod answer;
 mod auth;
+mod following;
 mod lines;
 mod replay;
 mod request;
@@ -23,10 +26,11 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Stores;
-use crate::dispatch::DeadLetter;
+use crate::dispatch::{DeadLetter, Feeds};
 use crate::ingress::Current;
 use crate::model::Topic;
 use answer::{AdminError, ndjson};
+use following::Following;
 use lines::{End, Lines, Shape};
 use request::{Ask, Begin, Verb};
 
@@ -45,6 +49,7 @@ pub(crate) struct Admin {
     client: kube::Client,
     model: Arc<Current>,
     stores: Stores,
+    feeds: Arc<Feeds>,
     /// Ends tails.
     stop: CancellationToken,
     slots: Arc<Semaphore>,
@@ -55,12 +60,14 @@ impl Admin {
         client: kube::Client,
         model: Arc<Current>,
         stores: Stores,
+        feeds: Arc<Feeds>,
         stop: CancellationToken,
     ) -> Self {
         Self {
             client,
             model,
             stores,
+            feeds,
             stop,
             slots: Arc::new(Semaphore::new(MOST)),
         }
@@ -83,12 +90,18 @@ impl Admin {
         auth::check(&self.client, request.headers(), &ask.namespace).await?;
         let (topic, store) = self.topic(&ask)?;
         match ask.verb {
-            Verb::Tail { from, follow, limit } => {
+            Verb::Tail {
+                from,
+                follow,
+                limit,
+                filtered,
+            } => {
+                // Before the place is looked up, so that nothing is missed that becomes of what comes after it.
+                let watcher = follow.then(|| self.feeds.of(&topic.key).watch(filtered));
                 let from = self.position(&store, &topic, from).await?;
-                let end = if follow {
-                    End::Never(self.stop.clone())
-                } else {
-                    End::Last
+                let end = match watcher {
+                    Some(watcher) => End::Never(Box::new(Following::new(self.stop.clone(), watcher, from))),
+                    None => End::Last,
                 };
                 let lines = Lines::new(store, topic.key.clone(), from, limit, Shape::Event, end, slot);
                 Ok(ndjson(lines.into_stream()))

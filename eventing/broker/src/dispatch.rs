@@ -12,9 +12,12 @@ mod attempt;
 mod consumer;
 mod dead_letters;
 mod decoded;
+mod feed;
 mod metrics;
 mod order;
 mod plan;
+mod progress;
+mod report;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -27,6 +30,7 @@ use std::time::Duration;
 
 use event_store::{Store, Topic};
 use parking_lot::Mutex;
+use reconciler::Recorder;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -36,8 +40,10 @@ use crate::model::{self, Backend, Model};
 use attempt::Context;
 use decoded::Decoder;
 use plan::{ConsumerKey, Plan};
+use report::Reports;
 
 pub use dead_letters::{DeadLetter, DeadLetterError, Notice};
+pub(crate) use feed::{Feeds, Heard, Progress, Watcher};
 pub use metrics::DispatchMetrics;
 
 /// How often idle connections, and batches that are held for others, are let go.
@@ -72,6 +78,9 @@ pub struct Dispatcher {
     limits: Limits,
     state: Mutex<State>,
     decoders: Decoders,
+    feeds: Arc<Feeds>,
+    /// Where deliveries that failed for good are told of.
+    recorder: Recorder,
 }
 
 /// Those of the topics that have consumers.
@@ -90,10 +99,12 @@ impl Dispatcher {
         client: Client,
         metrics: DispatchMetrics,
         limits: Limits,
+        recorder: Recorder,
     ) -> Self {
         let mut state = State::default();
-        let decoders = Decoders::default();
-        state.tasks.spawn(sweep(client.clone(), decoders.clone()));
+        let (decoders, feeds) = (Decoders::default(), Arc::<Feeds>::default());
+        let sweeping = sweep(client.clone(), decoders.clone(), feeds.clone());
+        state.tasks.spawn(sweeping);
         Self {
             stores,
             client,
@@ -101,6 +112,8 @@ impl Dispatcher {
             limits,
             state: Mutex::new(state),
             decoders,
+            feeds,
+            recorder,
         }
     }
 
@@ -155,6 +168,8 @@ impl Dispatcher {
         let context = Context {
             store: store.clone(),
             meter: self.metrics.meter(topic, consumer),
+            feed: self.feeds.of(&key.topic),
+            reports: Reports::new(self.recorder.clone()),
         };
         state
             .tasks
@@ -167,6 +182,11 @@ impl Dispatcher {
         let decoder = decoders.get(topic).and_then(Weak::upgrade).unwrap_or_default();
         decoders.insert(topic.clone(), Arc::downgrade(&decoder));
         decoder
+    }
+
+    /// What becomes of events at the moment, by topic.
+    pub(crate) fn feeds(&self) -> Arc<Feeds> {
+        self.feeds.clone()
     }
 
     /// Consumers that are running.
@@ -201,12 +221,13 @@ fn same(old: &model::Consumer, new: &model::Consumer) -> bool {
         && old.uid == new.uid
 }
 
-async fn sweep(client: Client, decoders: Decoders) {
+async fn sweep(client: Client, decoders: Decoders, feeds: Arc<Feeds>) {
     let mut ticks = interval(SWEEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         client.expire_idle();
+        feeds.sweep();
         decoders.lock().retain(|_, decoder| match decoder.upgrade() {
             Some(decoder) => {
                 decoder.clear();

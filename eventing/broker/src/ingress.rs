@@ -132,11 +132,12 @@ impl Ingress {
         let begun = Instant::now();
         let appending = store.append(&topic.key, accepted.payloads);
         let stored = tokio::time::timeout(self.limits.append_timeout, appending).await;
-        self.metrics.appended(begun.elapsed());
+        let took = begun.elapsed();
+        self.metrics.appended(took);
         match stored {
             Ok(Ok(_)) => {
                 for event_type in &accepted.types {
-                    meter.stored(self.metrics.type_label(event_type));
+                    meter.stored(event_type, took);
                 }
                 Ok(())
             }

@@ -1,5 +1,6 @@
 //! What ingress counts. Labels are bounded: topics by the objects there are, types of events by [`Types`].
 
+mod duration;
 mod types;
 
 use std::collections::HashMap;
@@ -11,7 +12,7 @@ use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry, exponential_buckets};
 
 use crate::model::{Model, Topic, TopicKind};
-use types::Types;
+pub(crate) use duration::{Durations, Series};
 
 const TOPIC: [&str; 3] = ["namespace", "topic", "kind"];
 
@@ -31,7 +32,7 @@ pub(crate) struct IngressMetrics {
     pub(crate) connections: IntGauge,
     /// Connections closed on their clients, by reason.
     pub(crate) closed: IntCounterVec,
-    types: Types,
+    durations: Durations,
     topics: RwLock<HashMap<event_store::Topic, Arc<TopicMeter>>>,
 }
 
@@ -41,6 +42,7 @@ pub(crate) struct TopicMeter {
     received: IntCounterVec,
     stored: IntCounterVec,
     bytes: Histogram,
+    durations: Series,
     types: RwLock<Vec<&'static str>>,
 }
 
@@ -58,7 +60,7 @@ impl IngressMetrics {
     ///
     /// # Errors
     /// When the registry has them already.
-    pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
+    pub(crate) fn new(registry: &Registry, durations: Durations) -> prometheus::Result<Self> {
         let [namespace, topic, kind] = TOPIC;
         let counter = |name: &str, help: &str, labels: &[&str]| {
             registered(registry, IntCounterVec::new(Opts::new(name, help), labels))
@@ -110,7 +112,7 @@ impl IngressMetrics {
                 "Connections closed because of what their clients did.",
                 &["reason"],
             )?,
-            types: Types::default(),
+            durations,
             topics: RwLock::default(),
         })
     }
@@ -128,11 +130,6 @@ impl IngressMetrics {
         InFlight(&self.in_flight)
     }
 
-    /// The label of a type of events.
-    pub(crate) fn type_label(&self, event_type: &str) -> &'static str {
-        self.types.label(event_type)
-    }
-
     pub(crate) fn topic(&self, topic: &Topic) -> Arc<TopicMeter> {
         if let Some(meter) = self.topics.read().get(&topic.key) {
             return meter.clone();
@@ -146,6 +143,9 @@ impl IngressMetrics {
             received: self.received.clone(),
             stored: self.stored.clone(),
             bytes: self.bytes.clone(),
+            durations: self
+                .durations
+                .series(topic, format!("{kind}:{}.{}", topic.name, topic.namespace)),
             types: RwLock::default(),
         });
         self.topics
@@ -171,8 +171,10 @@ impl TopicMeter {
         self.bytes.observe(bytes as f64);
     }
 
-    /// An event is stored.
-    pub(crate) fn stored(&self, event_type: &'static str) {
+    /// An event is stored, which took so long.
+    pub(crate) fn stored(&self, event_type: &str, took: Duration) {
+        self.durations.observe(event_type, Some(202), took);
+        let event_type = self.durations.type_label(event_type);
         let [a, b, c] = self.labels();
         self.stored.with_label_values(&[a, b, c, event_type]).inc();
         if !self.types.read().contains(&event_type) {
@@ -228,11 +230,11 @@ mod tests {
     #[test]
     fn series_end_with_their_topic() {
         let registry = Registry::new();
-        let metrics = IngressMetrics::new(&registry).unwrap();
+        let metrics = IngressMetrics::new(&registry, Durations::new(&registry).unwrap()).unwrap();
         for name in ["a", "b"] {
             let meter = metrics.topic(&topic(name));
             meter.received("binary", 1024);
-            meter.stored(metrics.type_label("dev.example"));
+            meter.stored("dev.example", Duration::from_millis(1));
         }
         let series = || -> usize {
             let families = registry.gather();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use event_store::Topic;
 use futures::future::{BoxFuture, join_all};
 use proxy::{Server, ServerConfig};
+use reconciler::Recorder;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ use crate::client::{self, Client};
 use crate::config::{Config, Stores};
 use crate::dispatch::{self, DeadLetter, DispatchMetrics, Dispatcher};
 use crate::ingress::{Current, Ingress};
-use crate::metrics::IngressMetrics;
+use crate::metrics::{Durations, IngressMetrics};
 use crate::watch::Watch;
 
 /// Topics that wait to be removed; more are left to retention.
@@ -40,7 +41,8 @@ pub fn run(config: Config) -> BoxFuture<'static, Result<(), BrokerError>> {
 }
 
 async fn serve(config: Config) -> Result<(), BrokerError> {
-    let metrics = Arc::new(IngressMetrics::new(&config.registry)?);
+    let durations = Durations::new(&config.registry)?;
+    let metrics = Arc::new(IngressMetrics::new(&config.registry, durations.clone())?);
     let client = Client::new(client::Config {
         dns: config.dns,
         cluster_domain: config.cluster_domain.clone(),
@@ -51,8 +53,15 @@ async fn serve(config: Config) -> Result<(), BrokerError> {
         drain: config.grace,
         ..dispatch::Limits::default()
     };
-    let dispatched = DispatchMetrics::new(&config.registry)?;
-    let dispatcher = Arc::new(Dispatcher::new(config.stores.clone(), client, dispatched, limits));
+    let recorder = Recorder::new(config.caches.client().clone(), "broker");
+    let dispatched = DispatchMetrics::new(&config.registry, durations)?;
+    let dispatcher = Arc::new(Dispatcher::new(
+        config.stores.clone(),
+        client,
+        dispatched,
+        limits,
+        recorder,
+    ));
     let current = Arc::new(Current::default());
     let (removal, ended) = mpsc::channel(ENDED);
     let following = {
@@ -78,6 +87,7 @@ async fn serve(config: Config) -> Result<(), BrokerError> {
         config.caches.client().clone(),
         current.clone(),
         config.stores.clone(),
+        dispatcher.feeds(),
         stop.clone(),
     );
     let ingress = Ingress::new(

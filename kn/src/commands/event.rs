@@ -26,7 +26,7 @@ pub enum Command {
     Replay(replay::Replay),
     /// Send an event
     Send(send::Send),
-    /// Show the events that a broker stores as they come
+    /// Show the events that a broker stores as they come, and what becomes of them
     Tail(tail::Tail),
 }
 

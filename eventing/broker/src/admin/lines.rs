@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use event::{Event, Mode};
@@ -11,15 +10,13 @@ use futures::{Stream, stream};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio_util::sync::CancellationToken;
 
+use super::following::{After, Following};
 use crate::dispatch::{DeadLetter, Notice};
 use crate::record;
 
 /// Records that are read at once.
 const BATCH: usize = 64;
-/// How often the end of a topic is looked at for more: people watch, not programs.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// What the records are.
 #[derive(Clone, Copy, Debug)]
@@ -32,8 +29,8 @@ pub(super) enum Shape {
 pub(super) enum End {
     /// With the last record that there is.
     Last,
-    /// When the data plane does.
-    Never(CancellationToken),
+    /// When the data plane does, or a moment after the most records that are wanted.
+    Never(Box<Following>),
 }
 
 /// Reads record after record, no further ahead than one batch.
@@ -79,25 +76,33 @@ impl Lines {
 
     async fn line(&mut self) -> Result<Option<Bytes>, StoreError> {
         loop {
-            if self.left == 0 {
-                return Ok(None);
-            }
-            while let Some(record) = self.read.pop_front() {
+            while self.left > 0
+                && let Some(record) = self.read.pop_front()
+            {
                 self.next = record.position + 1;
                 if let Some(line) = line(self.shape, record) {
                     self.left -= 1;
                     return Ok(Some(line));
                 }
             }
-            self.read = self.store.read(&self.topic, self.next, BATCH).await?.into();
-            if !self.read.is_empty() {
-                continue;
+            if let End::Never(following) = &mut self.end {
+                following.hear();
+                if let Some(line) = following.line(self.next) {
+                    return Ok(Some(line));
+                }
             }
-            match &self.end {
+            if self.left > 0 {
+                self.read = self.store.read(&self.topic, self.next, BATCH).await?.into();
+                if !self.read.is_empty() {
+                    continue;
+                }
+            }
+            match &mut self.end {
                 End::Last => return Ok(None),
-                End::Never(stop) => tokio::select! {
-                    () = tokio::time::sleep(PAUSE) => {}
-                    () = stop.cancelled() => return Ok(None),
+                End::Never(following) => match following.wait(self.left > 0).await {
+                    After::Look => {}
+                    After::Line(line) => return Ok(Some(line)),
+                    After::End => return Ok(None),
                 },
             }
         }

@@ -26,6 +26,8 @@ pub(super) enum Verb {
         /// Wait for more at the end.
         follow: bool,
         limit: usize,
+        /// Tell of what filters hold back, too.
+        filtered: bool,
     },
     DeadLetters {
         from: Position,
@@ -95,6 +97,7 @@ fn tail(query: &Query) -> Result<Verb, AdminError> {
         from,
         follow: truth(query, "follow", true)?,
         limit: limit(query)?.unwrap_or(usize::MAX),
+        filtered: truth(query, "filtered", false)?,
     })
 }
 
@@ -151,7 +154,12 @@ mod tests {
 
     #[test]
     fn requests_are_read() {
-        let tail = |from, follow, limit| Verb::Tail { from, follow, limit };
+        let tail = |from, follow, limit| Verb::Tail {
+            filtered: from == Begin::Position(8),
+            from,
+            follow,
+            limit,
+        };
         for (method, rest, expected) in [
             ("GET", "tail", tail(Begin::Latest, true, usize::MAX)),
             (
@@ -160,6 +168,11 @@ mod tests {
                 tail(Begin::Earliest, false, 3),
             ),
             ("GET", "tail?from=7", tail(Begin::Position(7), true, usize::MAX)),
+            (
+                "GET",
+                "tail?from=8&filtered=true",
+                tail(Begin::Position(8), true, usize::MAX),
+            ),
             ("GET", "dead-letters", Verb::DeadLetters { from: 0, limit: 100 }),
             (
                 "GET",
@@ -180,6 +193,7 @@ mod tests {
             ("GET", "replay?all=true", "POST"),
             ("GET", "tail?from=x", "from"),
             ("GET", "tail?follow=maybe", "follow"),
+            ("GET", "tail?filtered=2", "filtered"),
             ("GET", "dead-letters?limit=-1", "limit"),
             ("POST", "replay", "position"),
             ("POST", "replay?position=x", "position"),

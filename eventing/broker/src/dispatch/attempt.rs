@@ -1,6 +1,7 @@
 //! One attempt: what is sent, and what is made of the answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use event::Event;
@@ -11,9 +12,11 @@ use tokio::time::Instant;
 
 use super::dead_letters::{DeadLetter, Notice};
 use super::decoded::{Events, Loaded};
+use super::feed::{Feed, ReplyFate};
 use super::metrics::Meter;
 use super::order::Key;
 use super::plan::{Plan, Reply};
+use super::report::Reports;
 use super::step::{Outcome, Stage};
 use crate::client::{Answer, BrokenBody, Endpoint, Want};
 use crate::delivery::outcome::{Content, MAX_DATA};
@@ -40,6 +43,16 @@ pub struct Delivery {
     pub trouble: Option<Box<Trouble>>,
     /// What the subscriber answered, on its way to the reply URL.
     pub reply: Option<Box<(HeaderMap, Bytes)>>,
+    pub last: Last,
+}
+
+/// How the last attempt went, as far as its outcome does not say.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Last {
+    /// The status, if one was answered.
+    pub code: Option<u16>,
+    pub took: Duration,
+    pub reply: Option<ReplyFate>,
 }
 
 /// Whether the event is in memory. What waits for long is read from the store again.
@@ -63,6 +76,8 @@ pub struct Trouble {
 pub struct Context {
     pub store: Arc<dyn Store>,
     pub meter: Meter,
+    pub feed: Arc<Feed>,
+    pub reports: Reports,
 }
 
 impl Held {
@@ -77,6 +92,7 @@ impl Held {
 
 /// Makes one attempt at the delivery's stage.
 pub async fn attempt(context: Arc<Context>, plan: Arc<Plan>, mut delivery: Delivery) -> (Delivery, Outcome) {
+    delivery.last = Last::default();
     if delivery.content.get().is_none() {
         match Box::pin(load(&context, &plan, &delivery)).await {
             Ok(Some(loaded)) => delivery.content = Held::Own(Box::new(loaded)),
@@ -84,15 +100,25 @@ pub async fn attempt(context: Arc<Context>, plan: Arc<Plan>, mut delivery: Deliv
             Err(failure) => return (delivery, Outcome::Failed(failure)),
         }
     }
+    let (mut last, began) = (Last::default(), Instant::now());
     let outcome = match (delivery.content.get(), delivery.stage) {
         (None, _) => Outcome::Gone,
         (Some(loaded), Stage::Subscriber) => {
-            to_subscriber(&context, &plan, loaded, &mut delivery.reply, delivery.attempt).await
+            let reply = &mut delivery.reply;
+            to_subscriber(&context, &plan, loaded, reply, delivery.attempt, &mut last).await
         }
-        (Some(_), Stage::Reply) => Box::pin(to_reply(&plan, &delivery)).await,
-        (Some(loaded), Stage::DeadLetter) => Box::pin(to_dead_letter_sink(&plan, loaded, &delivery)).await,
+        (Some(_), Stage::Reply) => Box::pin(to_reply(&plan, &delivery, &mut last)).await,
+        (Some(loaded), Stage::DeadLetter) => {
+            Box::pin(to_dead_letter_sink(&plan, loaded, &delivery, &mut last)).await
+        }
         (Some(loaded), Stage::Keep) => Box::pin(keep(&context, &plan, loaded, &delivery)).await,
     };
+    last.took = began.elapsed();
+    if let (Some(loaded), true) = (delivery.content.get(), delivery.stage != Stage::Keep) {
+        let attempts = &context.meter.attempts;
+        attempts.observe(&loaded.event.type_, last.code, last.took);
+    }
+    delivery.last = last;
     (delivery, outcome)
 }
 
@@ -112,6 +138,7 @@ async fn to_subscriber(
     loaded: &Loaded,
     reply: &mut Option<Box<(HeaderMap, Bytes)>>,
     attempt: u32,
+    last: &mut Last,
 ) -> Outcome {
     let endpoint = match &plan.subscriber {
         Ok(endpoint) => endpoint,
@@ -124,7 +151,7 @@ async fn to_subscriber(
         set_headers(&mut headers, plan, &loaded.headers);
         (headers, body)
     };
-    let answer = match ask(endpoint, plan, attempt, message, plan.path).await {
+    let answer = match ask(endpoint, plan, attempt, message, plan.path, last).await {
         Ok(answer) => answer,
         Err(failure) => return Outcome::Failed(failure),
     };
@@ -132,7 +159,8 @@ async fn to_subscriber(
         Read::Delivered => Outcome::Delivered,
         Read::Failed(failure) => Outcome::Failed(failure),
         Read::Reply(answer_headers, event) => {
-            Box::pin(take_reply(context, plan, loaded, *event, &answer_headers, reply)).await
+            let taking = take_reply(context, plan, loaded, *event, &answer_headers, reply, last);
+            Box::pin(taking).await
         }
     }
 }
@@ -208,6 +236,7 @@ async fn ask(
     attempt: u32,
     message: impl Fn() -> (HeaderMap, Bytes),
     path: Path,
+    last: &mut Last,
 ) -> Result<Answer, Failure> {
     let policy = &plan.consumer.policy;
     let circuit = endpoint.circuit();
@@ -229,6 +258,7 @@ async fn ask(
     match endpoint.send(policy.timeout, message, want).await {
         Ok(answer) => {
             circuit.answered();
+            last.code = Some(answer.status.as_u16());
             Ok(answer)
         }
         Err(error) => {
@@ -254,6 +284,7 @@ async fn take_reply(
     mut event: Event,
     answer_headers: &HeaderMap,
     reply: &mut Option<Box<(HeaderMap, Bytes)>>,
+    last: &mut Last,
 ) -> Outcome {
     match &plan.reply {
         Reply::Dropped => Outcome::Delivered,
@@ -266,12 +297,14 @@ async fn take_reply(
             if let Err(error) = stamp::enter_broker(&mut event, Timestamp::now()) {
                 tracing::warn!(%error, namespace = plan.topic.namespace, trigger = plan.consumer.object, "Reply dropped");
                 context.meter.dropped_reply_ttl.inc();
+                last.reply = Some(ReplyFate::NoRoundsLeft);
                 return Outcome::Delivered;
             }
             let payload = record::encode(answer_headers, &event);
             match context.store.append(&plan.topic.key, vec![payload]).await {
-                Ok(_) => {
+                Ok(position) => {
                     context.meter.replies.inc();
+                    last.reply = Some(ReplyFate::Stored(position));
                     Outcome::Delivered
                 }
                 // The whole delivery is made again, as the spec asks for.
@@ -294,7 +327,7 @@ async fn take_reply(
     }
 }
 
-async fn to_reply(plan: &Plan, delivery: &Delivery) -> Outcome {
+async fn to_reply(plan: &Plan, delivery: &Delivery, last: &mut Last) -> Outcome {
     let (Reply::To(endpoint), Some(reply)) = (&plan.reply, &delivery.reply) else {
         // The plan changed: nobody wants it any more.
         return Outcome::Delivered;
@@ -302,13 +335,13 @@ async fn to_reply(plan: &Plan, delivery: &Delivery) -> Outcome {
     match endpoint {
         Ok(endpoint) => {
             let message = || (reply.0.clone(), reply.1.clone());
-            settle(ask(endpoint, plan, delivery.attempt, message, Path::Sink).await)
+            settle(ask(endpoint, plan, delivery.attempt, message, Path::Sink, last).await)
         }
         Err(reason) => Outcome::Failed(Failure::answered(404, reason.as_bytes())),
     }
 }
 
-async fn to_dead_letter_sink(plan: &Plan, loaded: &Loaded, delivery: &Delivery) -> Outcome {
+async fn to_dead_letter_sink(plan: &Plan, loaded: &Loaded, delivery: &Delivery, last: &mut Last) -> Outcome {
     let endpoint = match &plan.dead_letter_sink {
         Some(Ok(endpoint)) => endpoint,
         Some(Err(reason)) => return Outcome::Failed(Failure::answered(404, reason.as_bytes())),
@@ -321,7 +354,7 @@ async fn to_dead_letter_sink(plan: &Plan, loaded: &Loaded, delivery: &Delivery) 
         set_headers(&mut headers, plan, &loaded.headers);
         (headers, body)
     };
-    settle(ask(endpoint, plan, delivery.attempt, message, Path::Sink).await)
+    settle(ask(endpoint, plan, delivery.attempt, message, Path::Sink, last).await)
 }
 
 fn settle(answer: Result<Answer, Failure>) -> Outcome {
@@ -392,7 +425,8 @@ async fn keep(context: &Context, plan: &Plan, loaded: &Loaded, delivery: &Delive
     }
 }
 
-fn text(failure: &Failure) -> String {
+/// Why an attempt failed, in words.
+pub fn text(failure: &Failure) -> String {
     let text = String::from_utf8_lossy(&failure.data).into_owned();
     if text.is_empty() {
         format!("status {}", failure.code)

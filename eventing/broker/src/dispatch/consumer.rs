@@ -20,10 +20,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::Limits;
-use super::attempt::{Context, Delivery, Held, Trouble, attempt};
+use super::attempt::{Context, Delivery, Held, Last, Trouble, attempt};
 use super::decoded::{Decoder, Events, Loaded};
 use super::order::{Key, Order};
-use super::plan::{Plan, Reply};
+use super::plan::Plan;
+use super::progress;
 use super::step::{self, Outcome, Stage, Step};
 use super::waiting::Waiting;
 use super::window::Window;
@@ -276,6 +277,10 @@ where
                 }
             };
             next = record.position + 1;
+            if !passes && event.is_some() && self.context.feed.is_watched_thoroughly() {
+                let told = progress::filtered(&self.plan, record.position);
+                self.context.feed.tell(told);
+            }
             if passes {
                 if from < record.position {
                     self.acks.done_range(from..record.position);
@@ -326,6 +331,7 @@ where
             },
             trouble: None,
             reply: None,
+            last: Last::default(),
         })
     }
 
@@ -374,6 +380,10 @@ where
         let policy = &self.plan.consumer.policy;
         let has_sink = self.plan.dead_letter_sink.is_some();
         let step = step::next(stage, delivery.attempt, &outcome, policy, has_sink);
+        if self.context.feed.is_watched() {
+            let told = progress::of_attempt(&self.plan, &delivery, &outcome, step);
+            self.context.feed.tell(told);
+        }
         if let Outcome::Failed(failure) = outcome {
             self.note(&mut delivery, failure);
         }
@@ -396,6 +406,12 @@ where
                 }
             }
             Step::Move(stage) => {
+                if let (Some(trouble), Stage::DeadLetter | Stage::Keep) = (&delivery.trouble, stage) {
+                    let context = &self.context;
+                    context
+                        .reports
+                        .given_up(&self.plan, trouble, stage, Instant::now());
+                }
                 delivery.stage = stage;
                 delivery.attempt = 0;
                 self.ready.push_back(delivery);
@@ -417,17 +433,8 @@ where
 
     /// Remembers why it failed, for the dead letter.
     fn note(&mut self, delivery: &mut Delivery, failure: Failure) {
-        let destination = match delivery.stage {
-            Stage::Subscriber => self
-                .plan
-                .consumer
-                .subscriber
-                .as_ref()
-                .map(|target| target.url.clone()),
-            Stage::Reply => match &self.plan.reply {
-                Reply::To(Ok(endpoint)) => Some(endpoint.url().to_owned()),
-                _ => None,
-            },
+        match delivery.stage {
+            Stage::Subscriber | Stage::Reply => {}
             Stage::DeadLetter => {
                 if let Some(trouble) = &mut delivery.trouble {
                     trouble.sink = Some(failure);
@@ -435,7 +442,8 @@ where
                 return;
             }
             Stage::Keep => return,
-        };
+        }
+        let destination = self.plan.destination(delivery.stage).map(str::to_owned);
         delivery.trouble = Some(Box::new(Trouble {
             destination: destination.unwrap_or_default(),
             failure,

@@ -4,6 +4,7 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
+use crate::metrics::{Durations, Series};
 use crate::model::{Consumer, ConsumerKind, Topic};
 
 const LABELS: [&str; 4] = ["namespace", "topic", "kind", "consumer"];
@@ -27,11 +28,12 @@ pub struct DispatchMetrics {
     waiting: IntGaugeVec,
     lag: IntGaugeVec,
     seconds: HistogramVec,
+    durations: Durations,
 }
 
 /// The series of one consumer.
 #[derive(Debug)]
-pub struct Meter {
+pub(crate) struct Meter {
     families: DispatchMetrics,
     labels: [String; 4],
     pub delivered: IntCounter,
@@ -55,6 +57,8 @@ pub struct Meter {
     pub lag: IntGauge,
     /// From the acceptance of an event to its delivery.
     pub seconds: Histogram,
+    /// Of attempts.
+    pub attempts: Series,
 }
 
 impl DispatchMetrics {
@@ -62,7 +66,7 @@ impl DispatchMetrics {
     ///
     /// # Errors
     /// When the registry has them already.
-    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+    pub(crate) fn new(registry: &Registry, durations: Durations) -> prometheus::Result<Self> {
         let counter = |name: &str, help: &str, labels: &[&str]| {
             let family = IntCounterVec::new(Opts::new(name, help), labels)?;
             registry.register(Box::new(family.clone())).map(|()| family)
@@ -125,10 +129,11 @@ impl DispatchMetrics {
             )?,
             lag: gauge("event_delivery_lag", "Stored events that are not settled.")?,
             seconds,
+            durations,
         })
     }
 
-    pub fn meter(&self, topic: &Topic, consumer: &Consumer) -> Meter {
+    pub(crate) fn meter(&self, topic: &Topic, consumer: &Consumer) -> Meter {
         let kind = match consumer.kind {
             ConsumerKind::Trigger => "trigger",
             ConsumerKind::Subscription => "subscription",
@@ -151,6 +156,10 @@ impl DispatchMetrics {
             waiting: self.waiting.with_label_values(&l),
             lag: self.lag.with_label_values(&l),
             seconds: self.seconds.with_label_values(&l),
+            attempts: self.durations.series(
+                topic,
+                format!("{kind}:{}.{}", consumer.object, consumer.namespace),
+            ),
             families: self.clone(),
             labels,
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use event_store::ConsumerName;
 use http::HeaderValue;
 
+use super::step::Stage;
 use crate::client::{Client, Endpoint};
 use crate::delivery::Path;
 use crate::model::{self, Consumer, Target, Topic, TopicKind};
@@ -40,6 +41,20 @@ pub enum Reply {
 }
 
 impl Plan {
+    /// The URL that events are sent to at a stage.
+    pub fn destination(&self, stage: Stage) -> Option<&str> {
+        let target = match stage {
+            Stage::Subscriber => &self.consumer.subscriber,
+            Stage::DeadLetter => &self.consumer.dead_letter_sink,
+            Stage::Reply => match &self.consumer.reply {
+                model::Reply::To(target) => return Some(&target.url),
+                _ => return None,
+            },
+            Stage::Keep => return None,
+        };
+        target.as_ref().map(|target| target.url.as_str())
+    }
+
     pub fn new(client: &Client, topic: &Arc<Topic>, consumer: &Arc<Consumer>) -> Self {
         let endpoint = |target: &Target| {
             let made = client.endpoint(&target.url, target.ca_certs.as_deref());

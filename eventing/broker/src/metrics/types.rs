@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 const MOST: usize = 100;
 /// Bytes of the longest type that does.
 const LONGEST: usize = 128;
-const OTHER: &str = "other";
+pub(super) const OTHER: &str = "other";
 
 #[derive(Debug, Default)]
 pub(crate) struct Types {

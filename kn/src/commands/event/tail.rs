@@ -1,5 +1,7 @@
 //! `kn event tail`
 
+use std::time::Duration;
+
 use clap::Args;
 use http::Method;
 use serde_json::Value;
@@ -9,8 +11,13 @@ use crate::commands::list::text;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::output::{Output, OutputArgs};
+use crate::table;
 
-/// Shows the events that a broker stores, until interrupted.
+/// Shows the events that a broker stores, and what becomes of them, until interrupted.
+///
+/// Below each event is told which triggers took it, what their subscribers answered, what is tried again, and what ends
+/// among the dead letters. Of what happened before, only the events are shown. Where several data planes share the work
+/// of one broker, the one that answers tells of its own deliveries.
 ///
 /// Needs the right to make a token of the ServiceAccount `default` in the broker's namespace.
 #[derive(Args, Debug)]
@@ -26,6 +33,9 @@ pub struct Tail {
     /// End with the last event there is
     #[arg(long)]
     no_follow: bool,
+    /// Tell also which triggers did not want an event
+    #[arg(long, conflicts_with = "no_follow")]
+    filtered: bool,
     /// Most events to show
     #[arg(long, value_name = "NUMBER")]
     limit: Option<u64>,
@@ -47,17 +57,82 @@ impl Tail {
             .limit
             .map(|limit| format!("&limit={limit}"))
             .unwrap_or_default();
-        let verb = format!("tail?from={}&follow={}{limit}", self.from, !self.no_follow);
+        let verb = format!(
+            "tail?from={}&follow={}&filtered={}{limit}",
+            self.from, !self.no_follow, self.filtered
+        );
         let mut lines = self.broker.ask(context, Method::GET, &verb).await?;
         while let Some(line) = lines.next().await? {
             if !self.form.print(&line, output)? {
-                output.line(row(&line))?;
+                output.line(shown(&line))?;
             }
             if output.is_closed() {
                 break;
             }
         }
         Ok(Exit::Success)
+    }
+}
+
+fn shown(line: &Value) -> String {
+    if let Some(missed) = line["missed"].as_u64() {
+        return format!("    (too fast to show: {missed} answers are left out)");
+    }
+    match line.get("event") {
+        Some(_) => row(line),
+        None => outcome(line),
+    }
+}
+
+/// What became of an event at one trigger. The position comes first, as other events may have come between.
+fn outcome(line: &Value) -> String {
+    let number = |name: &str| {
+        line[name]
+            .as_f64()
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    };
+    let took = number("seconds").map(|took| format!(" in {}", brief(took)));
+    let code = line["code"].as_u64();
+    let answer = code.map_or("no answer".to_owned(), |code| format!("answered {code}"));
+    let answer = format!("{answer}{}", took.unwrap_or_default());
+    let to = match text(line, "/destination") {
+        to if to.is_empty() => "the subscriber".to_owned(),
+        to => to,
+    };
+    let reason = match table::one_line(text(line, "/reason").trim()) {
+        reason if reason.is_empty() => reason,
+        reason => format!(": {reason}"),
+    };
+    let attempt = line["attempt"].as_u64().unwrap_or(1);
+    let reply = match (&line["reply"]["stored"], line["reply"].as_str()) {
+        (Value::Number(position), _) => format!("; its reply is event {position}"),
+        (_, Some("no-rounds-left")) => {
+            "; its reply is dropped, as it went round too often (knativebrokerttl)".to_owned()
+        }
+        _ => String::new(),
+    };
+    let what = match text(line, "/outcome").as_str() {
+        "filtered" => "not wanted by its filter".to_owned(),
+        "delivered" => format!("delivered to {to}, {answer}{reply}"),
+        "replied" => format!("delivered to {to}, {answer}; its reply goes on"),
+        "retry" => {
+            let wait = brief(number("wait").unwrap_or_default());
+            format!("{to} failed, {answer}, attempt {attempt}, again after {wait}{reason}")
+        }
+        "failed" => format!("{to} failed for good, {answer}, attempt {attempt}{reason}"),
+        "dead-lettered" => format!("dead letter sink {to} took it, {answer}"),
+        "kept" => "kept as a dead letter".to_owned(),
+        "expired" => "removed before it could be delivered".to_owned(),
+        other => other.to_owned(),
+    };
+    format!("    {}  {}: {what}", line["position"], text(line, "/trigger"))
+}
+
+fn brief(time: Duration) -> String {
+    match time.as_millis() {
+        0 => format!("{} µs", time.as_micros()),
+        millis @ 1..1000 => format!("{millis} ms"),
+        _ => format!("{:.1} s", time.as_secs_f64()),
     }
 }
 
@@ -104,5 +179,41 @@ mod tests {
                 .ends_with("7  base64:AA==  (again, to d/x only)")
         );
         assert!(place("earliest").is_ok() && place("12").is_ok() && place("first").is_err());
+    }
+
+    #[test]
+    fn what_became_of_an_event_is_one_line_for_each_trigger() {
+        for (line, expected) in [
+            (
+                json!({ "position": 3, "trigger": "hello", "outcome": "delivered", "attempt": 1, "destination": "http://a/",
+                    "code": 200, "seconds": 0.0123, "reply": { "stored": 4 } }),
+                "    3  hello: delivered to http://a/, answered 200 in 12 ms; its reply is event 4",
+            ),
+            (
+                json!({ "position": 3, "trigger": "hello", "outcome": "delivered", "attempt": 1, "destination": "http://a/",
+                    "code": 200, "seconds": 0.0001, "reply": "no-rounds-left" }),
+                "    3  hello: delivered to http://a/, answered 200 in 100 µs; its reply is dropped, as it went round too often (knativebrokerttl)",
+            ),
+            (
+                json!({ "position": 3, "trigger": "hello", "outcome": "retry", "attempt": 2, "destination": "http://a/",
+                    "code": 503, "seconds": 1.5, "wait": 0.4, "reason": "not\nnow" }),
+                "    3  hello: http://a/ failed, answered 503 in 1.5 s, attempt 2, again after 400 ms: not now",
+            ),
+            (
+                json!({ "position": 3, "trigger": "hello", "outcome": "failed", "attempt": 1, "destination": "",
+                    "seconds": 0.001, "reason": "the subscriber is not resolved" }),
+                "    3  hello: the subscriber failed for good, no answer in 1 ms, attempt 1: the subscriber is not resolved",
+            ),
+            (
+                json!({ "position": 3, "trigger": "hello", "outcome": "filtered" }),
+                "    3  hello: not wanted by its filter",
+            ),
+            (
+                json!({ "missed": 7 }),
+                "    (too fast to show: 7 answers are left out)",
+            ),
+        ] {
+            assert_eq!(shown(&line), expected);
+        }
     }
 }

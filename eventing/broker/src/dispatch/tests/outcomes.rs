@@ -41,11 +41,14 @@ async fn an_event_arrives_as_it_was_accepted() {
     let subscriber = Subscriber::answering(|_| 202).await;
     let home = Home::broker();
     home.set(&[trigger("t", &subscriber)]);
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let mut headers = HeaderMap::new();
     for (name, value) in [
         ("x-request-id", "7"),
         ("knative-x", "y"),
         ("authorization", "secret"),
+        ("traceparent", TRACE),
+        ("tracestate", "vendor=1"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
@@ -72,6 +75,10 @@ async fn an_event_arrives_as_it_was_accepted() {
     assert_eq!(header("x-request-id"), Some("7"));
     assert_eq!(header("knative-x"), Some("y"));
     assert_eq!(header("authorization"), None);
+    assert_eq!(
+        (header("traceparent"), header("tracestate")),
+        (Some(TRACE), Some("vendor=1"))
+    );
     let host = subscriber.url.trim_start_matches("http://").split('/').next();
     assert_eq!(header("host"), host);
     assert_eq!(home.metric("event_delivery_delivered_total"), 1.0);

@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
+use reconciler::Recorder;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
@@ -25,6 +26,7 @@ use tokio::time::Instant;
 use super::super::{DeadLetter, DispatchMetrics, Dispatcher, Limits};
 use crate::client::{Allowed, Client, Config};
 use crate::delivery::{Backoff, BackoffPolicy, Policy};
+use crate::metrics::Durations;
 use crate::model::{Backend, Consumer, ConsumerKind, Model, Reply, Target, Topic, TopicKind};
 use crate::{record, stamp};
 
@@ -187,14 +189,14 @@ impl Home {
         let log = event_store::Log::open(folder.path(), event_store::Options::default()).unwrap();
         let store: Arc<dyn Store> = Arc::new(log);
         let registry = prometheus::Registry::new();
-        let metrics = DispatchMetrics::new(&registry).unwrap();
+        let metrics = DispatchMetrics::new(&registry, Durations::new(&registry).unwrap()).unwrap();
         let limits = Limits {
             drain: Duration::from_millis(200),
             ..Limits::default()
         };
         let stores = HashMap::from([(Backend::Embedded, store.clone())]);
         Self {
-            dispatcher: Dispatcher::new(stores, Client::new(config), metrics, limits),
+            dispatcher: Dispatcher::new(stores, Client::new(config), metrics, limits, Recorder::silent()),
             store,
             topic: event_store::Topic::new("topic-uid").unwrap(),
             kind,
