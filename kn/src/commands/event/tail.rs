@@ -57,9 +57,10 @@ impl Tail {
             .limit
             .map(|limit| format!("&limit={limit}"))
             .unwrap_or_default();
+        let filtered = if self.filtered { "&filtered=true" } else { "" };
         let verb = format!(
-            "tail?from={}&follow={}&filtered={}{limit}",
-            self.from, !self.no_follow, self.filtered
+            "tail?from={}&follow={}{filtered}{limit}",
+            self.from, !self.no_follow
         );
         let mut lines = self.broker.ask(context, Method::GET, &verb).await?;
         while let Some(line) = lines.next().await? {
