@@ -8,6 +8,7 @@
 mod deployment;
 mod endpoints;
 mod garbage;
+mod job;
 mod namespace;
 mod pod;
 mod replica_set;
@@ -29,7 +30,14 @@ pub struct Config {
 
 /// The running controllers; dropping it stops them.
 pub struct Controllers {
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
+}
+
+impl Controllers {
+    /// Ends every controller at whatever it is doing, and returns when none of them sends anything more.
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
+    }
 }
 
 /// Starts every controller on `client`. Returns at once; they catch up with what is stored by themselves.
@@ -37,12 +45,11 @@ pub fn start(client: Client, config: Config) -> Controllers {
     let mut setup = Setup::new(client);
     deployment::spawn(&mut setup);
     replica_set::spawn(&mut setup);
+    job::spawn(&mut setup);
     endpoints::spawn(&mut setup);
     scheduler::spawn(&mut setup);
     namespace::spawn(&mut setup);
     service_account::spawn(&mut setup, config.ca_pem);
     garbage::spawn(&mut setup);
-    Controllers {
-        _tasks: setup.start(),
-    }
+    Controllers { tasks: setup.start() }
 }

@@ -3,18 +3,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
-use std::future::Future;
+#[path = "support/cluster.rs"]
+mod support;
+
 use std::time::Duration;
 
-use cluster_controllers::{Config, Controllers};
+use cluster_controllers::Controllers;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{
-    ConfigMap, Endpoints, Event, Namespace, Node, Pod, Service, ServiceAccount,
-};
+use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Event, Namespace, Pod, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
+use support::{create, eventually};
 use test_api::TestApi;
 
 struct Cluster {
@@ -24,50 +25,12 @@ struct Cluster {
 }
 
 async fn cluster() -> Cluster {
-    let api = TestApi::start().await;
+    let api = support::api().await;
     let client = api.client();
-    let controllers = cluster_controllers::start(client.clone(), Config { ca_pem: "PEM".into() });
-    create::<Node>(&Api::all(client.clone()), json!({ "metadata": { "name": "n" } })).await;
-    let patch = json!({ "status": { "allocatable": { "cpu": "4", "memory": "8Gi", "pods": "100" } } });
-    let nodes: Api<Node> = Api::all(client.clone());
-    nodes
-        .patch_status("n", &PatchParams::default(), &Patch::Merge(patch))
-        .await
-        .unwrap();
-    // A real server taints new nodes; what takes the taint off is not here.
-    let patch = json!({ "spec": { "taints": null } });
-    nodes
-        .patch("n", &PatchParams::default(), &Patch::Merge(patch))
-        .await
-        .unwrap();
     Cluster {
+        _controllers: support::controllers(&client),
         client,
-        _controllers: controllers,
         _api: api,
-    }
-}
-
-async fn create<K>(api: &Api<K>, object: Value) -> K
-where
-    K: Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + serde::Serialize,
-{
-    api.create(&PostParams::default(), &serde_json::from_value(object).unwrap())
-        .await
-        .unwrap()
-}
-
-/// Waits until `check` yields a value; tells `what` it waited for if it never does.
-async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut check: impl FnMut() -> F) -> T {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-    loop {
-        if let Some(value) = check().await {
-            return value;
-        }
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "timed out waiting for {what}"
-        );
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

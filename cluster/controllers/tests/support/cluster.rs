@@ -1,0 +1,60 @@
+//! The cluster that the controllers are tested in.
+
+use std::future::Future;
+use std::time::Duration;
+
+use cluster_controllers::{Config, Controllers};
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client, Resource};
+use serde_json::{Value, json};
+use test_api::TestApi;
+
+/// Starts the controllers.
+pub fn controllers(client: &Client) -> Controllers {
+    cluster_controllers::start(client.clone(), Config { ca_pem: "PEM".into() })
+}
+
+/// Starts an API server with a node that pods fit on.
+pub async fn api() -> TestApi {
+    let api = TestApi::start().await;
+    let client = api.client();
+    create::<Node>(&Api::all(client.clone()), json!({ "metadata": { "name": "n" } })).await;
+    let patch = json!({ "status": { "allocatable": { "cpu": "4", "memory": "8Gi", "pods": "100" } } });
+    let nodes: Api<Node> = Api::all(client.clone());
+    nodes
+        .patch_status("n", &PatchParams::default(), &Patch::Merge(patch))
+        .await
+        .unwrap();
+    // A real server taints new nodes; what takes the taint off is not here.
+    let patch = json!({ "spec": { "taints": null } });
+    nodes
+        .patch("n", &PatchParams::default(), &Patch::Merge(patch))
+        .await
+        .unwrap();
+    api
+}
+
+pub async fn create<K>(api: &Api<K>, object: Value) -> K
+where
+    K: Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + serde::Serialize,
+{
+    api.create(&PostParams::default(), &serde_json::from_value(object).unwrap())
+        .await
+        .unwrap()
+}
+
+/// Waits until `check` yields a value; tells `what` it waited for if it never does.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut check: impl FnMut() -> F) -> T {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(value) = check().await {
+            return value;
+        }
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "timed out waiting for {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
