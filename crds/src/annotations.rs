@@ -213,6 +213,13 @@ pub const CHANNEL_KIND: &str = "knative.dev/channelKind";
 /// In the status of a broker: name of its channel.
 pub const CHANNEL_NAME: &str = "knative.dev/channelName";
 
+/// On the Service in front of the receiver of webhooks: the URL under which it is reached from outside.
+pub const EXTERNAL_URL: &str = "eventing.spindrift.dev/external-url";
+/// In the status of a GitHubSource: the URL that its webhook calls.
+pub const WEBHOOK_URL: &str = "eventing.spindrift.dev/webhook-url";
+/// In the status of a GitHubSource: what its webhook was last set up with.
+pub const WEBHOOK: &str = "eventing.spindrift.dev/webhook";
+
 /// Checksum of `_example` in a ConfigMap.
 pub const EXAMPLE_CHECKSUM: &str = "knative.dev/example-checksum";
 /// Domain of the command line's own annotations, with the slash; they are passed through untouched.

@@ -33,12 +33,16 @@ pub const DOMAIN_MAPPING_FINALIZER: &str = "domainmappings.serving.knative.dev";
 pub const EVENTING_NAMESPACE: &str = "knative-eventing";
 /// Service in front of the brokers and channels.
 pub const BROKER_INGRESS_SERVICE: &str = "broker-ingress";
+/// Service in front of the receiver of GitHub's webhooks.
+pub const GIT_HUB_SOURCE_SERVICE: &str = "github-source";
 /// Service in front of the job sinks.
 pub const JOB_SINK_SERVICE: &str = "job-sink";
 /// Name of the broker that is made when it is asked for, and that clients take if none is named.
 pub const DEFAULT_BROKER: &str = "default";
 /// Finalizer with which a Subscription takes itself out of its channel.
 pub const SUBSCRIPTION_FINALIZER: &str = "subscriptions.messaging.knative.dev";
+/// Finalizer with which a GitHubSource deletes its webhook.
+pub const GIT_HUB_SOURCE_FINALIZER: &str = "githubsources.sources.knative.dev";
 
 /// Longest name that a child may have: that of a DNS label.
 const LONGEST: usize = 63;

@@ -16,6 +16,10 @@ pub const USER_METRICS: u16 = 9091;
 pub const PROFILING: u16 = 8008;
 /// Where the autoscaler receives stats, and where components answer health and readiness probes.
 pub const AUTOSCALER: u16 = 8080;
+/// Where the data plane of events accepts them.
+pub const BROKER_INGRESS: u16 = 8082;
+/// Where the webhooks of GitHub arrive.
+pub const GIT_HUB_SOURCE: u16 = 8083;
 /// Where the admission webhook listens.
 pub const WEBHOOK: u16 = 8443;
 /// The port that an application listens on unless it says otherwise.

@@ -10,7 +10,9 @@ pub use api_server::{
     ApiServerOwner, ApiServerResource, ApiServerSource, ApiServerSourceSpec, ApiServerSourceStatus,
 };
 pub use container::{ContainerSource, ContainerSourceSpec, ContainerSourceStatus};
-pub use git_hub::{GitHubSource, GitHubSourceSpec, GitHubSourceStatus, SecretValueFromSource};
+pub use git_hub::{
+    GIT_HUB_EVENT_TYPE, GitHubSource, GitHubSourceSpec, GitHubSourceStatus, SecretValueFromSource,
+};
 pub use ping::{PingSource, PingSourceSpec, PingSourceStatus};
 pub use sink_binding::{BindingSubject, SinkBinding, SinkBindingSpec, SinkBindingStatus};
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;
-use reconciler::{Cache, Caches, ConfigStore, Controller, Key, Leadership, Object, Queue, Reconcile, leases};
+use reconciler::{
+    Cache, Caches, ConfigStore, Controller, Key, Leadership, Object, Queue, Reconcile, Selection, leases,
+};
 use tokio::task::JoinSet;
 
 use crate::shared::{Clock, Shared};
@@ -22,6 +24,8 @@ pub struct Config {
     pub cluster_domain: String,
     /// Can the data plane keep events in NATS JetStream? If not, brokers of that class say so.
     pub jet_stream: bool,
+    /// How the APIs are reached that sources name, and which addresses are not.
+    pub client: event_client::Config,
     /// `None` if there is only one process.
     pub election: Option<Election>,
     pub clock: Clock,
@@ -41,6 +45,7 @@ impl Default for Config {
             system_namespace: crds::names::EVENTING_NAMESPACE.to_owned(),
             cluster_domain: crds::names::CLUSTER_DOMAIN.to_owned(),
             jet_stream: false,
+            client: event_client::Config::default(),
             election: None,
             clock: Arc::new(Timestamp::now),
         }
@@ -73,6 +78,9 @@ async fn controllers(caches: Caches, config: Config) {
     let pings = sources::ping(&shared, &ping_sources);
     let api_server_sources = caches.cache();
     let api_servers = sources::api_server(&shared, &api_server_sources, &caches.cache());
+    let git_hub_sources = caches.cache();
+    let services = caches.cache_of(Selection::within(&shared.system_namespace));
+    let git_hubs = sources::git_hub(&shared, &git_hub_sources, &services, tasks.config.client.clone());
     let channels = channel::controller(&shared);
     let in_memory_channels = in_memory_channel::controller(&shared);
     let subscriptions = subscription::controller(&shared);
@@ -102,6 +110,7 @@ async fn controllers(caches: Caches, config: Config) {
     tasks.start("eventpolicy", policies, &shared.policies);
     tasks.start("pingsource", pings, &ping_sources);
     tasks.start("apiserversource", api_servers, &api_server_sources);
+    tasks.start("githubsource", git_hubs, &git_hub_sources);
     tasks.on_config_change(&store);
     tasks.run().await;
 }

@@ -1,8 +1,10 @@
 //! Sources: say where their events go. The senders of the data plane read that in the status, and send.
 
 mod api_server;
+mod git_hub;
 mod ping;
 mod sink;
 
 pub(crate) use api_server::controller as api_server;
+pub(crate) use git_hub::controller as git_hub;
 pub(crate) use ping::controller as ping;

@@ -70,6 +70,30 @@ pub struct GitHubSourceSpec {
     pub service_account_name: String,
 }
 
+/// What the types of its events begin with; GitHub's name of the event follows.
+pub const GIT_HUB_EVENT_TYPE: &str = "dev.knative.source.github.";
+
+impl GitHubSourceSpec {
+    /// The `source` of its events: the page of the repository or organisation.
+    pub fn event_source(&self) -> String {
+        let api = self.github_api_url.as_deref().unwrap_or_default();
+        format!("{}/{}", site(api), self.owner_and_repository)
+    }
+}
+
+/// Where people see what an API serves. GitHub's own APIs have hosts of their own, installations have one for both.
+fn site(api: &str) -> String {
+    let (scheme, rest) = api.split_once("://").unwrap_or(("https", api));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let host = match host.strip_prefix("api.") {
+        Some(site) if site == "github.com" || site.ends_with(".ghe.com") => site,
+        _ if host.is_empty() => "github.com",
+        _ => host,
+    };
+    format!("{scheme}://{host}")
+}
+
 /// A value that is in a Secret.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -100,5 +124,32 @@ status! {
         /// The webhook's id at GitHub.
         #[serde(default, rename = "webhookIDKey", skip_serializing_if = "Option::is_none")]
         pub webhook_id_key: Option<String>,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_come_from_the_page_of_the_repository() {
+        for (api, source) in [
+            (None, "https://github.com/me/web"),
+            (Some("https://api.github.com/"), "https://github.com/me/web"),
+            (Some("https://api.corp.ghe.com"), "https://corp.ghe.com/me/web"),
+            (
+                Some("https://ghe.example.com/api/v3/"),
+                "https://ghe.example.com/me/web",
+            ),
+            (Some("http://ghe:8080/x"), "http://ghe:8080/me/web"),
+            (Some("https://user:word@ghe/"), "https://ghe/me/web"),
+        ] {
+            let spec = GitHubSourceSpec {
+                owner_and_repository: "me/web".to_owned(),
+                github_api_url: api.map(str::to_owned),
+                ..GitHubSourceSpec::default()
+            };
+            assert_eq!(spec.event_source(), source);
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crds::conditions::ConditionedStatus;
 use crds::duck::{AuthStatus, CloudEventAttributes};
-use crds::sources::{ApiServerSourceStatus, PingSourceStatus};
+use crds::sources::{ApiServerSourceStatus, GitHubSourceStatus, PingSourceStatus};
 use reconciler::{Conditions, Next};
 
 use crate::broker::LOOK_AGAIN;
@@ -40,7 +40,7 @@ macro_rules! source_status {
         }
     )*};
 }
-source_status!(ApiServerSourceStatus, PingSourceStatus);
+source_status!(ApiServerSourceStatus, GitHubSourceStatus, PingSourceStatus);
 
 /// Fills in what does not depend on the kind. Without a sink no events are announced, since none are sent.
 pub(super) fn fill(
@@ -57,6 +57,11 @@ pub(super) fn fill(
 /// The conditions of that.
 pub(super) fn mark(conditions: &mut Conditions<'_>, sink: &Sink, identity: &Identity) {
     identity.mark(conditions);
+    mark_sink(conditions, sink);
+}
+
+/// The condition of the sink alone.
+pub(super) fn mark_sink(conditions: &mut Conditions<'_>, sink: &Sink) {
     match sink {
         Ok(_) => conditions.mark_true(SINK_PROVIDED),
         Err(error) => conditions.mark_false(SINK_PROVIDED, "NotFound", &error.to_string()),

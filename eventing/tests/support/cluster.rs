@@ -25,6 +25,17 @@ pub struct Cluster {
     pub api: TestApi,
 }
 
+/// Players of what sources call are on this machine.
+fn config() -> eventing::Config {
+    eventing::Config {
+        client: event_client::Config {
+            allowed: event_client::Allowed::ALL,
+            ..event_client::Config::default()
+        },
+        ..eventing::Config::default()
+    }
+}
+
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.controllers.abort();
@@ -58,7 +69,7 @@ impl Cluster {
         for map in crds::config::events::defaults_manifests() {
             maps.create(&PostParams::default(), &map).await.unwrap();
         }
-        let controllers = tokio::spawn(eventing::run(client.clone(), eventing::Config::default()));
+        let controllers = tokio::spawn(eventing::run(client.clone(), config()));
         Self {
             client,
             controllers,
@@ -100,7 +111,7 @@ impl Cluster {
     /// Stops the controllers and starts them anew.
     pub fn restart(&mut self) {
         self.controllers.abort();
-        self.controllers = tokio::spawn(eventing::run(self.client.clone(), eventing::Config::default()));
+        self.controllers = tokio::spawn(eventing::run(self.client.clone(), config()));
     }
 
     pub async fn create<K: Object<Scope = NamespaceResourceScope>>(&self, object: Value) -> K {
