@@ -168,6 +168,7 @@ async fn run(
     let store: Arc<dyn Store> = log.clone();
     let serving = tokio::spawn(broker::run(broker::Config {
         caches: informer::Caches::new(api::client(vec![broker()], objects)),
+        system_namespace: "knative-eventing".to_owned(),
         listeners: vec![listener],
         stores: HashMap::from([(broker::model::Backend::Embedded, store)]),
         dns: None,

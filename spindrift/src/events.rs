@@ -44,6 +44,7 @@ pub async fn close(stores: &broker::Stores) {
 pub fn data_plane(caches: Caches, listener: TcpListener, stores: broker::Stores) -> broker::Config {
     broker::Config {
         caches,
+        system_namespace: crds::names::EVENTING_NAMESPACE.to_owned(),
         listeners: vec![listener],
         stores,
         dns: None,

@@ -16,8 +16,10 @@ use crate::model::Backend;
 
 /// All that [`run`](crate::run) needs.
 pub struct Config {
-    /// Watches of brokers, triggers and channels; shared with whoever else reads them.
+    /// Watches of brokers, triggers, channels and policies; shared with whoever else reads them.
     pub caches: Caches,
+    /// Where the ConfigMaps are that steer brokers.
+    pub system_namespace: String,
     /// Where events are accepted.
     pub listeners: Vec<TcpListener>,
     pub stores: Stores,

@@ -216,6 +216,7 @@ fn same(old: &model::Consumer, new: &model::Consumer) -> bool {
         && old.reply == new.reply
         && old.dead_letter_sink == new.dead_letter_sink
         && old.policy == new.policy
+        && old.account == new.account
         && old.order_by == new.order_by
         && old.object == new.object
         && old.uid == new.uid

@@ -12,13 +12,14 @@ use std::time::Instant;
 use arc_swap::ArcSwapOption;
 use event_store::StoreError;
 use http::header::{ALLOW, CONTENT_LENGTH};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use jiff::Timestamp;
 use proxy::{Body, Handler};
 use tokio::sync::Semaphore;
 
 use crate::admin::{self, Admin};
 use crate::config::{Limits, Stores};
+use crate::identity::{Access, Unverified, Verifier, bearer};
 use crate::metrics::{IngressMetrics, TopicMeter};
 use crate::model::{Model, Topic};
 use accept::Accepted;
@@ -41,6 +42,7 @@ pub(crate) struct Ingress {
     service_domain: String,
     requests: Semaphore,
     held: Arc<Semaphore>,
+    verifier: Arc<Verifier>,
     metrics: Arc<IngressMetrics>,
 }
 
@@ -51,6 +53,7 @@ impl Ingress {
         stores: Stores,
         limits: Limits,
         cluster_domain: &str,
+        verifier: Arc<Verifier>,
         metrics: Arc<IngressMetrics>,
     ) -> Self {
         let permits = |most: usize| Semaphore::new(most.min(Semaphore::MAX_PERMITS));
@@ -62,6 +65,7 @@ impl Ingress {
             requests: permits(limits.requests),
             held: Arc::new(permits(limits.held_bytes)),
             limits,
+            verifier,
             metrics,
         }
     }
@@ -91,6 +95,11 @@ impl Ingress {
         let _slot = self.requests.try_acquire().map_err(|_| Refusal::Busy)?;
         let _counted = self.metrics.in_flight();
         let (head, body) = request.into_parts();
+        let sender = match &topic.access {
+            None => None,
+            // Boxed, so that brokers that nobody guards do not carry its state.
+            Some(access) => Some(Box::pin(self.sender(&topic, access, &head.headers)).await?),
+        };
         let announced = head
             .headers
             .get(CONTENT_LENGTH)
@@ -101,7 +110,14 @@ impl Ingress {
             .map_err(|_| Refusal::BodyTimeout(self.limits.body_timeout))??;
         let meter = self.metrics.topic(&topic);
         let now = Timestamp::now();
-        let accepted = accept::accept(&topic, &head.headers, held.bytes(), self.limits.batch_events, now)?;
+        let accepted = accept::accept(
+            &topic,
+            sender.as_deref(),
+            &head.headers,
+            held.bytes(),
+            self.limits.batch_events,
+            now,
+        )?;
         meter.received(accepted.mode, held.bytes().len());
         self.append(&topic, store.as_ref(), accepted, &meter).await
     }
@@ -116,6 +132,21 @@ impl Ingress {
         found
             .cloned()
             .ok_or_else(|| Refusal::NotFound(destination.to_string()))
+    }
+
+    /// Whose token the request shows.
+    async fn sender(&self, topic: &Topic, access: &Access, headers: &HeaderMap) -> Result<Arc<str>, Refusal> {
+        let audience = access.audience.as_deref();
+        let audience = audience.ok_or_else(|| Refusal::NoAudience(topic.to_string()))?;
+        let unauthenticated = || Refusal::Unauthenticated {
+            audience: audience.to_owned(),
+        };
+        let token = bearer(headers).ok_or_else(unauthenticated)?;
+        let subject = self.verifier.subject(token, audience).await;
+        subject.map_err(|why| match why {
+            Unverified::Invalid => unauthenticated(),
+            Unverified::Unavailable(reason) => Refusal::Review(reason),
+        })
     }
 
     async fn append(

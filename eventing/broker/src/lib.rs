@@ -10,6 +10,7 @@ mod admin;
 mod config;
 pub mod delivery;
 pub mod dispatch;
+pub mod identity;
 mod ingress;
 mod metrics;
 pub mod model;

@@ -30,6 +30,8 @@ pub(crate) struct IngressMetrics {
     append: Histogram,
     in_flight: IntGauge,
     pub(crate) connections: IntGauge,
+    pub(crate) tokens: IntGauge,
+    pub(crate) senders: IntGauge,
     /// Connections closed on their clients, by reason.
     pub(crate) closed: IntCounterVec,
     durations: Durations,
@@ -106,6 +108,14 @@ impl IngressMetrics {
             connections: gauge(
                 "event_ingress_connections",
                 "Connections of producers that are open.",
+            )?,
+            tokens: gauge(
+                "event_identity_tokens",
+                "Tokens to send events with that are kept, of at most 4096.",
+            )?,
+            senders: gauge(
+                "event_identity_verified_tokens",
+                "Tokens of senders whose owner is known, or that are known to be no good, of at most 4096.",
             )?,
             closed: counter(
                 "event_ingress_connections_closed_total",
@@ -224,6 +234,8 @@ mod tests {
             name: name.into(),
             backend: Backend::Embedded,
             consumers: Vec::new(),
+            access: None,
+            announces: false,
         }
     }
 

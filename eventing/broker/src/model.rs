@@ -4,15 +4,18 @@
 //! subscriber of a channel. [`topics`] makes them from API objects and does nothing else; whom to deliver to was
 //! resolved by the control plane, and is read from status.
 
+mod access;
 mod topics;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use event_filter::Filter;
 use event_store::{ConsumerName, Start};
 
 use crate::delivery::Policy;
+use crate::identity::{Access, Account};
 
 pub use topics::{Filters, Observed, topics};
 
@@ -38,6 +41,10 @@ pub struct Topic {
     pub backend: Backend,
     /// Ordered by name, each name once.
     pub consumers: Vec<Arc<Consumer>>,
+    /// Who may send to it; `None` while senders have no identities: then nobody is asked for one.
+    pub access: Option<Arc<Access>>,
+    /// Whether the types of its events are made known as EventTypes.
+    pub announces: bool,
 }
 
 /// Which rules a topic follows.
@@ -73,6 +80,8 @@ pub struct Consumer {
     pub reply: Reply,
     pub dead_letter_sink: Option<Target>,
     pub policy: Policy,
+    /// As whom events are sent; `None` while senders have no identities.
+    pub account: Option<Account>,
     /// The attribute whose equal values are delivered in order.
     pub order_by: Option<String>,
     pub filter: Arc<Filter>,
@@ -103,8 +112,18 @@ pub struct Target {
     pub url: String,
     /// Certificate authorities that are trusted besides the usual ones, PEM.
     pub ca_certs: Option<String>,
-    /// OIDC audience; with one, a token has to be sent.
+    /// OIDC audience; with one, whoever has an account shows a token for it.
     pub audience: Option<String>,
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            TopicKind::Broker => "broker",
+            TopicKind::Channel => "channel",
+        };
+        write!(f, "{kind} {}/{}", self.namespace, self.name)
+    }
 }
 
 impl Model {

@@ -17,6 +17,7 @@ use crate::admin::Admin;
 use crate::client::{self, Client};
 use crate::config::{Config, Stores};
 use crate::dispatch::{self, DeadLetter, DispatchMetrics, Dispatcher};
+use crate::identity::{Tokens, Verifier};
 use crate::ingress::{Current, Ingress};
 use crate::metrics::{Durations, IngressMetrics};
 use crate::watch::Watch;
@@ -43,10 +44,12 @@ pub fn run(config: Config) -> BoxFuture<'static, Result<(), BrokerError>> {
 async fn serve(config: Config) -> Result<(), BrokerError> {
     let durations = Durations::new(&config.registry)?;
     let metrics = Arc::new(IngressMetrics::new(&config.registry, durations.clone())?);
+    let tokens = Tokens::new(config.caches.client().clone());
     let client = Client::new(client::Config {
         dns: config.dns,
         cluster_domain: config.cluster_domain.clone(),
         allowed: config.allowed,
+        credentials: Some(Arc::new(tokens.clone())),
         ..client::Config::default()
     });
     let limits = dispatch::Limits {
@@ -66,7 +69,7 @@ async fn serve(config: Config) -> Result<(), BrokerError> {
     let (removal, ended) = mpsc::channel(ENDED);
     let following = {
         let (current, dispatcher, metrics) = (current.clone(), dispatcher.clone(), metrics.clone());
-        Watch::start(&config.caches).follow(move |model, ended| {
+        Watch::start(&config.caches, &config.system_namespace).follow(move |model, ended| {
             dispatcher.set(&model);
             metrics.retain(&model);
             current.store(Some(model));
@@ -82,6 +85,7 @@ async fn serve(config: Config) -> Result<(), BrokerError> {
         tokio::spawn(remove(ended, config.stores.clone(), late)),
     ];
 
+    let verifier = Arc::new(Verifier::new(config.caches.client().clone()));
     let stop = CancellationToken::new();
     let admin = Admin::new(
         config.caches.client().clone(),
@@ -96,6 +100,7 @@ async fn serve(config: Config) -> Result<(), BrokerError> {
         config.stores,
         config.limits.clone(),
         &config.cluster_domain,
+        verifier.clone(),
         metrics.clone(),
     );
     let server = Server::new(
@@ -106,7 +111,7 @@ async fn serve(config: Config) -> Result<(), BrokerError> {
         },
     )
     .counting_closed(metrics.closed.clone());
-    let gauge = tokio::spawn(count_connections(server.open_connections(), metrics));
+    let gauge = tokio::spawn(sample(server.open_connections(), metrics, tokens, verifier));
     let serving: Vec<_> = config
         .listeners
         .into_iter()
@@ -158,11 +163,22 @@ async fn remove_from(stores: &Stores, topic: &Topic) {
     }
 }
 
-async fn count_connections(open: Arc<std::sync::atomic::AtomicUsize>, metrics: Arc<IngressMetrics>) {
+/// Keeps the gauges of what is bounded.
+async fn sample(
+    open: Arc<std::sync::atomic::AtomicUsize>,
+    metrics: Arc<IngressMetrics>,
+    tokens: Tokens,
+    verifier: Arc<Verifier>,
+) {
     let mut period = tokio::time::interval(Duration::from_secs(1));
     loop {
         period.tick().await;
-        let open = i64::try_from(open.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
-        metrics.connections.set(open);
+        for (gauge, now) in [
+            (&metrics.connections, open.load(Ordering::Relaxed)),
+            (&metrics.tokens, tokens.len()),
+            (&metrics.senders, verifier.len()),
+        ] {
+            gauge.set(i64::try_from(now).unwrap_or(i64::MAX));
+        }
     }
 }

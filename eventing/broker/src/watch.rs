@@ -1,12 +1,15 @@
-//! Follows brokers, triggers and channels, and makes a new model of them when one changes.
+//! Follows brokers, triggers, channels and policies, and makes a new model of them when one changes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crds::eventing::{Broker, Trigger};
+use crds::config::events::Features;
+use crds::eventing::{Broker, EventPolicy, Trigger};
 use crds::messaging::{InMemoryChannel, Subscription};
 use event_store::Topic;
-use informer::{Cache, Caches, Change, Object};
+use informer::{Cache, Caches, Change, Object, Selection};
+use k8s_openapi::api::core::v1::ConfigMap;
+use reconciler::ConfigStore;
 use tokio::sync::{Notify, mpsc};
 
 use crate::model::{Filters, Model, Observed, topics};
@@ -23,6 +26,10 @@ pub(crate) struct Watch {
     triggers: Cache<Trigger>,
     channels: Cache<InMemoryChannel>,
     subscriptions: Cache<Subscription>,
+    policies: Cache<EventPolicy>,
+    config: ConfigStore,
+    /// What `config` reads.
+    maps: Cache<ConfigMap>,
     changed: Arc<Notify>,
     /// Topics whose objects were deleted.
     ended: mpsc::Receiver<Topic>,
@@ -30,7 +37,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Begins to watch.
-    pub(crate) fn start(caches: &Caches) -> Self {
+    pub(crate) fn start(caches: &Caches, system_namespace: &str) -> Self {
         let changed = Arc::new(Notify::new());
         let (gone, ended) = mpsc::channel(GONE);
         Self {
@@ -38,6 +45,9 @@ impl Watch {
             triggers: watched(caches, &changed, None),
             channels: watched(caches, &changed, Some(gone)),
             subscriptions: watched(caches, &changed, None),
+            policies: watched(caches, &changed, None),
+            config: ConfigStore::start(caches, system_namespace),
+            maps: caches.cache_of(Selection::within(system_namespace)),
             changed,
             ended,
         }
@@ -50,12 +60,18 @@ impl Watch {
         self.triggers.synced().await;
         self.channels.synced().await;
         self.subscriptions.synced().await;
+        self.policies.synced().await;
+        self.maps.synced().await;
         let mut filters = Filters::default();
+        let mut configured = self.config.changes();
         loop {
             // Before the caches are read, so that the model has none of them.
             let ended = std::iter::from_fn(|| self.ended.try_recv().ok()).collect();
             publish(Arc::new(topics(&self.observed(), &mut filters)), ended);
-            self.changed.notified().await;
+            tokio::select! {
+                () = self.changed.notified() => {}
+                _ = configured.changed() => {}
+            }
             tokio::time::sleep(SETTLE).await;
         }
     }
@@ -66,6 +82,8 @@ impl Watch {
             triggers: self.triggers.list(),
             channels: self.channels.list(),
             subscriptions: self.subscriptions.list(),
+            policies: self.policies.list(),
+            features: self.config.get::<Features>().as_ref().clone(),
         }
     }
 }

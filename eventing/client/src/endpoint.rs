@@ -10,6 +10,7 @@ use http::uri::{PathAndQuery, Scheme};
 use rustls_pki_types::ServerName;
 
 use super::circuit::Circuit;
+use super::credential::Credential;
 use super::pool::Idle;
 use super::{Client, tls};
 
@@ -36,6 +37,8 @@ pub(super) struct Inner {
     pub(super) target: Arc<Target>,
     pub(super) path: Uri,
     pub(super) host: HeaderValue,
+    /// What is shown to the receiver.
+    pub(super) credential: Option<Arc<dyn Credential>>,
     url: String,
 }
 
@@ -64,7 +67,12 @@ pub(super) enum Host {
 }
 
 impl Endpoint {
-    pub(super) fn new(client: &Client, url: &str, ca_certs: Option<&str>) -> Result<Self, EndpointError> {
+    pub(super) fn new(
+        client: &Client,
+        url: &str,
+        ca_certs: Option<&str>,
+        credential: Option<Arc<dyn Credential>>,
+    ) -> Result<Self, EndpointError> {
         let owned = || url.to_owned();
         let uri: Uri = url
             .parse()
@@ -112,6 +120,7 @@ impl Endpoint {
             target: target(client, key, url)?,
             path: Uri::from(path),
             host: header,
+            credential,
             url: url.to_owned(),
         })))
     }

@@ -10,6 +10,7 @@
 mod address;
 mod circuit;
 mod connection;
+mod credential;
 mod dns;
 mod endpoint;
 mod pool;
@@ -28,6 +29,7 @@ use parking_lot::Mutex;
 
 pub use address::{Allowed, Refusal};
 pub use circuit::Circuit;
+pub use credential::{Account, Credential, Credentials, Shown};
 pub use endpoint::{Endpoint, EndpointError};
 pub use send::{Answer, BrokenBody, SendError, Want};
 
@@ -53,6 +55,8 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// Idle connections kept for each target.
     pub max_idle: usize,
+    /// What senders show to receivers. `None`: nothing.
+    pub credentials: Option<Arc<dyn Credentials>>,
 }
 
 impl Default for Config {
@@ -66,6 +70,7 @@ impl Default for Config {
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(30),
             max_idle: 128,
+            credentials: None,
         }
     }
 }
@@ -98,7 +103,25 @@ impl Client {
     /// # Errors
     /// When events cannot be sent to such a URL.
     pub fn endpoint(&self, url: &str, ca_certs: Option<&str>) -> Result<Endpoint, EndpointError> {
-        Endpoint::new(self, url, ca_certs)
+        Endpoint::new(self, url, ca_certs, None)
+    }
+
+    /// Like [`Client::endpoint`], to which `account` sends: if the receiver has an audience, with a credential for it.
+    ///
+    /// # Errors
+    /// When events cannot be sent to such a URL.
+    pub fn endpoint_as(
+        &self,
+        account: Option<&Account>,
+        url: &str,
+        ca_certs: Option<&str>,
+        audience: Option<&str>,
+    ) -> Result<Endpoint, EndpointError> {
+        let credential = match (&self.0.config.credentials, account, audience) {
+            (Some(known), Some(account), Some(audience)) => Some(known.of(account, audience)),
+            _ => None,
+        };
+        Endpoint::new(self, url, ca_certs, credential)
     }
 
     /// Closes connections that were idle for longer than they may be, and forgets targets without endpoints. Call it

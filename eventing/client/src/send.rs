@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{HOST, HeaderMap};
+use http::header::{AUTHORIZATION, HOST, HeaderMap};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Full};
@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::Endpoint;
 use super::address::Refusal;
 use super::connection::{Connection, Ended};
+use super::credential::Credential;
 
 /// What is left of an answer is read up to this many bytes, so that the connection can be used again.
 const MAX_DRAIN: usize = 16 * 1024;
@@ -69,6 +70,9 @@ pub enum SendError {
     Closed,
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
+    /// There is nothing to show to the receiver.
+    #[error("{0}")]
+    Credential(String),
 }
 
 impl Endpoint {
@@ -86,8 +90,8 @@ impl Endpoint {
     }
 
     /// Sends what `message` makes, once, or a second time when a connection that was idle turns out to have been
-    /// closed. `want` says by the head of the answer how much of its body to read. `limit` is the time that all of
-    /// it may take.
+    /// closed, or that the sender's credential is good no more. `want` says by the head of the answer how much of its
+    /// body to read. `limit` is the time that all of it may take.
     ///
     /// # Errors
     /// When no head of an answer came. What goes wrong later is said in [`Answer::broken`].
@@ -101,9 +105,18 @@ impl Endpoint {
         let config = &self.0.client.0.config;
         let limit = limit.map_or(config.attempt_timeout, |limit| limit.min(config.attempt_timeout));
         let deadline = Instant::now() + limit;
-        let (response, connection) = timeout_at(deadline, self.exchange(method, message))
-            .await
-            .unwrap_or(Err(SendError::TimedOut(limit)))?;
+        let exchanged = match &self.0.credential {
+            None => timeout_at(deadline, self.exchange(method, message)).await,
+            // Boxed, so that senders without a token do not carry its state.
+            Some(credential) => {
+                Box::pin(timeout_at(
+                    deadline,
+                    self.exchange_as(credential.as_ref(), method, message),
+                ))
+                .await
+            }
+        };
+        let (response, connection) = exchanged.unwrap_or(Err(SendError::TimedOut(limit)))?;
         let (head, body) = response.into_parts();
         let mut answer = Answer {
             status: head.status,
@@ -121,6 +134,27 @@ impl Endpoint {
         // Boxed, so that the many answers without a body do not carry its state.
         Box::pin(self.read_body(&mut answer, connection, body, want, deadline)).await;
         Ok(answer)
+    }
+
+    async fn exchange_as(
+        &self,
+        credential: &dyn Credential,
+        method: &Method,
+        message: impl Fn() -> (HeaderMap, Bytes),
+    ) -> Result<(Response<Incoming>, Connection), SendError> {
+        loop {
+            let shown = credential.header().await.map_err(SendError::Credential)?;
+            let message = || {
+                let (mut headers, body) = message();
+                headers.insert(AUTHORIZATION, shown.clone());
+                (headers, body)
+            };
+            let answer = self.exchange(method, message).await?;
+            let refused = answer.0.status() == StatusCode::UNAUTHORIZED;
+            if !(refused && credential.refused(&shown)) {
+                return Ok(answer);
+            }
+        }
     }
 
     async fn exchange(

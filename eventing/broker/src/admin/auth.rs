@@ -1,12 +1,12 @@
 //! Who may see the events of a namespace.
 
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
 use kube::Api;
 use kube::api::PostParams;
 
 use super::answer::AdminError;
+use crate::identity::bearer;
 
 /// What tokens have to be made for. Tokens for the API server, which every pod holds, do not pass.
 pub(super) const AUDIENCE: &str = "spindrift-events";
@@ -29,13 +29,6 @@ pub(super) async fn check(
     let review = reviews.create(&PostParams::default(), &review).await;
     let review = review.map_err(|error| AdminError::Review(error.to_string()))?;
     allows(&review.status.unwrap_or_default(), namespace)
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("Bearer") && !token.is_empty()).then_some(token)
 }
 
 fn allows(status: &TokenReviewStatus, namespace: &str) -> Result<(), AdminError> {
@@ -90,21 +83,6 @@ mod tests {
             let status = serde_json::from_value(status).unwrap();
             let found = allows(&status, "ns").map_err(|error| error.response().status().as_u16());
             assert_eq!(found, expected, "{audiences} {user}");
-        }
-    }
-
-    #[test]
-    fn tokens_are_read_from_the_header() {
-        for (value, expected) in [
-            ("Bearer abc", Some("abc")),
-            ("bearer  abc ", Some("abc")),
-            ("Basic abc", None),
-            ("Bearer ", None),
-            ("abc", None),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(AUTHORIZATION, value.parse().unwrap());
-            assert_eq!(bearer(&headers), expected, "{value}");
         }
     }
 }

@@ -57,7 +57,12 @@ impl Plan {
 
     pub fn new(client: &Client, topic: &Arc<Topic>, consumer: &Arc<Consumer>) -> Self {
         let endpoint = |target: &Target| {
-            let made = client.endpoint(&target.url, target.ca_certs.as_deref());
+            let made = client.endpoint_as(
+                consumer.account.as_ref(),
+                &target.url,
+                target.ca_certs.as_deref(),
+                target.audience.as_deref(),
+            );
             made.map_err(|error| error.to_string())
         };
         Self {

@@ -6,6 +6,7 @@ use http::HeaderMap;
 use jiff::Timestamp;
 
 use super::refusal::Refusal;
+use crate::identity::Access;
 use crate::model::{Topic, TopicKind};
 use crate::{record, stamp};
 
@@ -20,9 +21,10 @@ pub(super) struct Accepted {
     pub types: Vec<Str>,
 }
 
-/// Reads, checks and stamps the events of a request.
+/// Reads, checks and stamps the events of a request. `sender` is asked for in topics that are guarded.
 pub(super) fn accept(
     topic: &Topic,
+    sender: Option<&str>,
     headers: &HeaderMap,
     body: &Bytes,
     most: usize,
@@ -39,6 +41,9 @@ pub(super) fn accept(
         }
         Content::Batch => ("batch", event::http::read_batch(body, most)?),
     };
+    if let Some(access) = &topic.access {
+        permit(topic, access, sender.unwrap_or_default(), &events)?;
+    }
     for event in &mut events {
         enter(topic.kind, event, now)?;
     }
@@ -50,6 +55,19 @@ pub(super) fn accept(
             .collect(),
         types: events.into_iter().map(|event| event.type_).collect(),
     })
+}
+
+/// As they came, before they are stamped. One that is not allowed takes its whole batch with it.
+fn permit(topic: &Topic, access: &Access, sender: &str, events: &[Event]) -> Result<(), Refusal> {
+    let allowed = |event: &&Event| access.allows(&topic.namespace, sender, event);
+    match events.iter().find(|event| !allowed(event)) {
+        None => Ok(()),
+        Some(refused) => Err(Refusal::Forbidden {
+            subject: sender.to_owned(),
+            what: format!("events of type {}", refused.type_),
+            topic: topic.to_string(),
+        }),
+    }
 }
 
 fn enter(kind: TopicKind, event: &mut Event, now: Timestamp) -> Result<(), Refusal> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use event::ReadError;
 use event_store::StoreError;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use proxy::Body;
 
@@ -27,6 +27,18 @@ pub(super) enum Refusal {
     NotReady,
     #[error("this installation has no store for the class of the broker")]
     NoStore,
+    #[error("show a token that is good and made for the audience {audience} (Authorization: Bearer)")]
+    Unauthenticated { audience: String },
+    #[error("{subject} may not send {what} to {topic}: no policy allows it")]
+    Forbidden {
+        subject: String,
+        what: String,
+        topic: String,
+    },
+    #[error("the audience of {0} is not known yet: try again")]
+    NoAudience(String),
+    #[error("the token could not be checked: {0}")]
+    Review(String),
     #[error("too many events are being taken: try again")]
     Busy,
     #[error("the body has more than {0} bytes")]
@@ -51,8 +63,12 @@ impl Refusal {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoPath | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Path | Self::ChannelPath | Self::Body(_) | Self::Ttl(_) => StatusCode::BAD_REQUEST,
-            Self::NotReady | Self::Busy | Self::StoreTimeout(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NoStore => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
+            Self::Forbidden { .. } => StatusCode::FORBIDDEN,
+            Self::NotReady | Self::Busy | Self::StoreTimeout(_) | Self::Review(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::NoStore | Self::NoAudience(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Event(error) => error.status(),
@@ -73,6 +89,10 @@ impl Refusal {
             Self::NotFound(_) => "not_found",
             Self::NotReady => "not_ready",
             Self::NoStore => "no_store",
+            Self::Unauthenticated { .. } => "unauthenticated",
+            Self::Forbidden { .. } => "forbidden",
+            Self::NoAudience(_) => "no_audience",
+            Self::Review(_) => "review",
             Self::Busy => "busy",
             Self::BodyTooLarge(_) => "too_large",
             Self::BodyTimeout(_) => "body_timeout",
@@ -108,6 +128,9 @@ impl Refusal {
             CONTENT_TYPE,
             HeaderValue::from_static("text/plain; charset=utf-8"),
         );
+        if self.status() == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(seconds) = self.retry_after() {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -145,6 +168,18 @@ mod tests {
             (Refusal::NotFound("broker a/b".into()), 404, None),
             (Refusal::NotReady, 503, Some("1")),
             (Refusal::NoStore, 500, None),
+            (Refusal::Unauthenticated { audience: "a".into() }, 401, None),
+            (
+                Refusal::Forbidden {
+                    subject: "s".into(),
+                    what: "t".into(),
+                    topic: "broker a/b".into(),
+                },
+                403,
+                None,
+            ),
+            (Refusal::NoAudience("broker a/b".into()), 500, None),
+            (Refusal::Review("x".into()), 503, Some("1")),
             (Refusal::Busy, 503, Some("1")),
             (Refusal::BodyTooLarge(1), 413, None),
             (Refusal::BodyTimeout(Duration::from_secs(10)), 408, None),

@@ -139,6 +139,8 @@ mod tests {
             name: "c".into(),
             backend: Backend::Embedded,
             consumers: Vec::new(),
+            access: None,
+            announces: false,
         };
         let series = durations.series(&topic, "subscription:s.ns".to_owned());
         let count = || {

@@ -3,21 +3,27 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 
+use crds::conditions::ConditionedStatus;
+use crds::config::events::Features;
 use crds::duck::{DeliverySpec, SubscriberSpec};
-use crds::eventing::{Broker, Trigger};
+use crds::eventing::{Broker, EventPolicy, Trigger};
 use crds::messaging::{InMemoryChannel, Subscription};
 use event_filter::Filter;
 use event_store::{ConsumerName, Start};
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 
+use super::access::{Guarded, Policies};
 use crate::delivery::Policy;
+use crate::identity::Account;
 
 use super::{Backend, Consumer, ConsumerKind, Model, Reply, Target, Topic, TopicKind};
 
 const CLASS: &str = "eventing.knative.dev/broker.class";
 /// Where a consumer that is new starts: `earliest`, `latest`, or a time (RFC 3339).
 const START: &str = "eventing.spindrift.dev/start";
+
+const EVENT_POLICIES_READY: &str = "EventPoliciesReady";
 
 /// One for all subscribers of channels, so that a new model does not look like a new filter.
 static EVERYTHING: LazyLock<Arc<Filter>> = LazyLock::new(Arc::default);
@@ -29,12 +35,39 @@ pub struct Observed {
     pub triggers: Vec<Arc<Trigger>>,
     pub channels: Vec<Arc<InMemoryChannel>>,
     pub subscriptions: Vec<Arc<Subscription>>,
+    pub policies: Vec<Arc<EventPolicy>>,
+    pub features: Features,
 }
 
-/// Compiled filters by trigger, kept from one model to the next: they change far more rarely than status does.
+/// Compiled filters by trigger and policy, kept from one model to the next: they change far more rarely than status does.
 #[derive(Debug, Default)]
 pub struct Filters {
     compiled: HashMap<(String, i64), Arc<Filter>>,
+}
+
+impl Filters {
+    /// The filter of this generation of an object, from `before` or compiled, for the next time.
+    pub(super) fn keep<E: std::fmt::Display>(
+        &mut self,
+        before: &Self,
+        object: &impl Resource,
+        compile: impl FnOnce() -> Result<Filter, E>,
+    ) -> Arc<Filter> {
+        let meta = object.meta();
+        let key = (
+            meta.uid.clone().unwrap_or_default(),
+            meta.generation.unwrap_or_default(),
+        );
+        let compiled = before.compiled.get(&key).cloned().unwrap_or_else(|| {
+            Arc::new(compile().unwrap_or_else(|error| {
+                // Admission refuses it. Letting everything pass would be the worse mistake.
+                tracing::warn!(%error, name = %object.name_any(), "An object has a filter that cannot be used");
+                Filter::nothing()
+            }))
+        });
+        self.compiled.insert(key, compiled.clone());
+        compiled
+    }
 }
 
 /// What is served for `observed`. Objects that are being deleted are left out, as are brokers of other classes.
@@ -58,6 +91,8 @@ pub fn topics(observed: &Observed, filters: &mut Filters) -> Model {
         })
         .collect();
     let mut kept = Filters::default();
+    let policies = Policies::new(observed, filters, &mut kept);
+    let announces = observed.features.event_type_auto_create.is_enabled();
     let brokers = observed
         .brokers
         .iter()
@@ -69,7 +104,17 @@ pub fn topics(observed: &Observed, filters: &mut Filters) -> Model {
             ));
             let consumers = consumers.into_iter().flatten();
             let consumers = consumers.filter_map(|trigger| of_trigger(broker, trigger, filters, &mut kept));
-            topic(broker.as_ref(), TopicKind::Broker, backend(broker)?, consumers)
+            let status = broker.status.as_ref();
+            let guarded = Guarded {
+                address: status.and_then(|status| status.address.as_ref()),
+                policies: status.map_or(&[][..], |status| &status.policies),
+                condition: status.and_then(|status| status.condition(EVENT_POLICIES_READY)),
+            };
+            Some(Topic {
+                access: policies.of(broker.as_ref(), guarded),
+                announces,
+                ..topic(broker.as_ref(), TopicKind::Broker, backend(broker)?, consumers)?
+            })
         });
     let channels = observed
         .channels
@@ -78,7 +123,17 @@ pub fn topics(observed: &Observed, filters: &mut Filters) -> Model {
         .filter_map(|channel| {
             let subscribers = channel.spec.subscribers.iter();
             let consumers = subscribers.filter_map(|entry| of_subscriber(channel, entry, &created));
-            topic(channel.as_ref(), TopicKind::Channel, Backend::Embedded, consumers)
+            let status = channel.status.as_ref();
+            let guarded = Guarded {
+                address: status.and_then(|status| status.address.as_ref()),
+                policies: status.map_or(&[][..], |status| &status.policies),
+                condition: status.and_then(|status| status.condition(EVENT_POLICIES_READY)),
+            };
+            Some(Topic {
+                access: policies.of(channel.as_ref(), guarded),
+                announces,
+                ..topic(channel.as_ref(), TopicKind::Channel, Backend::Embedded, consumers)?
+            })
         });
     let model = Model::new(brokers.chain(channels).collect::<Vec<_>>());
     *filters = kept;
@@ -118,6 +173,8 @@ fn topic(
         name: meta.name.clone()?,
         backend,
         consumers: named.into_values().collect(),
+        access: None,
+        announces: false,
     })
 }
 
@@ -152,8 +209,15 @@ fn of_trigger(broker: &Broker, trigger: &Trigger, before: &Filters, kept: &mut F
             format: Policy::of(own).format,
             ..Policy::of(delivery)
         },
+        account: account(
+            &namespace,
+            status
+                .auth
+                .as_ref()
+                .and_then(|auth| auth.service_account_name.as_ref()),
+        ),
         order_by: order_by(delivery),
-        filter: filter(trigger, &uid, before, kept),
+        filter: filter(trigger, before, kept),
         start: start(trigger, creation(trigger)),
         object: name,
         namespace,
@@ -174,19 +238,19 @@ fn dead_letter_sink_of(broker: &Broker, own: Option<&DeliverySpec>) -> Option<Ta
     )
 }
 
-fn filter(trigger: &Trigger, uid: &str, before: &Filters, kept: &mut Filters) -> Arc<Filter> {
-    let key = (uid.to_owned(), trigger.metadata.generation.unwrap_or_default());
-    let compiled = before.compiled.get(&key).cloned().unwrap_or_else(|| {
+fn filter(trigger: &Trigger, before: &Filters, kept: &mut Filters) -> Arc<Filter> {
+    kept.keep(before, trigger, || {
         let attributes = trigger.spec.filter.as_ref().map(|filter| &filter.attributes);
-        let compiled = Filter::compile(&trigger.spec.filters, attributes);
-        Arc::new(compiled.unwrap_or_else(|error| {
-            // Admission refuses it. Letting everything pass would be the worse mistake.
-            tracing::warn!(%error, name = %trigger.name_any(), "Trigger has a filter that cannot be used");
-            Filter::nothing()
-        }))
-    });
-    kept.compiled.insert(key, compiled.clone());
-    compiled
+        Filter::compile(&trigger.spec.filters, attributes)
+    })
+}
+
+fn account(namespace: &str, name: Option<&String>) -> Option<Account> {
+    let name = name.filter(|name| !name.is_empty())?;
+    Some(Account {
+        namespace: namespace.to_owned(),
+        name: name.clone(),
+    })
 }
 
 fn of_subscriber(
@@ -222,6 +286,13 @@ fn of_subscriber(
                 )
             }),
         policy: Policy::of(delivery),
+        account: account(
+            &namespace,
+            entry
+                .auth
+                .as_ref()
+                .and_then(|auth| auth.service_account_name.as_ref()),
+        ),
         order_by: order_by(delivery),
         filter: EVERYTHING.clone(),
         start: created

@@ -61,6 +61,7 @@ impl Plane {
         let registry = Registry::new();
         let config = Config {
             caches: Caches::new(api.client()),
+            system_namespace: crds::names::EVENTING_NAMESPACE.to_owned(),
             listeners: vec![listener],
             stores: HashMap::from([(Backend::Embedded, store.clone())]),
             dns: None,

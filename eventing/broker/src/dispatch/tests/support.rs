@@ -213,6 +213,8 @@ impl Home {
             name: "default".to_owned(),
             backend: Backend::Embedded,
             consumers: consumers.iter().cloned().map(Arc::new).collect(),
+            access: None,
+            announces: false,
         }]));
     }
 
@@ -296,6 +298,7 @@ pub fn consumer(name: &str, kind: TopicKind, subscriber: Option<&str>) -> Consum
         },
         dead_letter_sink: None,
         policy: Policy::default(),
+        account: None,
         order_by: None,
         filter: Arc::new(Filter::everything()),
         start: Start::Earliest,
