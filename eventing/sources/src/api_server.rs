@@ -184,10 +184,7 @@ async fn post(context: &Context, plan: &Plan, change: Change) {
     if !plan.filter.matches(&event) {
         return;
     }
-    let posted = context
-        .poster
-        .post(&plan.sink, plan.ca_certs.as_deref(), &event, &policy())
-        .await;
+    let posted = context.poster.post(&plan.sink, &event, &policy()).await;
     let Err(failure) = posted else {
         return;
     };
@@ -197,7 +194,7 @@ async fn post(context: &Context, plan: &Plan, change: Change) {
         "the event {} of {} was not delivered: {} answered {}: {data}",
         event.type_,
         subject.unwrap_or_default(),
-        plan.sink,
+        plan.sink.url,
         failure.code
     );
     tracing::warn!(namespace = %plan.key.namespace, name = %plan.key.name, message, "An event is lost");

@@ -166,12 +166,10 @@ impl Sender {
         under_way.spawn(async move {
             let event = message::event(&tick.plan, tick.time);
             let plan = &tick.plan;
-            let result = poster
-                .post(&plan.sink, plan.ca_certs.as_deref(), &event, &policy())
-                .await;
+            let result = poster.post(&plan.sink, &event, &policy()).await;
             let failure = result.err().map(|failure| {
                 let data = String::from_utf8_lossy(&failure.data).into_owned();
-                format!("{} answered {}: {data}", plan.sink, failure.code)
+                format!("{} answered {}: {data}", plan.sink.url, failure.code)
             });
             Done { tick, failure }
         });

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::client::{self, Client, Want};
+use broker::client::{self, Account, Client, Want};
 use broker::delivery::outcome::MAX_DATA;
 use broker::delivery::{Backoff, BackoffPolicy, Failure, Policy, jittered, parse_retry_after};
+use crds::duck::AuthStatus;
 use event::{Event, Mode};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
@@ -34,6 +35,41 @@ pub(crate) fn policy() -> Policy {
     }
 }
 
+/// Where the events of a source go, as its status says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Sink {
+    /// Absolute.
+    pub url: String,
+    /// Certificate authorities that are trusted besides the usual ones, PEM.
+    pub ca_certs: Option<String>,
+    /// With one, whoever has an account shows a token for it.
+    pub audience: Option<String>,
+    /// As whom events are sent; `None` while senders have no identities.
+    pub account: Option<Account>,
+}
+
+impl Sink {
+    /// What a status says; `None` while the sink is not known.
+    pub fn of(
+        namespace: Option<&String>,
+        url: Option<&String>,
+        ca_certs: Option<&String>,
+        audience: Option<&String>,
+        auth: Option<&AuthStatus>,
+    ) -> Option<Self> {
+        let account = auth.and_then(|auth| auth.service_account_name.clone());
+        Some(Self {
+            url: url?.clone(),
+            ca_certs: ca_certs.cloned(),
+            audience: audience.cloned(),
+            account: account.map(|name| Account {
+                namespace: namespace.cloned().unwrap_or_default(),
+                name,
+            }),
+        })
+    }
+}
+
 /// Posts events. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Poster {
@@ -58,17 +94,16 @@ impl Poster {
         }
     }
 
-    /// Posts `event` to `url` until it is accepted. Returns what the last attempt failed with.
-    pub async fn post(
-        &self,
-        url: &str,
-        ca_certs: Option<&str>,
-        event: &Event,
-        policy: &Policy,
-    ) -> Result<(), Failure> {
+    /// Posts `event` to `sink` until it is accepted. Returns what the last attempt failed with.
+    pub async fn post(&self, sink: &Sink, event: &Event, policy: &Policy) -> Result<(), Failure> {
         let endpoint = self
             .client
-            .endpoint(url, ca_certs)
+            .endpoint_as(
+                sink.account.as_ref(),
+                &sink.url,
+                sink.ca_certs.as_deref(),
+                sink.audience.as_deref(),
+            )
             .map_err(|error| Failure::transport(&error))?;
         let mut attempt = 0;
         loop {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use broker::client;
+use broker::identity::Tokens;
 use futures::future::BoxFuture;
 use informer::Caches;
 use jiff::Timestamp;
@@ -53,7 +54,10 @@ pub fn run_with(caches: Caches, config: Config) -> BoxFuture<'static, ()> {
 }
 
 async fn senders(caches: Caches, config: Config) {
-    let poster = Poster::new(config.client.clone());
+    let poster = Poster::new(client::Config {
+        credentials: Some(Arc::new(Tokens::new(caches.client().clone()))),
+        ..config.client.clone()
+    });
     let recorder = |component| Recorder::new(caches.client().clone(), component);
     let pings = ping::Sender::new(
         &caches,

@@ -9,6 +9,7 @@ use informer::Key;
 use kube::core::Selector;
 
 use super::seen::Change;
+use crate::post::Sink;
 
 /// With more namespaces than this, a kind is watched in all of them by one watch.
 const MAX_WATCHES: usize = 16;
@@ -19,8 +20,7 @@ pub(crate) struct Plan {
     pub key: Key,
     pub uid: String,
     generation: i64,
-    pub sink: String,
-    pub ca_certs: Option<String>,
+    pub sink: Sink,
     /// Whether events carry whole objects.
     pub whole: bool,
     pub extensions: Vec<(String, String)>,
@@ -52,19 +52,8 @@ pub(crate) struct Scope {
 /// All that is read follows from these.
 impl PartialEq for Plan {
     fn eq(&self, other: &Self) -> bool {
-        (
-            &self.uid,
-            self.generation,
-            &self.sink,
-            &self.ca_certs,
-            &self.namespaces,
-        ) == (
-            &other.uid,
-            other.generation,
-            &other.sink,
-            &other.ca_certs,
-            &other.namespaces,
-        )
+        (&self.uid, self.generation, &self.sink, &self.namespaces)
+            == (&other.uid, other.generation, &other.sink, &other.namespaces)
     }
 }
 
@@ -104,8 +93,13 @@ impl Plan {
             key: Key::of(source),
             uid: meta.uid.clone()?,
             generation,
-            sink: status.sink_uri.clone()?,
-            ca_certs: status.sink_ca_certs.clone(),
+            sink: Sink::of(
+                meta.namespace.as_ref(),
+                status.sink_uri.as_ref(),
+                status.sink_ca_certs.as_ref(),
+                status.sink_audience.as_ref(),
+                status.auth.as_ref(),
+            )?,
             whole: spec.event_mode == "Resource",
             extensions: overrides
                 .map(|overrides| overrides.extensions.clone())

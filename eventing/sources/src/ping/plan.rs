@@ -7,6 +7,8 @@ use crds::sources::PingSource;
 use event_schedule::Schedule;
 use informer::Key;
 
+use crate::post::Sink;
+
 /// A source that ticks.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Plan {
@@ -15,9 +17,7 @@ pub(crate) struct Plan {
     /// Of the spec. What was recorded for another one says nothing about this.
     pub generation: i64,
     pub schedule: Schedule,
-    /// An absolute URL.
-    pub sink: String,
-    pub ca_certs: Option<String>,
+    pub sink: Sink,
     pub content_type: Option<String>,
     pub data: Option<Bytes>,
     /// Extensions that are set last.
@@ -45,8 +45,13 @@ impl Plan {
             uid: meta.uid.clone()?,
             generation,
             schedule: Schedule::parse(default_schedule(&spec.schedule), &spec.timezone).ok()?,
-            sink: status.sink_uri.clone()?,
-            ca_certs: status.sink_ca_certs.clone(),
+            sink: Sink::of(
+                meta.namespace.as_ref(),
+                status.sink_uri.as_ref(),
+                status.sink_ca_certs.as_ref(),
+                status.sink_audience.as_ref(),
+                status.auth.as_ref(),
+            )?,
             content_type: (!spec.content_type.is_empty()).then(|| spec.content_type.clone()),
             data: (!data.is_empty()).then_some(data),
             extensions: overrides

@@ -1,5 +1,7 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use event::Event;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use test_api::TestApi;
@@ -111,5 +113,48 @@ async fn what_was_missed_is_sent_once_by_who_takes_over() {
     let running = start(&api);
     assert_eq!(received(&mut events).await.id, event.id);
     assert!(events.try_recv().is_err(), "one late tick, not one for each year");
+    running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_an_account_shows_a_token_for_the_audience_of_the_sink() {
+    let api = api().await;
+    let accounts: Api<ServiceAccount> = Api::namespaced(api.client(), "default");
+    let account = serde_json::from_value(json!({"metadata": {"name": "tick-account"}})).unwrap();
+    accounts.create(&PostParams::default(), &account).await.unwrap();
+    let (url, mut requests) = sink(Vec::new()).await;
+    source(
+        &api,
+        json!({"schedule": "* * * * * *", "sink": {"uri": url}}),
+        &url,
+    )
+    .await;
+    let running = start(&api);
+    let mut shown = async || {
+        let request = tokio::time::timeout(PATIENCE, requests.recv()).await;
+        let (headers, _) = request.expect("an event comes in time").unwrap();
+        headers
+            .get("authorization")
+            .map(|value| value.to_str().unwrap().to_owned())
+    };
+    // Without an account nothing is shown.
+    assert_eq!(shown().await, None);
+    let status = json!({"status": {"sinkAudience": "them", "auth": {"serviceAccountName": "tick-account"}}});
+    let sources: Api<PingSource> = Api::namespaced(api.client(), "default");
+    sources
+        .patch_status("tick", &PatchParams::default(), &Patch::Merge(status))
+        .await
+        .unwrap();
+    let token = loop {
+        if let Some(token) = shown().await {
+            break token;
+        }
+    };
+    let claims = token.strip_prefix("Bearer ").unwrap().split('.').nth(1).unwrap();
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
+    assert_eq!(claims["sub"], "system:serviceaccount:default:tick-account");
+    assert_eq!(claims["aud"], json!(["them"]));
+    // The next tick has the same.
+    assert_eq!(shown().await, Some(token));
     running.abort();
 }

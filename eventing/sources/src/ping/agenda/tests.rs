@@ -2,9 +2,17 @@ use event_schedule::Schedule;
 use proptest::prelude::*;
 
 use super::*;
+use crate::post::Sink;
 
 /// A UID whose place in the spread is 0, so that ticks are due on their second.
 const ON_TIME: &str = "u-119";
+
+fn sink(url: &str) -> Sink {
+    Sink {
+        url: url.to_owned(),
+        ..Sink::default()
+    }
+}
 
 fn plan(name: &str, schedule: &str) -> Plan {
     Plan {
@@ -12,8 +20,7 @@ fn plan(name: &str, schedule: &str) -> Plan {
         uid: ON_TIME.to_owned(),
         generation: 1,
         schedule: Schedule::parse(schedule, "").unwrap(),
-        sink: "http://sink".to_owned(),
-        ca_certs: None,
+        sink: sink("http://sink"),
         content_type: None,
         data: None,
         extensions: Vec::new(),
@@ -88,11 +95,11 @@ fn changes_keep_the_place_unless_the_schedule_changes() {
         .put(plan("a", "* * * * *"), Some(at("08:00:00")), at("09:00:30"))
         .unwrap();
     let mut moved = plan("a", "* * * * *");
-    moved.sink = "http://other".to_owned();
+    moved.sink = sink("http://other");
     agenda.put(moved, Some(at("09:00:30")), at("09:00:31")).unwrap();
     let ticks = agenda.due(at("09:00:31"));
     assert_eq!(
-        (ticks[0].plan.sink.as_str(), ticks[0].late),
+        (ticks[0].plan.sink.url.as_str(), ticks[0].late),
         ("http://other", true)
     );
     // A new schedule begins now, whatever the old one missed.
