@@ -6,6 +6,7 @@ mod acknowledged;
 pub mod busybox;
 pub mod client;
 mod dice;
+pub mod display;
 pub mod images;
 pub mod load;
 mod nftables;

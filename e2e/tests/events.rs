@@ -5,42 +5,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use e2e::client::{full, whole};
+use e2e::display::{ids, is_ready, printed, subscriber};
 use e2e::tools::{Case, Need};
-use e2e::{Client, Options, Platform, Workload, block_on, eventually, shared, stop_shared, suite};
+use e2e::{Client, Options, Platform, block_on, eventually, shared, stop_shared, suite};
 use hyper::Request;
 use hyper::header::{CONTENT_TYPE, HOST};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Kubectl, Need::Curl];
 /// Where events are accepted, as the gateway knows it.
 const INGRESS: &str = "broker-ingress.knative-eventing.localhost";
-
-/// A subscriber that keeps a pod, so that its log is all that it ever got.
-fn subscriber(platform: &Platform, name: &str) -> anyhow::Result<()> {
-    Workload::new(name, &format!("{}/event-display", platform.registry()))
-        .annotation("autoscaling.knative.dev/min-scale", "1")
-        .annotation("autoscaling.knative.dev/max-scale", "1")
-        .small()
-        .deploy(platform)
-}
-
-/// What a subscriber printed.
-fn printed(platform: &Platform, name: &str) -> anyhow::Result<String> {
-    let deployment = format!("deploy/{name}-00001-deployment");
-    platform
-        .kubectl(&["logs", &deployment, "-c", "user-container"])?
-        .ok()
-}
-
-fn ids(printed: &str) -> Vec<String> {
-    let ids = printed.lines().filter_map(|line| line.strip_prefix("  id: "));
-    ids.map(str::to_owned).collect()
-}
-
-fn is_ready(platform: &Platform, objects: &[&str]) -> anyhow::Result<()> {
-    let wait = [&["wait"], objects, &["--for=condition=Ready", "--timeout=60s"]].concat();
-    platform.kubectl(&wait)?.ok()?;
-    Ok(())
-}
 
 fn post(platform: &Platform, broker: &str, event: &[(&str, &str)], body: &str) -> anyhow::Result<String> {
     let headers: Vec<String> = event

@@ -48,6 +48,10 @@ impl Replay {
             skipped => format!(" {skipped} skipped: their trigger is gone, or they are not kept any more."),
         };
         output.done(format!("{} sent again.{skipped}", count("replayed")))?;
-        Ok(Exit::Success)
+        // Asked for by name, each of them is missed.
+        Ok(match self.all || skipped.is_empty() {
+            true => Exit::Success,
+            false => Exit::Failure,
+        })
     }
 }

@@ -104,6 +104,10 @@ fn resource(text: &str) -> Result<Value, CliError> {
     };
     match text.split(':').collect::<Vec<_>>().as_slice() {
         parts if parts.contains(&"") => Err(wrong()),
+        // Kinds begin with a capital letter, versions do not: the commonest mistake is to put them the other way round.
+        [version, kind, ..] if !version.starts_with(char::is_uppercase) => Err(CliError::usage(format!(
+            "--resource {text}: the kind comes first, and then its version: {kind}:{version}"
+        ))),
         [kind, api_version] => Ok(json!({ "apiVersion": api_version, "kind": kind })),
         [kind, api_version, labels] => {
             let labels = labels_of(labels).ok_or_else(wrong)?;
