@@ -1,7 +1,7 @@
 //! The data plane of events, with everything it needs in this process: ingress, log on disk, deliveries, and the
 //! producers and subscribers that load it over HTTP.
 
-mod api;
+pub(crate) mod api;
 mod producer;
 mod subscriber;
 

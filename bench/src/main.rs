@@ -11,10 +11,12 @@ mod objects;
 mod platform;
 mod process;
 mod sidecar;
+mod soak;
 mod wrk;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
 
 use clap::{Parser, Subcommand};
 
@@ -97,6 +99,36 @@ enum Command {
         #[arg(long)]
         only: Option<String>,
     },
+    /// Kills the data plane at random under load, and fails if an event that was accepted is not delivered
+    Soak {
+        /// How long events are sent, such as 60s or 10m
+        #[arg(long = "for", default_value = "60s", value_parser = duration, value_name = "TIME")]
+        time: Duration,
+        /// Keep the events in NATS JetStream, and kill nats-server too
+        #[arg(long)]
+        nats: bool,
+        /// Events a second that are sent at most
+        #[arg(long, default_value_t = 1_000)]
+        rate: u64,
+        /// Makes the kills come at the same times again [default: another one each time]
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Folder on the disk to use
+        #[arg(long, default_value = ".")]
+        folder: PathBuf,
+    },
+    /// The process that `soak` kills
+    #[command(hide = true)]
+    SoakPlane {
+        #[arg(long)]
+        port: u16,
+        #[arg(long, required_unless_present = "nats")]
+        folder: Option<PathBuf>,
+        #[arg(long)]
+        nats: Option<String>,
+        #[arg(long = "subscriber")]
+        subscribers: Vec<String>,
+    },
     /// Evaluations of CloudEvents SQL per second on one core
     Cesql {
         /// Seconds per expression
@@ -135,6 +167,33 @@ fn main() -> ExitCode {
             folder,
             only,
         } => events::measure(&folder, seconds, only.as_deref()),
+        Command::Soak {
+            time,
+            nats,
+            rate,
+            seed,
+            folder,
+        } => soak::run(
+            &folder,
+            &soak::Soak {
+                time,
+                rate,
+                seed: seed.unwrap_or_else(now),
+                nats,
+            },
+        ),
+        Command::SoakPlane {
+            port,
+            folder,
+            nats,
+            subscribers,
+        } => {
+            let kept = match nats {
+                Some(url) => soak::Kept::Nats(url),
+                None => soak::Kept::Folder(folder.unwrap_or_default()),
+            };
+            soak::serve(port, &kept, &subscribers)
+        }
         Command::Cesql { seconds } => cesql::measure(seconds),
         Command::Sidecar { seconds } => sidecar::measure(&bin, seconds),
     };
@@ -145,6 +204,24 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Seconds, or minutes with an `m` behind them.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.strip_suffix('m') {
+        Some(minutes) => (minutes, 60),
+        None => (text.strip_suffix('s').unwrap_or(text), 1),
+    };
+    let number: u64 = number
+        .parse()
+        .map_err(|_| format!("{text} is no time: expected a number with s or m, such as 60s"))?;
+    Ok(Duration::from_secs(number.saturating_mul(unit)))
+}
+
+/// A number that is another one the next time.
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.map_or(0, |now| now.as_millis() as u64)
 }
 
 /// A line of the report.
@@ -164,7 +241,20 @@ pub fn percentile(sorted: &[f64], share: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::percentile;
+    use super::*;
+
+    #[test]
+    fn times_have_units() {
+        for (text, seconds) in [
+            ("60s", Some(60)),
+            ("2m", Some(120)),
+            ("7", Some(7)),
+            ("s", None),
+            ("1h", None),
+        ] {
+            assert_eq!(duration(text).ok(), seconds.map(Duration::from_secs), "{text}");
+        }
+    }
 
     #[test]
     fn percentiles_are_nearest_rank() {
