@@ -20,7 +20,10 @@ use tokio_util::sync::CancellationToken;
 pub fn open(folder: &Path) -> anyhow::Result<broker::Stores> {
     let log = Log::open(folder, Options::default())
         .with_context(|| format!("cannot use {} for events", folder.display()))?;
-    let store: Arc<dyn Store> = Arc::new(log);
+    let log = Arc::new(log);
+    let metrics = broker::LogMetrics::new(&log)?;
+    prometheus::default_registry().register(Box::new(metrics))?;
+    let store: Arc<dyn Store> = log;
     Ok(HashMap::from([(Backend::Embedded, store)]))
 }
 

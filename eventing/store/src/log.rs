@@ -56,7 +56,7 @@ pub struct Log {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// What a log did since it was opened, and what it has in memory.
+/// What a log did since it was opened, and what it has in memory and on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Records made durable.
@@ -79,6 +79,10 @@ pub struct Stats {
     pub chunks: (usize, usize),
     /// Payload bytes of appends that wait for the disk, and their limit.
     pub pending: (usize, usize),
+    /// Files of records, over all topics, and their bytes.
+    pub files: (usize, u64),
+    /// Bytes free on the disk, if it says, and how many of them are left to others.
+    pub free: (Option<u64>, u64),
 }
 
 impl Log {
@@ -115,11 +119,17 @@ impl Log {
         })
     }
 
-    /// What it did and what it has in memory.
+    /// What it did, what it has in memory and on disk. Asks the file system.
     pub fn stats(&self) -> Stats {
         let engine = &self.engine;
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let pending = engine.options.pending_bytes;
+        let mut files = (0, 0);
+        for topic in engine.topics.read().values() {
+            for segment in topic.segments.read().iter() {
+                files = (files.0 + 1, files.1 + segment.bytes());
+            }
+        }
         Stats {
             records: count(&engine.written.records),
             bytes: count(&engine.written.bytes),
@@ -131,6 +141,8 @@ impl Log {
             tail: (engine.tails.bytes(), engine.options.tail_bytes),
             chunks: (engine.chunks.bytes(), engine.options.chunk_bytes),
             pending: (pending - engine.pending.available_permits().min(pending), pending),
+            files,
+            free: (engine.free_bytes(), engine.options.least_free_bytes),
         }
     }
 
