@@ -1,4 +1,5 @@
-//! Measures the release build. Prints figures, and ratios against a baseline that runs beside it; judges nothing.
+//! Measures the release build. Prints figures, and ratios against a baseline that runs beside it; judges nothing, but for
+//! `soak`, which fails if an event is lost.
 
 mod cesql;
 mod events;

@@ -61,6 +61,7 @@ async fn serving(port: u16, kept: &Kept, subscribers: &[String]) -> anyhow::Resu
         stores: HashMap::from([(backend, store)]),
         dns: None,
         cluster_domain: "cluster.local".to_owned(),
+        system_namespace: "knative-eventing".to_owned(),
         allowed: broker::Allowed::ALL,
         registry: prometheus::Registry::new(),
         shutdown: CancellationToken::new(),
