@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use node_link::SharedNode;
 
 pub use cluster_apiserver::{
-    Admission, AdmissionHandler, KubeconfigEntry, KubeconfigError, Rule, write_kubeconfig,
+    Admission, AdmissionHandler, Concern, KubeconfigEntry, KubeconfigError, Rule, write_kubeconfig,
 };
 
 mod endpoints;

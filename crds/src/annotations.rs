@@ -183,6 +183,10 @@ pub const SCOPE: &str = "eventing.knative.dev/scope";
 pub const DEPENDENCY: &str = "knative.dev/dependency";
 /// On triggers: where it begins, `earliest`, `latest` or a time in RFC 3339; Spindrift's own.
 pub const START: &str = "eventing.spindrift.dev/start";
+/// On workloads: name of the SinkBinding that their pods were bound by; Spindrift's own.
+pub const SINK_BINDING: &str = "eventing.spindrift.dev/sink-binding";
+/// In the status of a SinkBinding: the kinds of which it may have bound workloads; Spindrift's own.
+pub const BOUND_KINDS: &str = "eventing.spindrift.dev/bound-kinds";
 /// On InMemoryChannels: answer before the subscribers have.
 pub const ASYNC_HANDLER: &str = "messaging.knative.dev/async-handler";
 /// On channel objects: the version of the duck type that can be subscribed to.

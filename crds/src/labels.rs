@@ -93,6 +93,12 @@ pub const DUCK_BINDING: &str = "duck.knative.dev/binding";
 pub const BINDING_EXCLUDE: &str = "bindings.knative.dev/exclude";
 /// On workloads and namespaces: `"true"` lets sink bindings in, where they have to be let in.
 pub const BINDING_INCLUDE: &str = "bindings.knative.dev/include";
+/// On the pods of a ContainerSource, and on its children: its name.
+pub const CONTAINER_SOURCE: &str = "sources.knative.dev/containerSource";
+/// On the pods of sources: which controller made them.
+pub const SOURCE: &str = "sources.knative.dev/source";
+/// Value of [`SOURCE`] for ContainerSources.
+pub const SOURCE_CONTAINER: &str = "container-source-controller";
 /// On the Jobs of a JobSink: its name.
 pub const JOB_SINK_NAME: &str = "sinks.knative.dev/job-sink-name";
 /// On the Jobs of a JobSink: which event it is for.

@@ -43,6 +43,8 @@ pub const DEFAULT_BROKER: &str = "default";
 pub const SUBSCRIPTION_FINALIZER: &str = "subscriptions.messaging.knative.dev";
 /// Finalizer with which a GitHubSource deletes its webhook.
 pub const GIT_HUB_SOURCE_FINALIZER: &str = "githubsources.sources.knative.dev";
+/// Finalizer with which a SinkBinding lets go of the workloads that it bound.
+pub const SINK_BINDING_FINALIZER: &str = "sinkbindings.sources.knative.dev";
 
 /// Longest name that a child may have: that of a DNS label.
 const LONGEST: usize = 63;
@@ -128,6 +130,16 @@ pub fn parallel_branch(parallel: &str, branch: usize) -> String {
 /// The Subscription to the filter of a Parallel's branch.
 pub fn parallel_filter(parallel: &str, branch: usize) -> String {
     child_name(parallel, &format!("-kn-parallel-filter-{branch}"))
+}
+
+/// The Deployment of a ContainerSource.
+pub fn container_source_deployment(source: &str) -> String {
+    child_name(source, "-deployment")
+}
+
+/// The SinkBinding of a ContainerSource's Deployment.
+pub fn container_source_binding(source: &str) -> String {
+    child_name(source, "-sinkbinding")
 }
 
 /// The ServiceAccount with which an object of this group and kind sends events.

@@ -3,6 +3,7 @@
 //! The same pure function answers whether the review comes over HTTP from a cluster's API server or in process from the
 //! embedded one; refusals therefore have the same words and the same status code in both.
 
+mod bindings;
 mod filters;
 mod schedule;
 mod settings;
@@ -16,6 +17,7 @@ use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview
 use kube::core::response::StatusSummary;
 use serde_json::Value;
 
+pub use bindings::{Bindings, Reach};
 pub use settings::Settings;
 pub use webhook::Webhook;
 

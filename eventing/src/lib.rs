@@ -6,11 +6,13 @@
 
 pub mod admission;
 mod backing;
+mod binding;
 mod broker;
 mod channel;
 mod dead_letter;
 mod event_policy;
 mod event_type;
+mod finalizer;
 mod flow;
 mod identity;
 mod in_memory_channel;
@@ -29,5 +31,6 @@ mod sugar;
 mod tracker;
 mod trigger;
 
+pub use binding::SelectionMode;
 pub use run::{Config, Election, run, run_with};
 pub use shared::Clock;

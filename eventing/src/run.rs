@@ -9,6 +9,7 @@ use reconciler::{
 };
 use tokio::task::JoinSet;
 
+use crate::SelectionMode;
 use crate::shared::{Clock, Shared};
 use crate::{
     broker, channel, event_policy, event_type, in_memory_channel, parallel, sequence, sources, subscription,
@@ -26,6 +27,8 @@ pub struct Config {
     pub jet_stream: bool,
     /// How the APIs are reached that sources name, and which addresses are not.
     pub client: event_client::Config,
+    /// Which workloads sink bindings may bind.
+    pub selection_mode: SelectionMode,
     /// `None` if there is only one process.
     pub election: Option<Election>,
     pub clock: Clock,
@@ -46,6 +49,7 @@ impl Default for Config {
             cluster_domain: crds::names::CLUSTER_DOMAIN.to_owned(),
             jet_stream: false,
             client: event_client::Config::default(),
+            selection_mode: SelectionMode::default(),
             election: None,
             clock: Arc::new(Timestamp::now),
         }
@@ -68,7 +72,7 @@ async fn controllers(caches: Caches, config: Config) {
     let shared = Shared::new(&caches, store.clone(), &config);
     let mut tasks = Tasks {
         shared: shared.clone(),
-        config,
+        config: config.clone(),
         running: JoinSet::new(),
         woken: Vec::new(),
     };
@@ -81,6 +85,10 @@ async fn controllers(caches: Caches, config: Config) {
     let git_hub_sources = caches.cache();
     let services = caches.cache_of(Selection::within(&shared.system_namespace));
     let git_hubs = sources::git_hub(&shared, &git_hub_sources, &services, tasks.config.client.clone());
+    let (sink_bindings, namespaces) = (caches.cache(), caches.cache());
+    let binders = sources::sink_binding(&shared, &sink_bindings, &namespaces, config.selection_mode);
+    let container_sources = caches.cache();
+    let containers = sources::container(&shared, &container_sources, &sink_bindings, &caches);
     let channels = channel::controller(&shared);
     let in_memory_channels = in_memory_channel::controller(&shared);
     let subscriptions = subscription::controller(&shared);
@@ -88,7 +96,6 @@ async fn controllers(caches: Caches, config: Config) {
     let parallels = parallel::controller(&shared);
     let event_types = event_type::controller(&shared);
     let policies = event_policy::controller(&shared);
-    let namespaces = caches.cache();
     let sugar = sugar::controller(&shared, &namespaces);
 
     // Everything that reads has subscribed by now; writing begins when the caches are complete.
@@ -111,6 +118,8 @@ async fn controllers(caches: Caches, config: Config) {
     tasks.start("pingsource", pings, &ping_sources);
     tasks.start("apiserversource", api_servers, &api_server_sources);
     tasks.start("githubsource", git_hubs, &git_hub_sources);
+    tasks.start("sinkbinding", binders, &sink_bindings);
+    tasks.start("containersource", containers, &container_sources);
     tasks.on_config_change(&store);
     tasks.run().await;
 }

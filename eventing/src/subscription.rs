@@ -10,9 +10,9 @@ use crds::KReference;
 use crds::messaging::Subscription;
 use crds::names::SUBSCRIPTION_FINALIZER;
 use reconciler::{Applier, Controller, Error, Key, Next, Queue, Reconcile};
-use serde_json::json;
 
 use crate::dead_letter::DeadLetterSink;
+use crate::finalizer;
 use crate::identity::Identity;
 use crate::report::report;
 use crate::resolver::{ResolveError, Resolved};
@@ -51,7 +51,8 @@ impl Reconcile for Subscriptions {
         if subscription.metadata.deletion_timestamp.is_some() {
             return self.finalize(&subscription, &referrer).await.map(Next::from);
         }
-        let subscription = self.with_finalizer(subscription).await?;
+        let all = &shared.subscriptions;
+        let subscription = finalizer::set(&self.applier, all, subscription, SUBSCRIPTION_FINALIZER).await?;
         let mut observed = self.observe(&subscription, &referrer).await;
         let applied = self.apply(&subscription, &mut observed).await;
         let mut updated = (*subscription).clone();
@@ -163,11 +164,7 @@ impl Subscriptions {
     /// Takes the subscriber out of its channel. A channel that is gone has no subscribers.
     async fn finalize(&self, subscription: &Arc<Subscription>, referrer: &Referrer) -> Result<(), Error> {
         let meta = &subscription.metadata;
-        let finalizers = meta.finalizers.clone().unwrap_or_default();
-        if !finalizers
-            .iter()
-            .any(|finalizer| finalizer == SUBSCRIPTION_FINALIZER)
-        {
+        if !finalizer::is_set(subscription.as_ref(), SUBSCRIPTION_FINALIZER) {
             return Ok(());
         }
         let namespace = namespace_of(meta);
@@ -185,39 +182,8 @@ impl Subscriptions {
                 events.normal(subscription.as_ref(), "SubscriberRemoved", message);
             }
         }
-        let rest: Vec<&String> = finalizers
-            .iter()
-            .filter(|finalizer| *finalizer != SUBSCRIPTION_FINALIZER)
-            .collect();
-        let change = json!({"metadata": {"finalizers": rest, "resourceVersion": meta.resource_version}});
-        let key = Key::of(subscription.as_ref());
-        match self
-            .applier
-            .merge(&self.shared.subscriptions, &key, &change)
-            .await
-        {
-            Ok(_) => Ok(()),
-            Err(Error::Api { source, .. }) if reconciler::error::is_not_found(&source) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn with_finalizer(&self, subscription: Arc<Subscription>) -> Result<Arc<Subscription>, Error> {
-        let meta = &subscription.metadata;
-        let mut finalizers = meta.finalizers.clone().unwrap_or_default();
-        if finalizers
-            .iter()
-            .any(|finalizer| finalizer == SUBSCRIPTION_FINALIZER)
-        {
-            return Ok(subscription);
-        }
-        finalizers.push(SUBSCRIPTION_FINALIZER.to_owned());
-        let change =
-            json!({"metadata": {"finalizers": finalizers, "resourceVersion": meta.resource_version}});
-        let key = Key::of(subscription.as_ref());
-        self.applier
-            .merge(&self.shared.subscriptions, &key, &change)
-            .await
+        let all = &self.shared.subscriptions;
+        finalizer::clear(&self.applier, all, subscription.as_ref(), SUBSCRIPTION_FINALIZER).await
     }
 }
 

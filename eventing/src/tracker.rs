@@ -22,7 +22,7 @@ use reconciler::Key;
 
 pub(crate) use error::TrackError;
 pub(crate) use referrers::Referrer;
-pub(crate) use tracked::Tracked;
+pub(crate) use tracked::{Tracked, Workload};
 
 use follow::Following;
 use referrers::Referrers;
@@ -74,6 +74,16 @@ pub(crate) struct Target {
     pub key: Key,
 }
 
+impl Target {
+    /// All objects of a kind in a namespace, present and future.
+    fn all(kind: &Kind, namespace: &str) -> Self {
+        Self {
+            kind: kind.clone(),
+            key: Key::new(namespace, ""),
+        }
+    }
+}
+
 /// Follows what others refer to. Cheap to clone; the watches end with the last clone.
 #[derive(Clone)]
 pub(crate) struct Tracker {
@@ -109,6 +119,22 @@ impl Tracker {
         self.referrers.lock().add(target, referrer);
         let following = self.following(&target.kind).await?;
         Ok(following.get(&target.key))
+    }
+
+    /// The objects of a kind in `namespace`, ordered. From now on `referrer` is woken when one of them appears, changes or
+    /// goes.
+    ///
+    /// # Errors
+    /// As [`Tracker::observe`].
+    pub(crate) async fn observe_all(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        referrer: &Referrer,
+    ) -> Result<Vec<(Key, Arc<Tracked>)>, TrackError> {
+        self.referrers.lock().add(&Target::all(kind, namespace), referrer);
+        let following = self.following(kind).await?;
+        Ok(following.within(namespace))
     }
 
     /// The objects of a kind in `namespace` that the object with `owner_uid` controls.

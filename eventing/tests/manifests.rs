@@ -28,6 +28,7 @@ fn admission() -> Vec<Admission> {
                 resources: rule.resources.unwrap_or_default(),
             })
             .collect(),
+        only: None,
         handler: Arc::new(move |review: Review| {
             std::future::ready(handle(webhook, review, &Settings::default()))
         }),

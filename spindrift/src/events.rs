@@ -9,9 +9,26 @@ use anyhow::Context;
 use broker::model::Backend;
 use event_jetstream::JetStream;
 use event_store::{Log, Options, Store};
+use eventing::SelectionMode;
 use reconciler::Caches;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+/// What the half of the platform that deals with events is started with.
+pub struct Events {
+    pub stores: broker::Stores,
+    pub selection_mode: SelectionMode,
+}
+
+/// Which workloads sink bindings may bind, as `SINK_BINDING_SELECTION_MODE` says.
+///
+/// # Errors
+/// If it says something else.
+pub fn selection_mode() -> anyhow::Result<SelectionMode> {
+    const NAME: &str = "SINK_BINDING_SELECTION_MODE";
+    let text = std::env::var(NAME).unwrap_or_default();
+    text.parse().map_err(|error| anyhow::anyhow!("{NAME}: {error}"))
+}
 
 /// Opens the log in `folder`.
 ///

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-use cluster::{Admission, Rule};
+use cluster::{Admission, Concern, Rule};
+use eventing::admission::{Bindings, Reach};
 use k8s_openapi::api::admissionregistration::v1::RuleWithOperations;
 use kube::core::DynamicObject;
 use kube::core::admission::AdmissionReview;
@@ -27,8 +28,19 @@ pub struct Hook {
     pub part: &'static str,
     /// Of a hook for ConfigMaps: the namespace whose maps of this part it is asked about.
     pub only_in: Option<String>,
+    /// Of a hook whose requests change with what is stored; its own rules are the widest that it may have.
+    pub live: Option<Live>,
     /// Answers a review; waits for nothing.
     pub decide: Arc<dyn Fn(Review) -> Review + Send + Sync>,
+}
+
+/// Which requests a hook has to be asked about at the moment.
+#[derive(Clone)]
+pub struct Live {
+    /// For those who register it.
+    pub reach: Arc<dyn Fn() -> Reach + Send + Sync>,
+    /// For those who ask it in process.
+    pub concern: Concern,
 }
 
 /// The webhooks of serving, in the order in which they are asked. `settings` says what they go by at each moment.
@@ -45,6 +57,7 @@ pub fn serving(settings: impl Fn() -> Settings + Send + Sync + 'static) -> Vec<H
                 mutating: webhook.is_mutating(),
                 rules: webhook.rules(),
                 part: "knative-serving",
+                live: None,
                 only_in: (webhook == Webhook::ConfigValidation).then(|| namespace.clone()),
                 decide: Arc::new(move |review| handle(webhook, review, &settings())),
             }
@@ -67,6 +80,7 @@ pub fn eventing(settings: impl Fn() -> eventing::admission::Settings + Send + Sy
                 mutating: webhook.is_mutating(),
                 rules: webhook.rules(),
                 part: "knative-eventing",
+                live: None,
                 only_in: (webhook == Webhook::ConfigValidation).then(|| namespace.clone()),
                 decide: Arc::new(move |review| handle(webhook, review, &settings())),
             }
@@ -74,10 +88,42 @@ pub fn eventing(settings: impl Fn() -> eventing::admission::Settings + Send + Sy
         .collect()
 }
 
-/// The live configuration of both halves of the platform.
+/// The webhook that binds workloads to sinks. Until `bindings` yields something it lets all through as it is.
+pub fn sink_bindings(bindings: impl Fn() -> Option<Bindings> + Send + Sync + 'static) -> Hook {
+    let bindings = Arc::new(bindings);
+    let (known, concerned) = (bindings.clone(), bindings.clone());
+    let all = |texts: &[&str]| Some(texts.iter().map(|text| (*text).to_owned()).collect());
+    Hook {
+        name: Bindings::NAME,
+        path: Bindings::PATH,
+        mutating: true,
+        rules: vec![RuleWithOperations {
+            api_groups: all(&["*"]),
+            api_versions: all(&["*"]),
+            operations: all(&["CREATE", "UPDATE"]),
+            resources: all(&["*"]),
+            scope: Some("Namespaced".to_owned()),
+        }],
+        part: "knative-eventing",
+        only_in: None,
+        live: Some(Live {
+            reach: Arc::new(move || known().map(|bindings| bindings.reach()).unwrap_or_default()),
+            concern: Arc::new(move |group, resource, namespace| {
+                concerned().is_some_and(|bindings| bindings.concern(group, resource, namespace))
+            }),
+        }),
+        decide: Arc::new(move |review| match bindings() {
+            Some(bindings) => bindings.handle(review),
+            None => Bindings::pass(review),
+        }),
+    }
+}
+
+/// The live configuration of both halves of the platform, and the bindings of workloads.
 pub struct LiveConfig {
     pub serving: ConfigStore,
     pub eventing: ConfigStore,
+    pub bindings: Bindings,
 }
 
 /// Where hooks find it: it exists only after the API server that calls them.
@@ -98,9 +144,12 @@ pub fn embedded(config: &LateConfig) -> Vec<Admission> {
             None => settings,
         }
     });
+    let late = config.clone();
+    let of_bindings = sink_bindings(move || Some(late.get()?.bindings.clone()));
     of_serving
         .into_iter()
         .chain(of_eventing)
+        .chain([of_bindings])
         .map(in_process)
         .collect()
 }
@@ -111,6 +160,7 @@ fn in_process(hook: Hook) -> Admission {
         name: hook.name.to_owned(),
         mutating: hook.mutating,
         rules: hook.rules.into_iter().map(rule).collect(),
+        only: hook.live.map(|live| live.concern),
         handler: Arc::new(move |review: Review| std::future::ready(decide(review))),
     }
 }

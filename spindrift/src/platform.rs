@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::events;
+use crate::events::{self, Events};
 use crate::install::{Front, Half};
 
 /// DNS suffix of the embedded cluster.
@@ -137,11 +137,19 @@ impl Platform {
         inside: Ipv4Addr,
         caches: Caches,
         config: ConfigStore,
-        stores: broker::Stores,
+        events: Events,
     ) -> Self {
+        let Events {
+            stores,
+            selection_mode,
+        } = events;
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         tasks.spawn(serving::run_with(caches.clone(), serving::Config::default()));
-        tasks.spawn(eventing::run_with(caches.clone(), eventing::Config::default()));
+        let eventing = eventing::Config {
+            selection_mode,
+            ..eventing::Config::default()
+        };
+        tasks.spawn(eventing::run_with(caches.clone(), eventing));
         // Processes of the machine do not use the cluster's DNS by themselves.
         let dns = Some(SocketAddr::from((inside, DNS_PORT)));
         tasks.spawn(event_sources::run_with(

@@ -47,9 +47,14 @@ pub struct Admission {
     pub mutating: bool,
     /// Which requests it sees: those that match any rule.
     pub rules: Vec<Rule>,
+    /// Of these, only the ones that this says yes to at the moment; cheaper than a review.
+    pub only: Option<Concern>,
     /// The handler.
     pub handler: Arc<dyn AdmissionHandler>,
 }
+
+/// Whether a handler wants to see a write; told group, `plural` or `plural/subresource`, and namespace.
+pub type Concern = Arc<dyn Fn(&str, &str, &str) -> bool + Send + Sync>;
 
 /// Which requests a handler sees. `*` matches everything, and an empty list nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -29,7 +29,7 @@ mod status;
 mod store;
 mod tokens;
 
-pub use admission::{Admission, AdmissionHandler, Rule};
+pub use admission::{Admission, AdmissionHandler, Concern, Rule};
 pub use body::ResponseBody;
 pub use config::{Cidr, Clock, Config};
 pub use kubeconfig::{KubeconfigEntry, KubeconfigError, merge_kubeconfig, write_kubeconfig};

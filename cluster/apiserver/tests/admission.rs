@@ -4,6 +4,7 @@
 mod common;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cluster_apiserver::{Admission, ApiServer, Config, Rule};
 use common::config_map;
@@ -63,12 +64,14 @@ async fn handlers_change_and_refuse_in_the_words_of_webhooks() {
             name: "v.example.com".into(),
             mutating: false,
             rules: rule(),
+            only: None,
             handler: Arc::new(validate),
         },
         Admission {
             name: "m.example.com".into(),
             mutating: true,
             rules: rule(),
+            only: None,
             handler: Arc::new(mutate),
         },
     ];
@@ -92,4 +95,34 @@ async fn handlers_change_and_refuse_in_the_words_of_webhooks() {
         other => panic!("{other}"),
     }
     assert_eq!(api.get("a").await.unwrap(), made);
+}
+
+#[tokio::test]
+async fn a_handler_is_asked_only_about_what_concerns_it_at_the_moment() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = Config::ephemeral(dir.path());
+    let wanted = Arc::new(AtomicBool::new(false));
+    let now = wanted.clone();
+    config.admission = vec![Admission {
+        name: "m.example.com".into(),
+        mutating: true,
+        rules: rule(),
+        only: Some(Arc::new(move |group, resource, namespace| {
+            assert_eq!((group, resource, namespace), ("", "configmaps", "default"));
+            now.load(Ordering::Relaxed)
+        })),
+        handler: Arc::new(mutate),
+    }];
+    let server = ApiServer::open(config).await.unwrap();
+    let api: Api<ConfigMap> = Api::default_namespaced(server.client());
+    let mut added = Vec::new();
+    for name in ["a", "b"] {
+        let made = api
+            .create(&PostParams::default(), &config_map(name, "1"))
+            .await
+            .unwrap();
+        added.push(made.data.unwrap().contains_key("added"));
+        wanted.store(true, Ordering::Relaxed);
+    }
+    assert_eq!(added, [false, true]);
 }

@@ -99,7 +99,12 @@ const KINDS: &[(&str, &str, &[&str])] = &[
     (crds::sinks::GROUP, "v1alpha1", &["jobsinks"]),
 ];
 
-fn rule(operations: &[&str], group: &str, version: &str, resources: Vec<String>) -> RuleWithOperations {
+pub(super) fn rule(
+    operations: &[&str],
+    group: &str,
+    version: &str,
+    resources: Vec<String>,
+) -> RuleWithOperations {
     let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
     RuleWithOperations {
         api_groups: Some(vec![group.to_owned()]),

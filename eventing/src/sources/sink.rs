@@ -2,7 +2,7 @@
 
 use crds::conditions::ConditionedStatus;
 use crds::duck::{AuthStatus, CloudEventAttributes};
-use crds::sources::{ApiServerSourceStatus, GitHubSourceStatus, PingSourceStatus};
+use crds::sources::{ApiServerSourceStatus, GitHubSourceStatus, PingSourceStatus, SinkBindingStatus};
 use reconciler::{Conditions, Next};
 
 use crate::broker::LOOK_AGAIN;
@@ -40,7 +40,12 @@ macro_rules! source_status {
         }
     )*};
 }
-source_status!(ApiServerSourceStatus, GitHubSourceStatus, PingSourceStatus);
+source_status!(
+    ApiServerSourceStatus,
+    GitHubSourceStatus,
+    PingSourceStatus,
+    SinkBindingStatus
+);
 
 /// Fills in what does not depend on the kind. Without a sink no events are announced, since none are sent.
 pub(super) fn fill(

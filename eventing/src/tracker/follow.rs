@@ -75,6 +75,15 @@ impl Following {
         self.objects.known.read().get(key).cloned()
     }
 
+    /// The objects of a namespace, ordered.
+    pub(super) fn within(&self, namespace: &str) -> Vec<(Key, Arc<Tracked>)> {
+        let known = self.objects.known.read();
+        let found = known.iter().filter(|(key, _)| key.namespace == namespace);
+        let mut found: Vec<_> = found.map(|(key, object)| (key.clone(), object.clone())).collect();
+        found.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        found
+    }
+
     /// The keys of the objects that `wanted` accepts, ordered.
     pub(super) fn keys(&self, wanted: impl Fn(&Key, &Tracked) -> bool) -> Vec<Key> {
         let known = self.objects.known.read();

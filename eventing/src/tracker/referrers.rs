@@ -66,8 +66,13 @@ impl Referrers {
         }
     }
 
-    /// Wakes those who refer to `target`, once.
+    /// Wakes those who refer to `target`, or to all of its kind in its namespace, once.
     pub(super) fn wake(&mut self, target: &Target) {
+        self.wake_those_of(target);
+        self.wake_those_of(&Target::all(&target.kind, &target.key.namespace));
+    }
+
+    fn wake_those_of(&mut self, target: &Target) {
         for referrer in self.by_target.remove(target).into_iter().flatten() {
             remove(&mut self.by_referrer, &referrer, target);
             referrer.queue.add(referrer.key.clone());
@@ -115,6 +120,11 @@ mod tests {
         referrers.wake(&target("x"));
         assert_eq!(queue.depth(), 0);
         assert!(referrers.any_of(&target("y").kind));
+        // Whoever refers to all is woken by any.
+        let all = Target::all(&target("x").kind, "ns");
+        referrers.add(&all, &a);
+        referrers.wake(&target("z"));
+        assert_eq!(queue.next().await, Key::new("ns", "a"));
         referrers.forget(&b);
         assert!(referrers.by_target.is_empty() && referrers.by_referrer.is_empty());
     }

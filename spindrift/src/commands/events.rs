@@ -21,6 +21,7 @@ pub async fn controller(args: ProcessArgs) -> anyhow::Result<ExitCode> {
         cluster_domain: args.cluster_domain.clone(),
         // Whether it was started with servers of NATS, the data plane knows alone.
         jet_stream: true,
+        selection_mode: events::selection_mode()?,
         election: Some(eventing::Election {
             identity: identity(),
             timing: leases::Timing::default(),

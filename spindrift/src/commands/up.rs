@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use eventing::admission::Bindings;
 use reconciler::{Caches, ConfigStore};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ use super::interrupt::{self, Interrupt};
 use super::{detach, say};
 use crate::cli::UpArgs;
 use crate::demo;
+use crate::events::{self, Events};
 use crate::hooks::{LateConfig, LiveConfig, embedded};
 use crate::install;
 use crate::platform::{Listeners, Platform};
@@ -144,13 +146,18 @@ impl Up {
         install::broker_route(&client, DOMAIN).await?;
         let caches = Caches::new(client.clone());
         let config = ConfigStore::start(&caches, crds::names::SYSTEM_NAMESPACE);
+        let selection_mode = events::selection_mode()?;
         let _ = late.set(LiveConfig {
             serving: config.clone(),
             eventing: ConfigStore::start(&caches, crds::names::EVENTING_NAMESPACE),
+            bindings: Bindings::new(&caches, selection_mode, crds::names::EVENTING_NAMESPACE),
         });
         caches.synced().await;
         let health = std::sync::Arc::new(cluster.health());
-        let events = crate::events::open(&data_dir.join("events"))?;
+        let events = Events {
+            stores: events::open(&data_dir.join("events"))?,
+            selection_mode,
+        };
         Ok(Platform::start(
             client, health, listeners, inside, caches, config, events,
         ))

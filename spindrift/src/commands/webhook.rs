@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crds::names;
+use eventing::admission::Bindings;
 use reconciler::{Caches, ConfigStore};
 use serving::admission::Settings;
+use tokio::sync::Notify;
 
 use super::component::{beside_health, client, listen};
 use crate::cli::WebhookArgs;
-use crate::hooks;
 use crate::webhook::{AUTHORITY, Identity, Reached, keep, register, serve, text};
+use crate::{events, hooks};
 
 /// How often certificate and registration are looked at again.
 const LOOK: Duration = Duration::from_secs(20);
@@ -38,11 +40,17 @@ pub async fn run(args: WebhookArgs) -> anyhow::Result<ExitCode> {
         },
     };
     let reached_as = reached.names(&component.system_namespace, &component.process.cluster_domain);
-    let events = ConfigStore::start(&caches, names::EVENTING_NAMESPACE);
+    let of_events = ConfigStore::start(&caches, names::EVENTING_NAMESPACE);
     let mut hooks = hooks::serving(move || settings.with_present(&store));
     hooks.extend(hooks::eventing(move || {
-        eventing::admission::Settings::default().with_present(&events)
+        eventing::admission::Settings::default().with_present(&of_events)
     }));
+    let bindings = Bindings::new(&caches, events::selection_mode()?, names::EVENTING_NAMESPACE);
+    // Which kinds the API server has to ask about changes with them.
+    let changed = Arc::new(Notify::new());
+    let notify = changed.clone();
+    bindings.on_change(move || notify.notify_one());
+    hooks.push(hooks::sink_bindings(move || Some(bindings.clone())));
     let (identity, ready) = (Arc::new(Identity::default()), Arc::new(AtomicBool::new(false)));
     let keeping = {
         let (identity, ready, client, hooks) =
@@ -68,7 +76,9 @@ pub async fn run(args: WebhookArgs) -> anyhow::Result<ExitCode> {
                         RETRY
                     }
                 };
-                tokio::time::sleep(wait).await;
+                // Not at once: many may be made in a row.
+                tokio::time::sleep(RETRY.min(wait)).await;
+                let _ = tokio::time::timeout(wait - RETRY.min(wait), changed.notified()).await;
             }
         }
     };

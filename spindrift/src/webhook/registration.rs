@@ -7,6 +7,8 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
+use crds::labels::BINDING_EXCLUDE;
+
 use crate::hooks::Hook;
 
 const MANAGER: &str = "spindrift-webhook";
@@ -106,6 +108,24 @@ fn configuration(hook: &Hook, reached: &Reached, namespace: &str, ca_bundle: &st
         webhook["namespaceSelector"] = json!({"matchLabels": {"kubernetes.io/metadata.name": only}});
         webhook["objectSelector"] = json!({"matchLabels": {"app.kubernetes.io/name": hook.part}});
     }
+    if let Some(live) = &hook.live {
+        let reach = (live.reach)();
+        webhook["rules"] = json!(reach.rules);
+        // What we miss is bound later: nobody else has to wait for us.
+        webhook["failurePolicy"] = "Ignore".into();
+        let not_exempt = json!({"key": BINDING_EXCLUDE, "operator": "NotIn", "values": ["true"]});
+        let mut of_namespace = vec![
+            json!({"key": EXCLUDE, "operator": "DoesNotExist"}),
+            not_exempt.clone(),
+        ];
+        if !reach.namespaces.is_empty() {
+            of_namespace.push(
+                json!({"key": "kubernetes.io/metadata.name", "operator": "In", "values": reach.namespaces}),
+            );
+        }
+        webhook["namespaceSelector"] = json!({"matchExpressions": of_namespace});
+        webhook["objectSelector"] = json!({"matchExpressions": [not_exempt]});
+    }
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": kind(hook),
@@ -119,7 +139,45 @@ fn configuration(hook: &Hook, reached: &Reached, namespace: &str, ca_bundle: &st
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use eventing::admission::Reach;
+
     use super::*;
+    use crate::hooks::{Live, sink_bindings};
+
+    #[test]
+    fn sink_bindings_are_asked_about_where_there_are_some_and_hold_up_nobody() {
+        let url = Reached::Url("https://10.0.0.1:8443".parse().unwrap());
+        let mut hook = sink_bindings(|| None);
+        let of = |hook: &Hook| configuration(hook, &url, "ns", "pem")["webhooks"][0].clone();
+        let none = of(&hook);
+        assert_eq!(
+            (&none["rules"], &none["failurePolicy"]),
+            (&json!([]), &json!("Ignore"))
+        );
+        let rules = crate::hooks::serving(serving::admission::Settings::default)[0]
+            .rules
+            .clone();
+        let reach = Reach {
+            rules: rules.clone(),
+            namespaces: vec!["a".to_owned(), "b".to_owned()],
+        };
+        hook.live = hook.live.map(|live| Live {
+            reach: Arc::new(move || reach.clone()),
+            ..live
+        });
+        let some = of(&hook);
+        assert_eq!(some["rules"], json!(rules));
+        assert_eq!(
+            some["namespaceSelector"]["matchExpressions"][2],
+            json!({"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["a", "b"]})
+        );
+        assert_eq!(
+            some["objectSelector"]["matchExpressions"],
+            json!([{"key": "bindings.knative.dev/exclude", "operator": "NotIn", "values": ["true"]}])
+        );
+    }
 
     #[test]
     fn configurations_name_the_service_or_the_url() {

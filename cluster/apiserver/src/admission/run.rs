@@ -142,7 +142,10 @@ impl Registry {
                         &name,
                     )
                 });
-                return matches.then(|| resource.clone());
+                let only = admission.only.as_ref();
+                let concerned =
+                    matches && only.is_none_or(|only| only(&resource.group, &name, request.namespace));
+                return concerned.then(|| resource.clone());
             }
             Hook::Remote(_) if request.exempt() => return None,
             Hook::Remote(remote) => &remote.webhook,
