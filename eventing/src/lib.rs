@@ -32,5 +32,5 @@ mod tracker;
 mod trigger;
 
 pub use binding::SelectionMode;
-pub use run::{Config, Election, run, run_with};
+pub use run::{Config, Election, run, run_until, run_with};
 pub use shared::Clock;

@@ -7,6 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use reconciler::{
     Cache, Caches, ConfigStore, Controller, Key, Leadership, Object, Queue, Reconcile, Selection, leases,
 };
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::SelectionMode;
@@ -63,17 +64,24 @@ pub async fn run(client: kube::Client, config: Config) {
 
 /// Like [`run`], with caches that the process shares among its controllers.
 pub fn run_with(caches: Caches, config: Config) -> BoxFuture<'static, ()> {
-    // Boxed, so that all below is compiled with this crate and not again with each program that calls it.
-    Box::pin(controllers(caches, config))
+    run_until(caches, config, Box::pin(std::future::pending()))
 }
 
-async fn controllers(caches: Caches, config: Config) {
+/// Reconciles until `stop` ends, and then gives the leases back, so that a successor need not wait for their end.
+pub fn run_until(caches: Caches, config: Config, stop: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
+    // Boxed, so that all below is compiled with this crate and not again with each program that calls it.
+    Box::pin(controllers(caches, config, stop))
+}
+
+async fn controllers(caches: Caches, config: Config, stop: BoxFuture<'static, ()>) {
     let store = ConfigStore::start(&caches, &config.system_namespace);
     let shared = Shared::new(&caches, store.clone(), &config);
     let mut tasks = Tasks {
         shared: shared.clone(),
         config: config.clone(),
         running: JoinSet::new(),
+        elections: JoinSet::new(),
+        stopping: watch::Sender::new(false),
         woken: Vec::new(),
     };
     let brokers = broker::controller(&shared);
@@ -121,7 +129,7 @@ async fn controllers(caches: Caches, config: Config) {
     tasks.start("sinkbinding", binders, &sink_bindings);
     tasks.start("containersource", containers, &container_sources);
     tasks.on_config_change(&store);
-    tasks.run().await;
+    tasks.run(stop).await;
 }
 
 type Keys = Box<dyn Fn() -> Vec<Key> + Send + Sync>;
@@ -130,6 +138,9 @@ struct Tasks {
     shared: Shared,
     config: Config,
     running: JoinSet<()>,
+    elections: JoinSet<()>,
+    /// Tells the elections to end.
+    stopping: watch::Sender<bool>,
     /// What depends on the configuration.
     woken: Vec<(Queue, Keys)>,
 }
@@ -154,7 +165,10 @@ impl Tasks {
                     timing,
                 );
                 let leadership = candidate.leadership();
-                self.running.spawn(candidate.run(std::future::pending()));
+                let mut stopping = self.stopping.subscribe();
+                self.elections.spawn(candidate.run(async move {
+                    let _ = stopping.wait_for(|stopping| *stopping).await;
+                }));
                 leadership
             }
         };
@@ -176,11 +190,21 @@ impl Tasks {
         });
     }
 
-    async fn run(mut self) {
-        while let Some(ended) = self.running.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "A controller ended");
+    async fn run(mut self, stop: BoxFuture<'static, ()>) {
+        let working = async {
+            while let Some(ended) = self.running.join_next().await {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "A controller ended");
+                }
             }
+        };
+        tokio::select! {
+            () = working => {}
+            () = stop => {}
         }
+        // First no more writes, then the leases.
+        self.running.shutdown().await;
+        self.stopping.send_replace(true);
+        while self.elections.join_next().await.is_some() {}
     }
 }

@@ -258,7 +258,7 @@ pub struct BrokerArgs {
     #[command(flatten)]
     pub process: ProcessArgs,
     /// Where events are accepted
-    #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
+    #[arg(long, default_value = "0.0.0.0:8082", value_name = "ADDRESS:PORT")]
     pub listen: std::net::SocketAddr,
     /// Folder of the events that are not delivered yet
     #[arg(long, default_value = "/var/lib/spindrift-events", value_name = "DIR")]
@@ -275,6 +275,9 @@ pub struct BrokerArgs {
 pub struct EventSourcesArgs {
     #[command(flatten)]
     pub process: ProcessArgs,
+    /// Where webhooks of GitHub arrive
+    #[arg(long, default_value = "0.0.0.0:8083", value_name = "ADDRESS:PORT")]
+    pub listen: std::net::SocketAddr,
     /// Server that resolves the names of the cluster [default: the system's]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub dns: Option<std::net::SocketAddr>,
@@ -331,6 +334,9 @@ pub struct PlanArgs {
     /// Port of the gateway for requests from inside the cluster, at that address
     #[arg(long, default_value_t = 8081, value_name = "PORT")]
     pub gateway_internal_port: u16,
+    /// Port of the gateway for requests from outside, as webhooks have to be told
+    #[arg(long, default_value_t = 80, value_name = "PORT")]
+    pub gateway_port: u16,
 }
 
 #[derive(Args, Debug, Clone)]

@@ -212,38 +212,73 @@ pub async fn fronts(
     Ok(())
 }
 
-/// Lets the gateway pass requests for `broker-ingress.knative-eventing.<domain>` on to where events are accepted.
-pub async fn broker_route(client: &Client, domain: &str) -> anyhow::Result<()> {
-    use crds::names::{BROKER_INGRESS_SERVICE, EVENTING_NAMESPACE, SPINDRIFT_INGRESS_CLASS};
+/// The Services of events that are reached from outside, too.
+const OPEN: [&str; 2] = [
+    crds::names::BROKER_INGRESS_SERVICE,
+    crds::names::GIT_HUB_SOURCE_SERVICE,
+];
+
+/// Lets the gateway pass requests for `<service>.knative-eventing.<domain>` on to where events are accepted, and to
+/// where webhooks are. `port` is that of the gateway.
+pub async fn routes(client: &Client, domain: &str, port: u16) -> anyhow::Result<()> {
+    use crds::names::EVENTING_NAMESPACE;
     let api: Api<crds::networking::Ingress> = Api::namespaced(client.clone(), EVENTING_NAMESPACE);
-    let route = json!({
+    let params = PatchParams::apply(MANAGER).force();
+    for service in OPEN {
+        api.patch(service, &params, &Patch::Apply(route(service, domain)))
+            .await
+            .with_context(|| format!("cannot install the route to {service}"))?;
+    }
+    webhook_address(client, domain, port).await
+}
+
+fn route(service: &str, domain: &str) -> Value {
+    use crds::names::{EVENTING_NAMESPACE, SPINDRIFT_INGRESS_CLASS};
+    json!({
         "apiVersion": "networking.internal.knative.dev/v1alpha1", "kind": "Ingress",
         "metadata": {
-            "name": BROKER_INGRESS_SERVICE,
+            "name": service,
+            "namespace": EVENTING_NAMESPACE,
             "annotations": { crds::annotations::INGRESS_CLASS: SPINDRIFT_INGRESS_CLASS },
         },
         "spec": {
             "httpOption": "Enabled",
             "rules": [{
-                "hosts": [format!("{BROKER_INGRESS_SERVICE}.{EVENTING_NAMESPACE}.{domain}")],
+                "hosts": [format!("{service}.{EVENTING_NAMESPACE}.{domain}")],
                 "visibility": "ExternalIP",
                 "http": { "paths": [{ "splits": [{
-                    "serviceName": BROKER_INGRESS_SERVICE,
+                    "serviceName": service,
                     "serviceNamespace": EVENTING_NAMESPACE,
                     "servicePort": crds::ports::SERVICE_HTTP,
                     "percent": 100,
                 }] }] },
             }],
         },
+    })
+}
+
+/// Says where webhooks find the receiver, unless somebody has said it: GitHub may have to take another way, such as a
+/// tunnel.
+async fn webhook_address(client: &Client, domain: &str, port: u16) -> anyhow::Result<()> {
+    use crds::names::{EVENTING_NAMESPACE, GIT_HUB_SOURCE_SERVICE as SERVICE};
+    let port = if port == 80 {
+        String::new()
+    } else {
+        format!(":{port}")
+    };
+    let url = format!("http://{SERVICE}.{EVENTING_NAMESPACE}.{domain}{port}");
+    let services: Api<Service> = Api::namespaced(client.clone(), EVENTING_NAMESPACE);
+    let change = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": { "name": SERVICE, "annotations": { crds::annotations::EXTERNAL_URL: url } },
     });
-    api.patch(
-        BROKER_INGRESS_SERVICE,
-        &PatchParams::apply(MANAGER).force(),
-        &Patch::Apply(route),
-    )
-    .await
-    .context("cannot install the route to the brokers")?;
-    Ok(())
+    // A manager of its own, and no force: who has changed it owns it, and the conflict says so.
+    let params = PatchParams::apply("spindrift-install-address");
+    match services.patch(SERVICE, &params, &Patch::Apply(change)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("cannot annotate the Service {SERVICE}")),
+    }
 }
 
 fn front_objects(front: &Front, address: Ipv4Addr) -> (Value, Value) {

@@ -39,6 +39,8 @@ pub struct Listeners {
     stats_port: u16,
     /// Where events are accepted, from pods and, through the gateway, from outside.
     events: TcpListener,
+    /// Where webhooks arrive, through the gateway.
+    webhooks: TcpListener,
     /// Health and metrics of the whole process.
     metrics: TcpListener,
     fronts: Vec<Front>,
@@ -61,8 +63,9 @@ impl Listeners {
         let stats = listen(0).await?;
         let metrics = listen(METRICS_PORT).await?;
         let events = listen(0).await?;
+        let webhooks = listen(0).await?;
         let (internal_port, stats_port) = (internal.local_addr()?.port(), stats.local_addr()?.port());
-        let events_port = events.local_addr()?.port();
+        let (events_port, webhooks_port) = (events.local_addr()?.port(), webhooks.local_addr()?.port());
         let fronts = vec![
             Front {
                 half: Half::Serving,
@@ -93,6 +96,11 @@ impl Listeners {
                 service: crds::names::BROKER_INGRESS_SERVICE,
                 ports: vec![("http", crds::ports::SERVICE_HTTP, events_port)],
             },
+            Front {
+                half: Half::Events,
+                service: crds::names::GIT_HUB_SOURCE_SERVICE,
+                ports: vec![("http", crds::ports::SERVICE_HTTP, webhooks_port)],
+            },
         ];
         Ok(Self {
             external,
@@ -102,6 +110,7 @@ impl Listeners {
             stats_port,
             metrics,
             events,
+            webhooks,
             fronts,
         })
     }
@@ -119,6 +128,7 @@ pub struct Platform {
     gateway: JoinHandle<()>,
     /// Likewise, once its deliveries have.
     broker: JoinHandle<()>,
+    senders: JoinHandle<()>,
     stores: broker::Stores,
     stop: CancellationToken,
     health: Health,
@@ -145,22 +155,29 @@ impl Platform {
         } = events;
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         tasks.spawn(serving::run_with(caches.clone(), serving::Config::default()));
-        let eventing = eventing::Config {
-            selection_mode,
-            ..eventing::Config::default()
-        };
-        tasks.spawn(eventing::run_with(caches.clone(), eventing));
         // Processes of the machine do not use the cluster's DNS by themselves.
         let dns = Some(SocketAddr::from((inside, DNS_PORT)));
-        tasks.spawn(event_sources::run_with(
+        let outgoing = broker::client::Config {
+            dns,
+            ..broker::client::Config::default()
+        };
+        tasks.spawn(eventing::run_with(
+            caches.clone(),
+            eventing::Config {
+                client: outgoing.clone(),
+                selection_mode,
+                ..eventing::Config::default()
+            },
+        ));
+        let senders = tokio::spawn(event_sources::run_until(
             caches.clone(),
             event_sources::Config {
-                client: broker::client::Config {
-                    dns,
-                    ..broker::client::Config::default()
-                },
+                client: outgoing,
+                git_hub: vec![listeners.webhooks],
+                grace: GRACE,
                 ..event_sources::Config::default()
             },
+            Box::pin(stop.clone().cancelled_owned()),
         ));
         let broker = broker::Config {
             dns,
@@ -218,6 +235,7 @@ impl Platform {
             tasks,
             gateway,
             broker,
+            senders,
             stores,
             stop,
             health,
@@ -232,7 +250,7 @@ impl Platform {
     /// Lets requests in flight finish, then ends every component.
     pub async fn stop(mut self) {
         self.stop.cancel();
-        let _ = tokio::join!(&mut self.gateway, &mut self.broker);
+        let _ = tokio::join!(&mut self.gateway, &mut self.senders, &mut self.broker);
         events::close(&self.stores).await;
         self.tasks.shutdown().await;
     }

@@ -4,10 +4,11 @@
 //! control plane meet in the API only.
 
 mod api_server;
+pub mod git_hub;
 mod ping;
 mod post;
 mod run;
 #[cfg(test)]
 mod test_support;
 
-pub use run::{Clock, Config, Election, run_with};
+pub use run::{Clock, Config, Election, run_until, run_with};

@@ -1,6 +1,7 @@
 //! What the tests of senders share.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,8 +62,8 @@ pub(crate) async fn sink(answers: Vec<u16>) -> (String, Received) {
 
 pub(crate) async fn api() -> TestApi {
     let api = TestApi::start().await;
-    // Both senders watch, whichever is tested.
-    let kinds = ["PingSource", "ApiServerSource"];
+    // All of them watch, whichever is tested.
+    let kinds = ["PingSource", "ApiServerSource", "GitHubSource"];
     let definitions: Vec<_> = crds::all()
         .into_iter()
         .filter(|definition| kinds.contains(&definition.spec.names.kind.as_str()))
@@ -75,7 +76,19 @@ pub(crate) async fn api() -> TestApi {
 }
 
 pub(crate) fn start(api: &TestApi) -> JoinHandle<()> {
+    start_with(api, Vec::new())
+}
+
+/// With a receiver of webhooks, which answers when it knows the sources.
+pub(crate) async fn receiver(api: &TestApi) -> (SocketAddr, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    (at, start_with(api, vec![listener]))
+}
+
+fn start_with(api: &TestApi, git_hub: Vec<TcpListener>) -> JoinHandle<()> {
     let config = Config {
+        git_hub,
         system_namespace: SYSTEM.to_owned(),
         client: broker::client::Config {
             allowed: broker::client::Allowed::ALL,

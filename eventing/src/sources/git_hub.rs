@@ -18,6 +18,7 @@ use k8s_openapi::api::core::v1::Service;
 use reconciler::{Applier, Cache, Controller, Error, Key, Next, Queue, Reconcile};
 use serde_json::json;
 
+use crate::identity::Identity;
 use crate::report::report;
 use crate::shared::{Shared, annotation, name_of, namespace_of};
 use crate::sources::sink::Sink;
@@ -64,6 +65,7 @@ pub(crate) fn controller(
     let all = sources.clone();
     Controller::with_queue("eventing-githubsource", queue, reconciler)
         .watches(sources)
+        .owns::<GitHubSource, _>(&shared.identities)
         .wakes(services, move |service: &Service| {
             match name_of(&service.metadata) == GIT_HUB_SOURCE_SERVICE {
                 true => all.keys(),
@@ -94,9 +96,11 @@ impl Reconcile for GitHubSources {
             .await;
         let url = self.url(&source);
         let webhook = self.webhook(&source, &secrets, &sink, url.as_deref()).await;
+        let identity = Identity::ensure(shared, &self.applier, source.as_ref()).await?;
         let observed = Observed {
             secrets: secrets.map(drop),
             sink,
+            identity,
             url,
             webhook,
         };

@@ -1,11 +1,15 @@
 //! The components of the events against any cluster.
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Context;
 use broker::model::Backend;
+use reconciler::health::Readiness;
 use reconciler::{Caches, leases};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::component::{beside_health, client, gate, identity, listen, once_synced};
@@ -30,8 +34,10 @@ pub async fn controller(args: ProcessArgs) -> anyhow::Result<ExitCode> {
     };
     let caches = Caches::new(client);
     let (open, readiness) = gate("the caches are not filled yet");
-    let work = once_synced(caches.clone(), open, eventing::run_with(caches, config));
-    beside_health(&args, readiness, work).await
+    let stop = CancellationToken::new();
+    let until = Box::pin(stop.clone().cancelled_owned());
+    let running = tokio::spawn(eventing::run_until(caches.clone(), config, until));
+    until_told(&args, caches, open, readiness, running, stop).await
 }
 
 pub async fn broker(args: BrokerArgs) -> anyhow::Result<ExitCode> {
@@ -81,10 +87,35 @@ pub async fn sources(args: EventSourcesArgs) -> anyhow::Result<ExitCode> {
             identity: identity(),
             timing: leases::Timing::default(),
         }),
+        git_hub: vec![listen(args.listen).await?],
         ..event_sources::Config::default()
     };
     let caches = Caches::new(client);
     let (open, readiness) = gate("the sources are not known yet");
-    let work = once_synced(caches.clone(), open, event_sources::run_with(caches, config));
-    beside_health(process, readiness, work).await
+    let stop = CancellationToken::new();
+    let until = Box::pin(stop.clone().cancelled_owned());
+    let running = tokio::spawn(event_sources::run_until(caches.clone(), config, until));
+    until_told(process, caches, open, readiness, running, stop).await
+}
+
+/// Waits for the signal, and then for what `running` does in the end: it gives its leases back.
+async fn until_told(
+    process: &ProcessArgs,
+    caches: Caches,
+    open: Arc<AtomicBool>,
+    readiness: Readiness,
+    mut running: JoinHandle<()>,
+    stop: CancellationToken,
+) -> anyhow::Result<ExitCode> {
+    let work = once_synced(caches, open, async {
+        if let Err(error) = (&mut running).await {
+            tracing::error!(%error, "The component broke");
+        }
+    });
+    let code = beside_health(process, readiness, work).await;
+    stop.cancel();
+    if !running.is_finished() {
+        let _ = running.await;
+    }
+    code
 }

@@ -23,6 +23,9 @@ pub async fn run(args: InstallArgs) -> anyhow::Result<ExitCode> {
     .await?;
     if let Some(address) = plan.component_address {
         install::fronts(&client, &plan.system_namespace, address, &fronts(plan)).await?;
+        if let Some(domain) = &plan.domain {
+            install::routes(&client, domain, plan.gateway_port).await?;
+        }
     }
     say::line(format!("Installed in the namespace {}.", plan.system_namespace));
     Ok(ExitCode::SUCCESS)
@@ -77,6 +80,16 @@ fn fronts(plan: &PlanArgs) -> Vec<Front> {
             half: Half::Serving,
             service: names::WEBHOOK_SERVICE,
             ports: vec![("https-webhook", ports::SERVICE_HTTPS, ports::WEBHOOK)],
+        },
+        Front {
+            half: Half::Events,
+            service: names::BROKER_INGRESS_SERVICE,
+            ports: vec![(ports::NAME_HTTP, ports::SERVICE_HTTP, ports::BROKER_INGRESS)],
+        },
+        Front {
+            half: Half::Events,
+            service: names::GIT_HUB_SOURCE_SERVICE,
+            ports: vec![(ports::NAME_HTTP, ports::SERVICE_HTTP, ports::GIT_HUB_SOURCE)],
         },
     ]
 }

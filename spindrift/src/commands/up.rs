@@ -127,6 +127,7 @@ impl Up {
     ) -> anyhow::Result<Platform> {
         let cluster = &started.cluster;
         let (client, inside) = (cluster.client(), cluster.gateway_ip());
+        let port = external.first().context("no listener")?.local_addr()?.port();
         let listeners = Listeners::open(external, inside).await?;
         let (sidecar, ()) = tokio::try_join!(
             component_images::build(cluster.images(), &started.registry),
@@ -143,7 +144,7 @@ impl Up {
         )]);
         install::configuration(&client, crds::names::SYSTEM_NAMESPACE, &plan, &settings).await?;
         install::fronts(&client, crds::names::SYSTEM_NAMESPACE, inside, listeners.fronts()).await?;
-        install::broker_route(&client, DOMAIN).await?;
+        install::routes(&client, DOMAIN, port).await?;
         let caches = Caches::new(client.clone());
         let config = ConfigStore::start(&caches, crds::names::SYSTEM_NAMESPACE);
         let selection_mode = events::selection_mode()?;

@@ -20,6 +20,7 @@ const CONDITIONS: ConditionSet = ConditionSet::new(&[SECRETS_PROVIDED, SINK_PROV
 pub(super) struct Observed {
     pub secrets: Result<(), Missing>,
     pub sink: Sink,
+    pub identity: Identity,
     /// The URL that the webhook calls, or is to call.
     pub url: Option<String>,
     pub webhook: Webhook,
@@ -74,7 +75,7 @@ pub(super) fn git_hub_status(
     let before = status.conditions.clone();
     let generation = source.metadata.generation;
     CONDITIONS.begin(&mut status, generation, now);
-    sink::fill(&mut status, &observed.sink, events(source), &Identity::Disabled);
+    sink::fill(&mut status, &observed.sink, events(source), &observed.identity);
     let annotations = status.annotations.get_or_insert_default();
     match &observed.url {
         Some(url) => annotations.insert(WEBHOOK_URL.to_owned(), url.clone()),
@@ -157,6 +158,7 @@ mod tests {
         let observed = Observed {
             secrets: Ok(()),
             sink: sink(),
+            identity: Identity::Disabled,
             url: Some(hook.url.clone()),
             webhook: Webhook::Configured {
                 id: "12".to_owned(),
@@ -193,6 +195,7 @@ mod tests {
                 look_again: false,
             }),
             sink: Err(ResolveError::Nothing),
+            identity: Identity::Disabled,
             url: None,
             webhook: Webhook::Waiting("x"),
         };
@@ -215,6 +218,7 @@ mod tests {
         let observed = Observed {
             secrets: Ok(()),
             sink: sink(),
+            identity: Identity::Disabled,
             url: None,
             webhook: failed,
         };
