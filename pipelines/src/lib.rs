@@ -1,0 +1,1 @@
+//! Tasks and pipelines: what `tekton.dev` objects ask for, decided and kept.
