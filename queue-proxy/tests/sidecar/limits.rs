@@ -26,7 +26,8 @@ async fn a_burst_runs_exactly_the_allowed_number_and_refuses_past_the_queue() {
         .map(|_| tokio::spawn(fetch(sidecar.at.serving, get("/hold").body(body("")).unwrap())))
         .collect();
     until(|| calls.iter().filter(|call| call.is_finished()).count() == 8).await;
-    assert_eq!(seen.served.load(Ordering::SeqCst), 2);
+    // The refused may be answered before those that run have reached the application.
+    until(|| seen.served.load(Ordering::SeqCst) == 2).await;
     seen.release.add_permits(100);
     let answers = soon(join_all(calls)).await;
     let mut refused = 0;
