@@ -1,0 +1,128 @@
+//! A step from its turn to its end.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use crate::child::{self, Child};
+use crate::flags::Flags;
+use crate::message::{self, Kind, Record, STARTED_AT};
+use crate::outcome::{End, Outcome, outcome};
+use crate::signals::Signals;
+use crate::step_results::StepResults;
+use crate::wait::{Waited, failed, wait_for};
+use crate::{platform_command, results, say};
+
+/// Runs the step. Returns the exit code of the container.
+pub(crate) fn run(flags: &Flags) -> i32 {
+    let ended = Signals::block().and_then(|mut signals| match waited(flags, &mut signals)? {
+        Some(end) => Ok((Timestamp::now(), end)),
+        None => Ok((Timestamp::now(), command(flags, &mut signals))),
+    });
+    let (started_at, end) = ended.unwrap_or_else(|error| {
+        say(&format!("cannot wait for the turn of this step: {error}"));
+        (Timestamp::now(), End::NotStarted)
+    });
+    let mut records = vec![Record::internal(STARTED_AT, format!("{started_at:.3}"))];
+    if !matches!(end, End::Skipped | End::Stopped(_)) {
+        records.extend(results::read(
+            &flags.results_dir,
+            &flags.results,
+            Kind::TaskResult,
+        ));
+        if let Some(metadata) = &flags.step_metadata_dir {
+            let folder = metadata.join("results");
+            records.extend(results::read(&folder, &flags.step_results, Kind::StepResult));
+        }
+    }
+    finish(flags, end, &records)
+}
+
+/// Waits for the turn of the step; an end if it does not come.
+fn waited(flags: &Flags, signals: &mut Signals) -> io::Result<Option<End>> {
+    for file in &flags.wait_files {
+        match wait_for(file, flags.wait_file_content, signals)? {
+            Waited::Here => {}
+            Waited::Failed => {
+                say("Skipping step because a previous step failed");
+                return Ok(Some(End::Skipped));
+            }
+            Waited::Signal(signal) => return Ok(Some(End::Stopped(signal))),
+        }
+    }
+    Ok(None)
+}
+
+fn command(flags: &Flags, signals: &mut Signals) -> End {
+    if let Some(metadata) = &flags.step_metadata_dir {
+        // The command tells by itself if it cannot write there.
+        let _ = fs::create_dir_all(metadata.join("results"));
+    }
+    let started = platform_command::complete(&flags.command).and_then(|command| {
+        let earlier = StepResults::new(&flags.steps_dir);
+        let child = Child {
+            command: &earlier.in_list(&command)?,
+            variables: earlier.in_variables(std::env::vars_os())?,
+            timeout: flags.timeout,
+            stdout: flags.stdout_path.as_deref(),
+            stderr: flags.stderr_path.as_deref(),
+        };
+        child::run(&child, signals)
+    });
+    match started {
+        Ok(End::TimedOut) => {
+            say("Step exceeded its timeout");
+            End::TimedOut
+        }
+        Ok(end) => end,
+        Err(error) => {
+            let name = flags.command.first().map_or("the command", String::as_str);
+            say(&format!("Error executing command: {name}: {error}"));
+            End::NotStarted
+        }
+    }
+}
+
+/// Tells the end: first what the TaskRun reads, then what lets the next step begin.
+fn finish(flags: &Flags, end: End, records: &[Record]) -> i32 {
+    let mut told = outcome(end, flags.on_error);
+    let with = |outcome: &Outcome, records: &[Record]| {
+        let records: Vec<Record> = records.iter().chain(&outcome.record).cloned().collect();
+        message::encode(&records)
+    };
+    let text = with(&told, records).or_else(|error| {
+        say(&error.to_string());
+        told = outcome(End::TooLarge, flags.on_error);
+        let internal: Vec<Record> = records
+            .iter()
+            .filter(|record| record.kind == Kind::Internal)
+            .cloned()
+            .collect();
+        with(&told, &internal)
+    });
+    if let Ok(text) = text
+        && let Err(error) = fs::write(&flags.termination_path, text)
+    {
+        say(&format!(
+            "cannot write {}: {error}",
+            flags.termination_path.display()
+        ));
+    }
+    if let (Some(metadata), Some(code)) = (&flags.step_metadata_dir, told.exit_code) {
+        let _ = fs::create_dir_all(metadata);
+        told_or_said(&metadata.join("exitCode"), &code.to_string());
+    }
+    if let Some(post) = &flags.post_file {
+        let post = if told.passed { post.clone() } else { failed(post) };
+        told_or_said(&post, "");
+    }
+    told.exit
+}
+
+fn told_or_said(path: &Path, text: &str) {
+    if let Err(error) = fs::write(path, text) {
+        say(&format!("cannot write {}: {error}", path.display()));
+    }
+}

@@ -1,0 +1,84 @@
+//! Waits for a file, told by the kernel when it comes.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::signal::Signal;
+
+use crate::signals::Signals;
+
+/// For file systems that tell nothing of changes: how often a watched file is looked at nevertheless.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Likewise if the kernel gives no watch: an instance of inotify is a limited thing.
+const WITHOUT_WATCH: Duration = Duration::from_millis(20);
+
+/// Why a wait is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waited {
+    Here,
+    /// There is a file of that name with `.err` behind it.
+    Failed,
+    /// A signal that ends programs.
+    Signal(i32),
+}
+
+/// Waits until `file` is there, with something in it if `content` is asked for.
+pub(crate) fn wait_for(file: &Path, content: bool, signals: &mut Signals) -> io::Result<Waited> {
+    // First the watch and then the look: what comes in between is told.
+    let watch = watch(file).ok();
+    loop {
+        if let Some(waited) = look(file, content) {
+            return Ok(waited);
+        }
+        while let Some(signal) = signals.take() {
+            if ends_programs(signal) {
+                return Ok(Waited::Signal(signal));
+            }
+        }
+        match &watch {
+            Some(watch) => {
+                signals.wait(Some(watch.as_fd()), Some(LOOK_AGAIN))?;
+                while watch.read_events().is_ok_and(|events| !events.is_empty()) {}
+            }
+            None => signals.wait(None, Some(WITHOUT_WATCH))?,
+        }
+    }
+}
+
+/// Of the folder, as the file may come by a rename, and files of volumes are links whose targets are exchanged.
+fn watch(file: &Path) -> io::Result<Inotify> {
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    let watch = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+    let changes = AddWatchFlags::IN_CREATE
+        | AddWatchFlags::IN_MOVED_TO
+        | AddWatchFlags::IN_MODIFY
+        | AddWatchFlags::IN_CLOSE_WRITE
+        | AddWatchFlags::IN_ATTRIB;
+    watch.add_watch(folder, changes)?;
+    Ok(watch)
+}
+
+fn look(file: &Path, content: bool) -> Option<Waited> {
+    let here = std::fs::metadata(file).is_ok_and(|found| !content || found.len() > 0);
+    if here {
+        return Some(Waited::Here);
+    }
+    failed(file).exists().then_some(Waited::Failed)
+}
+
+/// The name under which a failure is told.
+pub(crate) fn failed(file: &Path) -> PathBuf {
+    let mut name = OsString::from(file);
+    name.push(".err");
+    name.into()
+}
+
+fn ends_programs(signal: i32) -> bool {
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT]
+        .into_iter()
+        .any(|ending| ending as i32 == signal)
+}
