@@ -48,6 +48,8 @@ pub const SINK_BINDING_FINALIZER: &str = "sinkbindings.sources.knative.dev";
 
 /// Longest name that a child may have: that of a DNS label.
 const LONGEST: usize = 63;
+/// Longest name that other objects may have: that of a DNS subdomain.
+const LONGEST_SUBDOMAIN: usize = 253;
 /// Characters of an MD5 hash in hexadecimal.
 const HASH: usize = 32;
 /// What is left for the readable part of a hashed name.
@@ -150,6 +152,20 @@ pub fn identity(name: &str, group: &str, kind: &str) -> String {
 /// The identity of a receiver of events, as tokens name it in `aud`.
 pub fn audience(group: &str, kind: &str, namespace: &str, name: &str) -> String {
     format!("{group}/{kind}/{namespace}/{name}").to_lowercase()
+}
+
+/// The EventType of events that a broker or channel saw: `et-<name>-<md5 of type, source, namespace and name>`.
+pub fn seen_event_type(name: &str, namespace: &str, event_type: &str, source: &str) -> String {
+    let hash = md5_hex(&format!("{event_type}{source}{namespace}{name}"));
+    format!(
+        "et-{}-{hash}",
+        prefix(name, LONGEST_SUBDOMAIN - HASH - "et--".len())
+    )
+}
+
+/// The EventType of events that a source announces: the MD5 of type, source, schema and the source's UID.
+pub fn announced_event_type(event_type: &str, source: &str, schema: &str, uid: &str) -> String {
+    md5_hex(&format!("{event_type}{source}{schema}{uid}"))
 }
 
 /// At most `length` bytes from the start of `text`, never half a character.

@@ -97,6 +97,13 @@ async fn controllers(caches: Caches, config: Config, stop: BoxFuture<'static, ()
     let binders = sources::sink_binding(&shared, &sink_bindings, &namespaces, config.selection_mode);
     let container_sources = caches.cache();
     let containers = sources::container(&shared, &container_sources, &sink_bindings, &caches);
+    let ping_types = sources::event_types(&shared, &ping_sources, "eventing-pingsource-eventtypes");
+    let api_server_types = sources::event_types(
+        &shared,
+        &api_server_sources,
+        "eventing-apiserversource-eventtypes",
+    );
+    let git_hub_types = sources::event_types(&shared, &git_hub_sources, "eventing-githubsource-eventtypes");
     let channels = channel::controller(&shared);
     let in_memory_channels = in_memory_channel::controller(&shared);
     let subscriptions = subscription::controller(&shared);
@@ -128,6 +135,13 @@ async fn controllers(caches: Caches, config: Config, stop: BoxFuture<'static, ()
     tasks.start("githubsource", git_hubs, &git_hub_sources);
     tasks.start("sinkbinding", binders, &sink_bindings);
     tasks.start("containersource", containers, &container_sources);
+    tasks.start("pingsource-eventtypes", ping_types, &ping_sources);
+    tasks.start(
+        "apiserversource-eventtypes",
+        api_server_types,
+        &api_server_sources,
+    );
+    tasks.start("githubsource-eventtypes", git_hub_types, &git_hub_sources);
     tasks.on_config_change(&store);
     tasks.run(stop).await;
 }

@@ -6,6 +6,7 @@
 mod cluster;
 
 use cluster::Cluster;
+use crds::eventing::EventType;
 use crds::sources::{ApiServerSource, PingSource};
 use serde_json::json;
 
@@ -34,6 +35,14 @@ async fn a_ping_source_becomes_ready_when_its_sink_appears() {
         Some("http://broker-ingress.knative-eventing.svc.cluster.local/default/default")
     );
     assert_eq!(status.observed_generation, source.metadata.generation);
+    // What it sends is made known.
+    let of_broker = async || {
+        let types: Vec<EventType> = cluster.list().await;
+        let [only] = types.as_slice() else { return None };
+        let reference = only.spec.reference.as_ref()?;
+        (only.spec.type_ == "dev.knative.sources.ping" && reference.name == "default").then_some(())
+    };
+    cluster::eventually("the type of the ticks", of_broker).await;
     // A sink that changes is followed; one that goes is gone from the status.
     cluster
         .patch::<PingSource>("tick", json!({"spec": {"sink": {"uri": "/path"}}}))
@@ -62,6 +71,10 @@ async fn a_ping_source_becomes_ready_when_its_sink_appears() {
             .sink_uri,
         None
     );
+    cluster::eventually("no type of events that go nowhere", async || {
+        cluster.list::<EventType>().await.is_empty().then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

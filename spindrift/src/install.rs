@@ -69,21 +69,28 @@ fn halves(system_namespace: &str, install: &crds::config::Install) -> [(Namespac
     })
 }
 
+/// What an install sets, by namespace and name of the ConfigMap: both halves have a `config-features`.
+pub type Settings<'a> = BTreeMap<(&'a str, &'a str), BTreeMap<&'a str, String>>;
+
 /// Creates the system namespaces and their ConfigMaps where they are missing.
 pub async fn configuration(
     client: &Client,
     system_namespace: &str,
     install: &crds::config::Install,
-    settings: &BTreeMap<&str, BTreeMap<&str, String>>,
+    settings: &Settings<'_>,
 ) -> anyhow::Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     for (namespace, maps) in halves(system_namespace, install) {
         create_if_missing(&namespaces, &namespace).await?;
-        let api: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace.name_any());
+        let in_namespace = namespace.name_any();
+        let in_namespace = in_namespace.as_str();
+        let api: Api<ConfigMap> = Api::namespaced(client.clone(), in_namespace);
         try_join_all(maps.into_iter().map(|mut map| {
             let api = api.clone();
             async move {
-                let own = settings.get(map.name_any().as_str()).into_iter().flatten();
+                let name = map.name_any();
+                let own = settings.get(&(in_namespace, name.as_str()));
+                let own = own.into_iter().flatten();
                 let data = map.data.get_or_insert_default();
                 data.extend(own.map(|(key, value)| ((*key).to_owned(), value.clone())));
                 create_if_missing(&api, &map).await

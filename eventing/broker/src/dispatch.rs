@@ -36,6 +36,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::client::Client;
+use crate::event_types::EventTypes;
 use crate::model::{self, Backend, Model};
 use attempt::Context;
 use decoded::Decoder;
@@ -81,6 +82,8 @@ pub struct Dispatcher {
     feeds: Arc<Feeds>,
     /// Where deliveries that failed for good are told of.
     recorder: Recorder,
+    /// Who is told of replies.
+    event_types: Option<Arc<EventTypes>>,
 }
 
 /// Those of the topics that have consumers.
@@ -114,7 +117,14 @@ impl Dispatcher {
             decoders,
             feeds,
             recorder,
+            event_types: None,
         }
+    }
+
+    /// Tells of the replies that it stores.
+    pub(crate) fn announcing(mut self, event_types: Arc<EventTypes>) -> Self {
+        self.event_types = Some(event_types);
+        self
     }
 
     /// Starts, updates in place, and stops consumers, so that they are those of `model`.
@@ -170,6 +180,7 @@ impl Dispatcher {
             meter: self.metrics.meter(topic, consumer),
             feed: self.feeds.of(&key.topic),
             reports: Reports::new(self.recorder.clone()),
+            event_types: self.event_types.clone(),
         };
         state
             .tasks

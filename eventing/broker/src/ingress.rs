@@ -18,7 +18,8 @@ use proxy::{Body, Handler};
 use tokio::sync::Semaphore;
 
 use crate::admin::{self, Admin};
-use crate::config::{Limits, Stores};
+use crate::config::{Config, Limits, Stores};
+use crate::event_types::EventTypes;
 use crate::identity::{Access, Unverified, Verifier, bearer};
 use crate::metrics::{IngressMetrics, TopicMeter};
 use crate::model::{Model, Topic};
@@ -43,6 +44,7 @@ pub(crate) struct Ingress {
     requests: Semaphore,
     held: Arc<Semaphore>,
     verifier: Arc<Verifier>,
+    event_types: Arc<EventTypes>,
     metrics: Arc<IngressMetrics>,
 }
 
@@ -50,22 +52,23 @@ impl Ingress {
     pub(crate) fn new(
         admin: Admin,
         model: Arc<Current>,
-        stores: Stores,
-        limits: Limits,
-        cluster_domain: &str,
+        config: &Config,
         verifier: Arc<Verifier>,
+        event_types: Arc<EventTypes>,
         metrics: Arc<IngressMetrics>,
     ) -> Self {
         let permits = |most: usize| Semaphore::new(most.min(Semaphore::MAX_PERMITS));
+        let limits = config.limits.clone();
         Self {
             admin,
             model,
-            stores,
-            service_domain: format!("svc.{cluster_domain}"),
+            stores: config.stores.clone(),
+            service_domain: format!("svc.{}", config.cluster_domain),
             requests: permits(limits.requests),
             held: Arc::new(permits(limits.held_bytes)),
             limits,
             verifier,
+            event_types,
             metrics,
         }
     }
@@ -113,6 +116,7 @@ impl Ingress {
         let accepted = accept::accept(
             &topic,
             sender.as_deref(),
+            self.event_types.enabled(),
             &head.headers,
             held.bytes(),
             self.limits.batch_events,
@@ -151,7 +155,7 @@ impl Ingress {
 
     async fn append(
         &self,
-        topic: &Topic,
+        topic: &Arc<Topic>,
         store: &dyn event_store::Store,
         accepted: Accepted,
         meter: &TopicMeter,
@@ -167,6 +171,9 @@ impl Ingress {
         self.metrics.appended(took);
         match stored {
             Ok(Ok(_)) => {
+                for kind in &accepted.kinds {
+                    self.event_types.see(topic, kind);
+                }
                 for event_type in &accepted.types {
                     meter.stored(event_type, took);
                 }

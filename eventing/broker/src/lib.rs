@@ -10,6 +10,7 @@ mod admin;
 mod config;
 pub mod delivery;
 pub mod dispatch;
+mod event_types;
 pub mod identity;
 mod ingress;
 mod log_metrics;

@@ -212,7 +212,7 @@ impl Drop for TopicMeter {
     }
 }
 
-fn registered<C: Collector + Clone + 'static>(
+pub(crate) fn registered<C: Collector + Clone + 'static>(
     registry: &Registry,
     family: prometheus::Result<C>,
 ) -> prometheus::Result<C> {
@@ -235,7 +235,6 @@ mod tests {
             backend: Backend::Embedded,
             consumers: Vec::new(),
             access: None,
-            announces: false,
         }
     }
 

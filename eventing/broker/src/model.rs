@@ -22,6 +22,8 @@ pub use topics::{Filters, Observed, topics};
 /// All that is served, at one moment.
 #[derive(Debug, Default)]
 pub struct Model {
+    /// Whether the types of events that come are made known as EventTypes.
+    pub announces: bool,
     topics: HashMap<event_store::Topic, Arc<Topic>>,
     brokers: Names,
     channels: Names,
@@ -43,8 +45,6 @@ pub struct Topic {
     pub consumers: Vec<Arc<Consumer>>,
     /// Who may send to it; `None` while senders have no identities: then nobody is asked for one.
     pub access: Option<Arc<Access>>,
-    /// Whether the types of its events are made known as EventTypes.
-    pub announces: bool,
 }
 
 /// Which rules a topic follows.

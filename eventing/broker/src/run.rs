@@ -17,6 +17,7 @@ use crate::admin::Admin;
 use crate::client::{self, Client};
 use crate::config::{Config, Stores};
 use crate::dispatch::{self, DeadLetter, DispatchMetrics, Dispatcher};
+use crate::event_types::EventTypes;
 use crate::identity::{Tokens, Verifier};
 use crate::ingress::{Current, Ingress};
 use crate::metrics::{Durations, IngressMetrics};
@@ -58,20 +59,18 @@ async fn serve(config: Config) -> Result<(), BrokerError> {
     };
     let recorder = Recorder::new(config.caches.client().clone(), "broker");
     let dispatched = DispatchMetrics::new(&config.registry, durations)?;
-    let dispatcher = Arc::new(Dispatcher::new(
-        config.stores.clone(),
-        client,
-        dispatched,
-        limits,
-        recorder,
-    ));
+    let (event_types, announcing) = EventTypes::start(&config.caches, &config.registry)?;
+    let dispatcher = Dispatcher::new(config.stores.clone(), client, dispatched, limits, recorder);
+    let dispatcher = Arc::new(dispatcher.announcing(event_types.clone()));
     let current = Arc::new(Current::default());
     let (removal, ended) = mpsc::channel(ENDED);
     let following = {
         let (current, dispatcher, metrics) = (current.clone(), dispatcher.clone(), metrics.clone());
+        let event_types = event_types.clone();
         Watch::start(&config.caches, &config.system_namespace).follow(move |model, ended| {
             dispatcher.set(&model);
             metrics.retain(&model);
+            event_types.set(&model);
             current.store(Some(model));
             for topic in ended {
                 // Full: retention removes its events in time.
@@ -82,6 +81,7 @@ async fn serve(config: Config) -> Result<(), BrokerError> {
     let late = config.limits.body_timeout + config.limits.append_timeout;
     let background = [
         tokio::spawn(following),
+        tokio::spawn(announcing),
         tokio::spawn(remove(ended, config.stores.clone(), late)),
     ];
 
@@ -97,10 +97,9 @@ async fn serve(config: Config) -> Result<(), BrokerError> {
     let ingress = Ingress::new(
         admin,
         current,
-        config.stores,
-        config.limits.clone(),
-        &config.cluster_domain,
+        &config,
         verifier.clone(),
+        event_types,
         metrics.clone(),
     );
     let server = Server::new(

@@ -12,7 +12,7 @@ mod support;
 
 use crds::eventing::{Broker, EventPolicy, Trigger};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
+use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
@@ -22,22 +22,6 @@ use support::plane::{self, Plane, Setup};
 use test_api::TestApi;
 
 const AUDIENCE: &str = "eventing.knative.dev/broker/default/default";
-
-/// Turns identities on, as an operator would.
-async fn configure(api: &TestApi, data: Value) {
-    let namespaces: Api<Namespace> = Api::all(api.client());
-    let system = json!({"metadata": {"name": "knative-eventing"}});
-    // There since the first time.
-    let _ = namespaces
-        .create(&PostParams::default(), &serde_json::from_value(system).unwrap())
-        .await;
-    let maps: Api<ConfigMap> = Api::namespaced(api.client(), "knative-eventing");
-    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "config-features"}, "data": data});
-    let params = PatchParams::apply("test").force();
-    maps.patch("config-features", &params, &Patch::Apply(&map))
-        .await
-        .unwrap();
-}
 
 async fn status<K>(api: &TestApi, name: &str, status: Value)
 where
@@ -113,7 +97,7 @@ async fn senders_show_tokens_and_policies_say_which_pass() {
     assert_eq!(answered(&plane, "").await, 202);
     assert_eq!(answered(&plane, "Bearer nonsense").await, 202);
 
-    configure(&api, json!({"authentication-oidc": "Enabled"})).await;
+    plane::configure(&api, json!({"authentication-oidc": "Enabled"})).await;
     becomes(&plane, "", 500).await;
     status::<Broker>(&api, "default", address(AUDIENCE)).await;
     becomes(&plane, "", 401).await;
@@ -173,7 +157,7 @@ async fn senders_show_tokens_and_policies_say_which_pass() {
     becomes(&plane, &other, 403).await;
     assert_eq!(answered(&plane, &good).await, 403);
 
-    configure(&api, json!({"authentication-oidc": "disabled"})).await;
+    plane::configure(&api, json!({"authentication-oidc": "disabled"})).await;
     becomes(&plane, "", 202).await;
     plane.stop().await;
 }
@@ -182,7 +166,7 @@ async fn senders_show_tokens_and_policies_say_which_pass() {
 async fn triggers_send_as_their_account() {
     let api = plane::api().await;
     let dir = tempfile::tempdir().unwrap();
-    configure(&api, json!({"authentication-oidc": "enabled"})).await;
+    plane::configure(&api, json!({"authentication-oidc": "enabled"})).await;
     plane::broker(&api, "default").await;
     let target = plane::broker(&api, "target").await;
     let audience = "eventing.knative.dev/broker/default/target";

@@ -237,6 +237,11 @@ impl Cluster {
         panic!("the cluster did not come to rest");
     }
 
+    pub async fn list<K: Object<Scope = NamespaceResourceScope>>(&self) -> Vec<K> {
+        let api = Api::<K>::namespaced(self.client.clone(), "default");
+        api.list(&ListParams::default()).await.unwrap().items
+    }
+
     pub async fn names_of<K: Object<Scope = NamespaceResourceScope>>(&self) -> Vec<String> {
         let list = Api::<K>::namespaced(self.client.clone(), "default")
             .list(&ListParams::default())

@@ -138,10 +138,17 @@ impl Up {
             domain: Some(DOMAIN.to_owned()),
             ..crds::config::Install::default()
         };
-        let settings = BTreeMap::from([(
-            "config-autoscaler",
-            BTreeMap::from([("allow-zero-initial-scale", "true".to_owned())]),
-        )]);
+        let settings = BTreeMap::from([
+            (
+                (crds::names::SYSTEM_NAMESPACE, "config-autoscaler"),
+                BTreeMap::from([("allow-zero-initial-scale", "true".to_owned())]),
+            ),
+            // Off on a cluster, as upstream has it; who tries things out wants to see what came.
+            (
+                (crds::names::EVENTING_NAMESPACE, "config-features"),
+                BTreeMap::from([("eventtype-auto-create", "enabled".to_owned())]),
+            ),
+        ]);
         install::configuration(&client, crds::names::SYSTEM_NAMESPACE, &plan, &settings).await?;
         install::fronts(&client, crds::names::SYSTEM_NAMESPACE, inside, listeners.fronts()).await?;
         install::routes(&client, DOMAIN, port).await?;

@@ -21,6 +21,7 @@ use super::step::{Outcome, Stage};
 use crate::client::{Answer, BrokenBody, Endpoint, Want};
 use crate::delivery::outcome::{Content, MAX_DATA};
 use crate::delivery::{Failure, Path, Verdict, dead_letter, headers, outcome, parse_retry_after};
+use crate::event_types::{EventTypes, Kind};
 use crate::{record, stamp};
 
 /// Largest reply. Ingress takes events of about this size, too.
@@ -78,6 +79,7 @@ pub struct Context {
     pub meter: Meter,
     pub feed: Arc<Feed>,
     pub reports: Reports,
+    pub event_types: Option<Arc<EventTypes>>,
 }
 
 impl Held {
@@ -304,6 +306,9 @@ async fn take_reply(
             match context.store.append(&plan.topic.key, vec![payload]).await {
                 Ok(position) => {
                     context.meter.replies.inc();
+                    if let Some(types) = context.event_types.as_ref().filter(|types| types.enabled()) {
+                        types.see(&plan.topic, &Kind::of(&event));
+                    }
                     last.reply = Some(ReplyFate::Stored(position));
                     Outcome::Delivered
                 }

@@ -6,6 +6,7 @@ use http::HeaderMap;
 use jiff::Timestamp;
 
 use super::refusal::Refusal;
+use crate::event_types::Kind;
 use crate::identity::Access;
 use crate::model::{Topic, TopicKind};
 use crate::{record, stamp};
@@ -19,12 +20,16 @@ pub(super) struct Accepted {
     pub payloads: Vec<Bytes>,
     /// The type of each event.
     pub types: Vec<Str>,
+    /// What is made known of them, if it is.
+    pub kinds: Vec<Kind>,
 }
 
-/// Reads, checks and stamps the events of a request. `sender` is asked for in topics that are guarded.
+/// Reads, checks and stamps the events of a request. `sender` is asked for in topics that are guarded; `announce` says
+/// whether types are made known.
 pub(super) fn accept(
     topic: &Topic,
     sender: Option<&str>,
+    announce: bool,
     headers: &HeaderMap,
     body: &Bytes,
     most: usize,
@@ -47,8 +52,14 @@ pub(super) fn accept(
     for event in &mut events {
         enter(topic.kind, event, now)?;
     }
+    let kinds = if announce {
+        events.iter().map(Kind::of).collect()
+    } else {
+        Vec::new()
+    };
     Ok(Accepted {
         mode,
+        kinds,
         payloads: events
             .iter()
             .map(|event| record::encode(headers, event))

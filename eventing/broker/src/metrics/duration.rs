@@ -140,7 +140,6 @@ mod tests {
             backend: Backend::Embedded,
             consumers: Vec::new(),
             access: None,
-            announces: false,
         };
         let series = durations.series(&topic, "subscription:s.ns".to_owned());
         let count = || {

@@ -92,7 +92,6 @@ pub fn topics(observed: &Observed, filters: &mut Filters) -> Model {
         .collect();
     let mut kept = Filters::default();
     let policies = Policies::new(observed, filters, &mut kept);
-    let announces = observed.features.event_type_auto_create.is_enabled();
     let brokers = observed
         .brokers
         .iter()
@@ -112,7 +111,6 @@ pub fn topics(observed: &Observed, filters: &mut Filters) -> Model {
             };
             Some(Topic {
                 access: policies.of(broker.as_ref(), guarded),
-                announces,
                 ..topic(broker.as_ref(), TopicKind::Broker, backend(broker)?, consumers)?
             })
         });
@@ -131,11 +129,11 @@ pub fn topics(observed: &Observed, filters: &mut Filters) -> Model {
             };
             Some(Topic {
                 access: policies.of(channel.as_ref(), guarded),
-                announces,
                 ..topic(channel.as_ref(), TopicKind::Channel, Backend::Embedded, consumers)?
             })
         });
-    let model = Model::new(brokers.chain(channels).collect::<Vec<_>>());
+    let mut model = Model::new(brokers.chain(channels).collect::<Vec<_>>());
+    model.announces = observed.features.event_type_auto_create.is_enabled();
     *filters = kept;
     model
 }
@@ -174,7 +172,6 @@ fn topic(
         backend,
         consumers: named.into_values().collect(),
         access: None,
-        announces: false,
     })
 }
 

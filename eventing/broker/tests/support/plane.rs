@@ -10,6 +10,7 @@ use broker::{Allowed, BrokerError, Config, Limits};
 use crds::eventing::{Broker, Trigger};
 use event_store::{Log, Options, Store, Topic};
 use informer::Caches;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use prometheus::Registry;
@@ -142,4 +143,20 @@ pub async fn channel(api: &TestApi, name: &str, subscribers: Value) -> Topic {
     let channel = serde_json::from_value(channel).unwrap();
     let channel = channels.create(&PostParams::default(), &channel).await.unwrap();
     Topic::new(channel.metadata.uid.unwrap()).unwrap()
+}
+
+/// Sets features, as an operator would.
+pub async fn configure(api: &TestApi, data: Value) {
+    let namespaces: Api<Namespace> = Api::all(api.client());
+    let system = json!({"metadata": {"name": "knative-eventing"}});
+    // There since the first time.
+    let _ = namespaces
+        .create(&PostParams::default(), &serde_json::from_value(system).unwrap())
+        .await;
+    let maps: Api<ConfigMap> = Api::namespaced(api.client(), "knative-eventing");
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "config-features"}, "data": data});
+    let params = PatchParams::apply("test").force();
+    maps.patch("config-features", &params, &Patch::Apply(&map))
+        .await
+        .unwrap();
 }

@@ -214,7 +214,6 @@ impl Home {
             backend: Backend::Embedded,
             consumers: consumers.iter().cloned().map(Arc::new).collect(),
             access: None,
-            announces: false,
         }]));
     }
 
