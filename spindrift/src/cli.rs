@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -269,6 +270,12 @@ pub struct BrokerArgs {
     /// NATS servers for brokers of the class NatsJetStreamBroker, such as nats://nats.nats.svc:4222; several with commas
     #[arg(long, env = "NATS_URL", hide_env_values = true, value_name = "URL")]
     pub nats: Option<String>,
+    /// Servers of NATS that have each event before it is accepted: 1, 3 or 5
+    #[arg(long, requires = "nats", default_value_t = 1, value_parser = replicas, value_name = "NUMBER")]
+    pub nats_replicas: usize,
+    /// How long NATS keeps events, delivered or not, such as 12h or 7d
+    #[arg(long, requires = "nats", default_value = "7d", value_parser = period, value_name = "TIME")]
+    pub nats_retention: Duration,
 }
 
 #[derive(Args, Debug, Clone)]
@@ -299,6 +306,28 @@ pub struct WebhookArgs {
     /// URL by which the API server reaches this webhook, instead of a Service
     #[arg(long, value_name = "URL", conflicts_with_all = ["service", "service_port"], value_parser = https_url)]
     pub url: Option<url::Url>,
+}
+
+fn replicas(text: &str) -> Result<usize, String> {
+    match text {
+        "1" => Ok(1),
+        "3" => Ok(3),
+        "5" => Ok(5),
+        _ => Err("expected 1, 3 or 5".to_owned()),
+    }
+}
+
+/// A number with s, m, h or d behind it.
+fn period(text: &str) -> Result<Duration, String> {
+    let units = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)];
+    let mut read = units.iter().filter_map(|(unit, seconds)| {
+        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        number.checked_mul(*seconds).filter(|seconds| *seconds > 0)
+    });
+    let seconds = read.next();
+    let seconds =
+        seconds.ok_or("expected a number above 0 with s, m, h or d behind it, such as 12h or 7d")?;
+    Ok(Duration::from_secs(seconds))
 }
 
 fn https_url(text: &str) -> Result<url::Url, String> {
@@ -346,4 +375,41 @@ pub struct InstallArgs {
     pub kubeconfig: Option<PathBuf>,
     #[command(flatten)]
     pub plan: PlanArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn periods_have_a_unit() {
+        for (text, seconds) in [
+            ("90s", Some(90)),
+            ("2m", Some(120)),
+            ("12h", Some(43_200)),
+            ("7d", Some(604_800)),
+            ("7", None),
+            ("0d", None),
+            ("d", None),
+            ("-1d", None),
+            ("99999999999999999999d", None),
+            ("18446744073709551615d", None),
+        ] {
+            assert_eq!(period(text).ok(), seconds.map(Duration::from_secs), "{text}");
+        }
+        assert!(replicas("3").is_ok() && replicas("2").is_err());
+    }
+
+    #[test]
+    fn what_is_asked_of_nats_needs_nats() {
+        let parsed = |rest: &str| Cli::try_parse_from(format!("spindrift broker {rest}").split_whitespace());
+        for (rest, good) in [
+            ("", true),
+            ("--nats nats://a --nats-replicas 3 --nats-retention 12h", true),
+            ("--nats nats://a --nats-replicas 2", false),
+            ("--nats-replicas 3", std::env::var_os("NATS_URL").is_some()),
+        ] {
+            assert_eq!(parsed(rest).is_ok(), good, "{rest:?}: {:?}", parsed(rest).err());
+        }
+    }
 }

@@ -44,12 +44,11 @@ pub fn open(folder: &Path) -> anyhow::Result<broker::Stores> {
     Ok(HashMap::from([(Backend::Embedded, store)]))
 }
 
-/// Connects to the JetStream of `servers`, URLs separated by commas.
+/// Connects to a JetStream.
 ///
 /// # Errors
 /// If none of them can be reached.
-pub async fn connect(servers: &str) -> anyhow::Result<Arc<dyn Store>> {
-    let options = event_jetstream::Options::new(servers);
+pub async fn connect(options: event_jetstream::Options) -> anyhow::Result<Arc<dyn Store>> {
     Ok(Arc::new(JetStream::connect(options).await?))
 }
 

@@ -47,7 +47,12 @@ pub async fn broker(args: BrokerArgs) -> anyhow::Result<ExitCode> {
     let caches = Caches::new(client);
     let mut stores = events::open(&args.events_dir)?;
     if let Some(servers) = &args.nats {
-        stores.insert(Backend::JetStream, events::connect(servers).await?);
+        let options = event_jetstream::Options {
+            replicas: args.nats_replicas,
+            max_age: args.nats_retention,
+            ..event_jetstream::Options::new(servers)
+        };
+        stores.insert(Backend::JetStream, events::connect(options).await?);
     }
     let config = broker::Config {
         dns: args.dns,
