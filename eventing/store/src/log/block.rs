@@ -158,7 +158,7 @@ impl Header {
         }
         decoded.records.reserve_exact(self.count as usize);
         let (time, mut at) = (self.time(), body_at);
-        for (position, row) in (self.first..).zip(table.chunks_exact(ROW)) {
+        for (position, row) in (self.first..self.end()).zip(table.chunks_exact(ROW)) {
             let length = u32_at(row, 0).unwrap_or(0) as usize;
             let whole = at.checked_add(length).filter(|end| *end <= block.len());
             let payload = whole.map_or_else(Bytes::new, |end| block.slice(at..end));
@@ -193,6 +193,13 @@ mod tests {
         let mut out = Vec::new();
         encode(SALT, first, Timestamp::UNIX_EPOCH, payloads.iter(), &mut out);
         out.into()
+    }
+
+    #[test]
+    fn the_last_positions_there_are_can_be_read() {
+        let bytes = block(Position::MAX - 1, &["last".into()]);
+        let header = Header::read(SALT, &bytes).unwrap();
+        assert_eq!(header.decode(&bytes).records[0].position, Position::MAX - 1);
     }
 
     proptest! {
