@@ -92,6 +92,52 @@ fn what_is_posted_reaches_the_subscribers_of_matching_triggers() -> anyhow::Resu
     Ok(())
 }
 
+fn a_tail_tells_what_subscribers_answered() -> anyhow::Result<()> {
+    let platform = shared()?;
+    platform.kn(&["broker", "create", "watched"])?.ok()?;
+    subscriber(platform, "watcher")?;
+    for (name, filter) in [
+        ("taker", "type=dev.example.seen"),
+        ("other", "type=dev.example.other"),
+    ] {
+        let trigger = [
+            "trigger",
+            "create",
+            name,
+            "--broker",
+            "watched",
+            "--sink",
+            "ksvc:watcher",
+        ];
+        platform
+            .kn(&[&trigger[..], &["--filter", filter]].concat())?
+            .ok()?;
+    }
+    is_ready(platform, &["trigger/taker", "trigger/other"])?;
+    let event = [
+        ("ce-specversion", "1.0"),
+        ("ce-type", "dev.example.seen"),
+        ("ce-source", "/me"),
+        ("ce-id", "1"),
+    ];
+    // A tail ends a moment after its events, when an answer may still be on its way: then the next one has it.
+    eventually("a tail with answers", || {
+        let told = std::thread::scope(|scope| {
+            let tail = ["event", "tail", "broker:watched", "--filtered", "--limit", "3"];
+            let tail = scope.spawn(move || platform.kn(&tail)?.ok());
+            while !tail.is_finished() {
+                post(platform, "watched", &event, "{}")?;
+            }
+            tail.join().ok().context("the tail broke")?
+        })?;
+        ensure!(told.matches("dev.example.seen  /me  1").count() == 3, "{told}");
+        ensure!(told.contains("  taker: delivered to http://watcher."), "{told}");
+        ensure!(told.contains(", answered 2"), "{told}");
+        ensure!(told.contains("  other: not wanted by its filter"), "{told}");
+        Ok(())
+    })
+}
+
 fn a_ping_source_ticks_into_a_broker() -> anyhow::Result<()> {
     let platform = shared()?;
     platform.kn(&["broker", "create", "clock"])?.ok()?;
@@ -219,6 +265,7 @@ fn main() -> ExitCode {
     suite(
         cases![
             what_is_posted_reaches_the_subscribers_of_matching_triggers,
+            a_tail_tells_what_subscribers_answered,
             a_ping_source_ticks_into_a_broker,
             what_was_accepted_before_a_kill_is_delivered_after_it,
         ],
