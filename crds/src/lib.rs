@@ -57,6 +57,8 @@ pub mod sinks;
 pub mod sources;
 pub mod stat;
 #[cfg(feature = "kinds")]
+pub mod tekton;
+#[cfg(feature = "kinds")]
 mod types;
 #[cfg(feature = "kinds")]
 pub mod validation;
