@@ -1,1 +1,4 @@
 //! Tasks and pipelines: what `tekton.dev` objects ask for, decided and kept.
+
+pub mod substitution;
+pub mod value;

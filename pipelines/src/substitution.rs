@@ -1,0 +1,15 @@
+//! Variables: `$(params.url)` and its relatives, read by one parser and replaced in one pass.
+//!
+//! A [`Template`] is a text cut into what stays and what is a variable. A [`Scope`] knows values, and replaces what it
+//! knows; everything else stays as written, since later passes, the entrypoint and the kubelet have variables of their
+//! own. What a pass puts in is not read again by it. Which fields of a spec have variables is a list of [`Field`]s.
+
+mod fields;
+pub mod pipeline;
+mod scope;
+pub mod task;
+mod template;
+
+pub use fields::{Field, apply, each_variable};
+pub use scope::{Error, Scope};
+pub use template::{Malformed, Piece, Selector, Template, Variable};
