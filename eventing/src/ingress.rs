@@ -1,4 +1,4 @@
-//! Where brokers and channels take events in: one Service of the system namespace.
+//! Where events are taken in: Services of the system namespace, one for brokers and channels, one for job sinks.
 
 use crds::names;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -9,21 +9,31 @@ use crate::shared::Shared;
 /// Label by which slices name their Service.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
-/// Does the Service that takes events in have a ready endpoint?
+/// Does the Service that takes events of brokers and channels in have a ready endpoint?
 pub(crate) fn is_available(slices: &Cache<EndpointSlice>) -> bool {
+    is_served(slices, names::BROKER_INGRESS_SERVICE)
+}
+
+/// Does `service` have a ready endpoint?
+pub(crate) fn is_served(slices: &Cache<EndpointSlice>, service: &str) -> bool {
     slices
         .list()
         .iter()
-        .any(|slice| is_of_ingress(slice) && has_ready(slice))
+        .any(|slice| is_of(slice, service) && has_ready(slice))
 }
 
-/// Whether a slice tells of the Service that takes events in.
+/// Whether a slice tells of the Service of brokers and channels.
 pub(crate) fn is_of_ingress(slice: &EndpointSlice) -> bool {
+    is_of(slice, names::BROKER_INGRESS_SERVICE)
+}
+
+/// Whether a slice tells of `service`.
+pub(crate) fn is_of(slice: &EndpointSlice, service: &str) -> bool {
     let labels = slice.metadata.labels.as_ref();
     labels
         .and_then(|labels| labels.get(SERVICE_NAME))
         .map(String::as_str)
-        == Some(names::BROKER_INGRESS_SERVICE)
+        == Some(service)
 }
 
 fn has_ready(slice: &EndpointSlice) -> bool {
@@ -42,12 +52,20 @@ pub(crate) fn broker_url(shared: &Shared, namespace: &str, name: &str) -> String
     format!("http://{}/{namespace}/{name}", host(shared))
 }
 
-/// The name of the Service in the cluster's DNS.
+/// Where a job sink takes events.
+pub(crate) fn job_sink_url(shared: &Shared, namespace: &str, name: &str) -> String {
+    let host = host_of(shared, names::JOB_SINK_SERVICE);
+    format!("http://{host}/{namespace}/{name}")
+}
+
+/// The name of the Service of brokers and channels in the cluster's DNS.
 pub(crate) fn host(shared: &Shared) -> String {
+    host_of(shared, names::BROKER_INGRESS_SERVICE)
+}
+
+fn host_of(shared: &Shared, service: &str) -> String {
     format!(
-        "{}.{}.svc.{}",
-        names::BROKER_INGRESS_SERVICE,
-        shared.system_namespace,
-        shared.cluster_domain
+        "{service}.{}.svc.{}",
+        shared.system_namespace, shared.cluster_domain
     )
 }

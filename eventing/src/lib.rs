@@ -17,6 +17,7 @@ mod flow;
 mod identity;
 mod in_memory_channel;
 mod ingress;
+mod job_sink;
 mod parallel;
 mod policies;
 mod report;

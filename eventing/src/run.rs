@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 use crate::SelectionMode;
 use crate::shared::{Clock, Shared};
 use crate::{
-    broker, channel, event_policy, event_type, in_memory_channel, parallel, sequence, sources, subscription,
-    sugar, trigger,
+    broker, channel, event_policy, event_type, in_memory_channel, job_sink, parallel, sequence, sources,
+    subscription, sugar, trigger,
 };
 
 /// How the controllers run.
@@ -111,6 +111,8 @@ async fn controllers(caches: Caches, config: Config, stop: BoxFuture<'static, ()
     let parallels = parallel::controller(&shared);
     let event_types = event_type::controller(&shared);
     let policies = event_policy::controller(&shared);
+    let job_sinks = caches.cache();
+    let sinks = job_sink::controller(&shared, &job_sinks);
     let sugar = sugar::controller(&shared, &namespaces);
 
     // Everything that reads has subscribed by now; writing begins when the caches are complete.
@@ -142,6 +144,7 @@ async fn controllers(caches: Caches, config: Config, stop: BoxFuture<'static, ()
         &api_server_sources,
     );
     tasks.start("githubsource-eventtypes", git_hub_types, &git_hub_sources);
+    tasks.start("jobsink", sinks, &job_sinks);
     tasks.on_config_change(&store);
     tasks.run(stop).await;
 }

@@ -77,17 +77,22 @@ impl Cluster {
         }
     }
 
-    /// The Service of the data plane, with an endpoint.
+    /// The Service of brokers and channels, with an endpoint.
     pub async fn open_ingress(&self) {
+        self.open("broker-ingress").await;
+    }
+
+    /// A Service of the data plane, with an endpoint.
+    pub async fn open(&self, name: &str) {
         let services: Api<Service> = Api::namespaced(self.client.clone(), SYSTEM);
         let slices: Api<EndpointSlice> = Api::namespaced(self.client.clone(), SYSTEM);
         let service = json!({
-            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "broker-ingress"},
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
             "spec": {"ports": [{"name": "http", "port": 80}]},
         });
         let slice = json!({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-            "metadata": {"name": "broker-ingress", "labels": {"kubernetes.io/service-name": "broker-ingress"}},
+            "metadata": {"name": name, "labels": {"kubernetes.io/service-name": name}},
             "endpoints": [{"addresses": ["10.1.2.3"], "conditions": {"ready": true}}],
         });
         services
