@@ -70,6 +70,8 @@ pub enum Command {
     Broker(BrokerArgs),
     /// Run what makes the events of sources against a cluster
     EventSources(EventSourcesArgs),
+    /// Run what makes a Job for each event of a JobSink against a cluster
+    EventSinks(EventSinksArgs),
     /// Install what the components work on into a cluster: resource definitions, namespace, configuration
     #[command(
         after_help = "Examples:\n  spindrift install --sidecar-image registry.example.com/spindrift/queue-proxy:v1\n  spindrift install --component-address 10.88.0.1    for components that run on this machine, outside any pod"
@@ -288,6 +290,15 @@ pub struct EventSourcesArgs {
     /// Server that resolves the names of the cluster [default: the system's]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub dns: Option<std::net::SocketAddr>,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct EventSinksArgs {
+    #[command(flatten)]
+    pub process: ProcessArgs,
+    /// Where events are accepted
+    #[arg(long, default_value = "0.0.0.0:8084", value_name = "ADDRESS:PORT")]
+    pub listen: std::net::SocketAddr,
 }
 
 #[derive(Args, Debug, Clone)]

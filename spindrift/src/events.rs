@@ -75,3 +75,14 @@ pub fn data_plane(caches: Caches, listener: TcpListener, stores: broker::Stores)
         limits: broker::Limits::default(),
     }
 }
+
+/// Receivers of events that accept at `listener`.
+pub fn sinks(client: kube::Client, listener: TcpListener) -> event_sinks::Config {
+    event_sinks::Config {
+        client,
+        listeners: vec![listener],
+        registry: prometheus::default_registry().clone(),
+        shutdown: CancellationToken::new(),
+        grace: Duration::from_secs(30),
+    }
+}

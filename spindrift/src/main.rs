@@ -71,6 +71,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::EventingController(args) => commands::events::controller(args).await,
         Command::Broker(args) => commands::events::broker(args).await,
         Command::EventSources(args) => commands::events::sources(args).await,
+        Command::EventSinks(args) => commands::events::sinks(args).await,
         Command::Install(args) => commands::install::run(args).await,
         Command::Manifests(args) => commands::install::print(&args),
         Command::Completion { shell } => {

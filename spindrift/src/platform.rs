@@ -41,6 +41,8 @@ pub struct Listeners {
     events: TcpListener,
     /// Where webhooks arrive, through the gateway.
     webhooks: TcpListener,
+    /// Where job sinks take events.
+    sinks: TcpListener,
     /// Health and metrics of the whole process.
     metrics: TcpListener,
     fronts: Vec<Front>,
@@ -64,8 +66,10 @@ impl Listeners {
         let metrics = listen(METRICS_PORT).await?;
         let events = listen(0).await?;
         let webhooks = listen(0).await?;
+        let sinks = listen(0).await?;
         let (internal_port, stats_port) = (internal.local_addr()?.port(), stats.local_addr()?.port());
         let (events_port, webhooks_port) = (events.local_addr()?.port(), webhooks.local_addr()?.port());
+        let sinks_port = sinks.local_addr()?.port();
         let fronts = vec![
             Front {
                 half: Half::Serving,
@@ -101,6 +105,11 @@ impl Listeners {
                 service: crds::names::GIT_HUB_SOURCE_SERVICE,
                 ports: vec![("http", crds::ports::SERVICE_HTTP, webhooks_port)],
             },
+            Front {
+                half: Half::Events,
+                service: crds::names::JOB_SINK_SERVICE,
+                ports: vec![("http", crds::ports::SERVICE_HTTP, sinks_port)],
+            },
         ];
         Ok(Self {
             external,
@@ -111,6 +120,7 @@ impl Listeners {
             metrics,
             events,
             webhooks,
+            sinks,
             fronts,
         })
     }
@@ -129,6 +139,8 @@ pub struct Platform {
     /// Likewise, once its deliveries have.
     broker: JoinHandle<()>,
     senders: JoinHandle<()>,
+    /// Likewise, once its requests have.
+    sinks: JoinHandle<()>,
     stores: broker::Stores,
     stop: CancellationToken,
     health: Health,
@@ -190,6 +202,16 @@ impl Platform {
                 tracing::error!(%error, "The data plane of events does not run");
             }
         });
+        let sinks = event_sinks::Config {
+            shutdown: stop.clone(),
+            grace: GRACE,
+            ..events::sinks(client.clone(), listeners.sinks)
+        };
+        let sinks = tokio::spawn(async move {
+            if let Err(error) = event_sinks::run(sinks).await {
+                tracing::error!(%error, "The receivers of events do not run");
+            }
+        });
         tasks.spawn(autoscaler::run(autoscaler::Config {
             caches,
             config,
@@ -236,6 +258,7 @@ impl Platform {
             gateway,
             broker,
             senders,
+            sinks,
             stores,
             stop,
             health,
@@ -250,7 +273,12 @@ impl Platform {
     /// Lets requests in flight finish, then ends every component.
     pub async fn stop(mut self) {
         self.stop.cancel();
-        let _ = tokio::join!(&mut self.gateway, &mut self.senders, &mut self.broker);
+        let _ = tokio::join!(
+            &mut self.gateway,
+            &mut self.senders,
+            &mut self.broker,
+            &mut self.sinks
+        );
         events::close(&self.stores).await;
         self.tasks.shutdown().await;
     }

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::component::{beside_health, client, gate, identity, listen, once_synced};
-use crate::cli::{BrokerArgs, EventSourcesArgs, ProcessArgs};
+use crate::cli::{BrokerArgs, EventSinksArgs, EventSourcesArgs, ProcessArgs};
 use crate::events;
 
 /// What deliveries in flight get when the process is told to end.
@@ -121,6 +121,31 @@ async fn until_told(
     stop.cancel();
     if !running.is_finished() {
         let _ = running.await;
+    }
+    code
+}
+
+pub async fn sinks(args: EventSinksArgs) -> anyhow::Result<ExitCode> {
+    let process = &args.process;
+    let stop = CancellationToken::new();
+    let config = event_sinks::Config {
+        shutdown: stop.clone(),
+        grace: GRACE,
+        ..events::sinks(client(process).await?, listen(args.listen).await?)
+    };
+    let mut running = tokio::spawn(event_sinks::run(config));
+    let work = async {
+        match (&mut running).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "The receivers of events ended"),
+            Err(error) => tracing::error!(%error, "The receivers of events broke"),
+        }
+    };
+    let ready: reconciler::health::Readiness = std::sync::Arc::new(|| Ok(()));
+    let code = beside_health(process, ready, work).await;
+    stop.cancel();
+    if !running.is_finished() {
+        running.await.context("the receivers of events broke")??;
     }
     code
 }

@@ -91,5 +91,10 @@ fn fronts(plan: &PlanArgs) -> Vec<Front> {
             service: names::GIT_HUB_SOURCE_SERVICE,
             ports: vec![(ports::NAME_HTTP, ports::SERVICE_HTTP, ports::GIT_HUB_SOURCE)],
         },
+        Front {
+            half: Half::Events,
+            service: names::JOB_SINK_SERVICE,
+            ports: vec![(ports::NAME_HTTP, ports::SERVICE_HTTP, ports::JOB_SINK)],
+        },
     ]
 }

@@ -1,0 +1,154 @@
+//! Answers requests, within bounds.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use event::Event;
+use http::header::LOCATION;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use kube::Client;
+use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+use proxy::{Body, Handler};
+use tokio::sync::Semaphore;
+
+use crate::jobs::{Jobs, MAX_EVENT, Progress};
+use crate::names::Address;
+use crate::refusal::Refusal;
+use crate::route::{Route, route};
+
+/// Requests under way at once. With [`MAX_EVENT`] it bounds the memory: 64 MiB.
+const MAX_REQUESTS: usize = 64;
+/// Time for a request, its body and three writes to the API server.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+pub(crate) struct Service {
+    jobs: Jobs,
+    requests: Semaphore,
+    answered: IntCounterVec,
+    in_flight: IntGauge,
+}
+
+impl Service {
+    pub fn new(client: Client, registry: &Registry) -> prometheus::Result<Self> {
+        let answered = IntCounterVec::new(
+            Opts::new("job_sink_requests_total", "Requests answered, by status code."),
+            &["code"],
+        )?;
+        let in_flight = IntGauge::new(
+            "job_sink_requests_in_flight",
+            "Requests being worked on; at 64 others are sent away.",
+        )?;
+        registry.register(Box::new(answered.clone()))?;
+        registry.register(Box::new(in_flight.clone()))?;
+        Ok(Self {
+            jobs: Jobs::new(client),
+            requests: Semaphore::new(MAX_REQUESTS),
+            answered,
+            in_flight,
+        })
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+        let route = route(request.method(), request.uri().path())?;
+        let _slot = self.requests.try_acquire().map_err(|_| Refusal::Busy)?;
+        let _counted = Counted::new(&self.in_flight);
+        let work = async {
+            match route {
+                Route::Event { namespace, sink } => self.take(namespace, sink, request).await,
+                Route::Status(address) => self.jobs.progress(&address).await.map(shown),
+            }
+        };
+        tokio::time::timeout(TIME_LIMIT, work)
+            .await
+            .map_err(|_| Refusal::Timeout(TIME_LIMIT))?
+    }
+
+    async fn take(
+        &self,
+        namespace: String,
+        sink: String,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Refusal> {
+        let (head, body) = request.into_parts();
+        let event = event::http::read(&head.headers, collected(body).await?)?;
+        let address = address(namespace, sink, &event);
+        self.jobs.make(&address, &event).await?;
+        let mut response = empty(StatusCode::ACCEPTED);
+        if let Ok(location) = HeaderValue::from_str(&address.location()) {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        Ok(response)
+    }
+}
+
+fn address(namespace: String, sink: String, event: &Event) -> Address {
+    Address {
+        namespace,
+        sink,
+        source: event.source.to_string(),
+        id: event.id.to_string(),
+    }
+}
+
+async fn collected(body: Body) -> Result<Bytes, Refusal> {
+    match Limited::new(body, MAX_EVENT).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::BodyTooLarge(MAX_EVENT)),
+        Err(error) => Err(Refusal::Body(error.to_string())),
+    }
+}
+
+fn shown(progress: Progress) -> Response<Body> {
+    let (status, reason) = match progress {
+        Progress::Running => (StatusCode::ACCEPTED, None),
+        Progress::Complete => (StatusCode::OK, Some("Complete")),
+        Progress::Failed => (StatusCode::BAD_REQUEST, Some("Failed")),
+    };
+    let mut response = empty(status);
+    if let Some(reason) = reason {
+        response
+            .headers_mut()
+            .insert("reason", HeaderValue::from_static(reason));
+    }
+    response
+}
+
+fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+impl Handler for Service {
+    async fn handle(self: Arc<Self>, request: Request<Body>, _peer: SocketAddr) -> Response<Body> {
+        let response = self.answer(request).await.unwrap_or_else(|refusal| {
+            if refusal.status().is_server_error() {
+                tracing::warn!(error = %refusal, "An event was not taken in");
+            }
+            refusal.response()
+        });
+        self.answered
+            .with_label_values(&[response.status().as_str()])
+            .inc();
+        response
+    }
+}
+
+/// A request that is being worked on.
+struct Counted<'a>(&'a IntGauge);
+
+impl<'a> Counted<'a> {
+    fn new(gauge: &'a IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
