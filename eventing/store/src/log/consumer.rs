@@ -192,10 +192,43 @@ pub fn gaps(records: &[Record], from: Position, end: Position) -> Vec<std::ops::
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::task::{Context, Wake, Waker};
+
     use bytes::Bytes;
     use jiff::Timestamp;
 
     use super::*;
+    use crate::{ConsumerName, Log, Options, Start, Store, Topic};
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[tokio::test]
+    async fn only_its_own_topic_wakes_a_consumer() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Log::open(folder.path(), Options::default()).unwrap();
+        let (own, other) = (Topic::new("own").unwrap(), Topic::new("other").unwrap());
+        let name = ConsumerName::new("c").unwrap();
+        let mut consumer = log.subscribe(&own, &name, Start::Earliest).await.unwrap();
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(wakes.clone());
+        let mut next = consumer.next();
+        assert!(next.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
+        for _ in 0..10 {
+            log.append(&other, vec!["x".into()]).await.unwrap();
+        }
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 0);
+        log.append(&own, vec!["y".into()]).await.unwrap();
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 1, "before the append is answered");
+        assert_eq!(next.await.unwrap().len(), 1);
+    }
 
     #[test]
     fn what_is_missing_is_found() {

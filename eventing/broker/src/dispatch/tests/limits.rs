@@ -127,6 +127,27 @@ async fn endless_answers_are_cut() {
 }
 
 #[tokio::test]
+async fn endless_answers_delay_nobody_else() {
+    for (pause, chunk) in [(Duration::ZERO, 64 * 1024), (Duration::from_millis(20), 1)] {
+        let without_end = Subscriber::with(move |_, _| async move { endless(pause, chunk, true) }).await;
+        let healthy = Subscriber::answering(|_| 200).await;
+        let config = Config {
+            body_timeout: Duration::from_secs(600),
+            ..config()
+        };
+        let home = Home::new(TopicKind::Broker, config);
+        home.set(&[trigger("endless", &without_end), trigger("healthy", &healthy)]);
+        home.post(event("0")).await;
+        without_end.has(1).await;
+        for number in 1..50 {
+            home.post(event(&number.to_string())).await;
+        }
+        // Long before the time for the bodies is over.
+        healthy.has(50).await;
+    }
+}
+
+#[tokio::test]
 async fn a_dead_target_is_left_alone_but_every_event_is_really_tried() {
     let subscriber = Subscriber::answering(|_| 200).await;
     let consumers = |url: &str| {
