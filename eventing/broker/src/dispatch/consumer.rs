@@ -204,6 +204,10 @@ where
     }
 
     fn poll_wake(&mut self, cx: &mut TaskContext<'_>, changing: &mut Changing) -> Poll<Wake> {
+        // First, so that no flood of events holds up a change, and none stored after it goes by the old plan.
+        if let Poll::Ready(changed) = changing.as_mut().poll(cx) {
+            return Poll::Ready(changed.map_or(Wake::Stopped, Wake::Changed));
+        }
         if let Poll::Ready(Some((delivery, outcome))) = self.attempts.poll_next_unpin(cx) {
             return Poll::Ready(Wake::Finished(delivery, outcome));
         }
@@ -216,11 +220,7 @@ where
         if self.alarm_is_set() && self.alarm.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Wake::Alarm);
         }
-        match changing.as_mut().poll(cx) {
-            Poll::Ready(Some(plans)) => Poll::Ready(Wake::Changed(plans)),
-            Poll::Ready(None) => Poll::Ready(Wake::Stopped),
-            Poll::Pending => Poll::Pending,
-        }
+        Poll::Pending
     }
 
     /// Starts what there is room for, and reads on when nothing is left to start.
