@@ -171,6 +171,8 @@ pub struct Home {
     pub store: Arc<dyn Store>,
     pub topic: event_store::Topic,
     kind: TopicKind,
+    /// The consumers there should be.
+    wanted: Mutex<Vec<ConsumerName>>,
     registry: prometheus::Registry,
     _folder: TempDir,
 }
@@ -200,12 +202,14 @@ impl Home {
             store,
             topic: event_store::Topic::new("topic-uid").unwrap(),
             kind,
+            wanted: Mutex::default(),
             registry,
             _folder: folder,
         }
     }
 
     pub fn set(&self, consumers: &[Consumer]) {
+        *self.wanted.lock() = consumers.iter().map(|consumer| consumer.name.clone()).collect();
         self.dispatcher.set(&Model::new([Topic {
             key: self.topic.clone(),
             kind: self.kind,
@@ -238,9 +242,14 @@ impl Home {
         status.consumers.iter().map(|consumer| consumer.lag).sum()
     }
 
-    /// Waits until every stored event is settled for every consumer.
+    /// Waits until every stored event is settled for every consumer, those that only begin among them.
     pub async fn settled(&self) {
-        until_async(|| async { self.lag().await == 0 }).await;
+        until_async(|| async {
+            let consumers = self.store.status(&self.topic).await.unwrap().consumers;
+            let has = |name: &ConsumerName| consumers.iter().any(|consumer| consumer.name == *name);
+            self.wanted.lock().iter().all(has) && consumers.iter().all(|consumer| consumer.lag == 0)
+        })
+        .await;
     }
 
     pub async fn dead_letters(&self) -> Vec<DeadLetter> {
