@@ -1,4 +1,7 @@
 //! Tasks and pipelines: what `tekton.dev` objects ask for, decided and kept.
 
+pub mod graph;
+pub mod matrix;
+pub mod params;
 pub mod substitution;
-pub mod value;
+pub mod when;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::scope::{Error as ScopeError, Scope};
 use super::template::{Template, Variable};
-use crate::value::ParamValue;
+use crds::tekton::ParamValue;
 
 /// Deepest nesting that `**` looks into.
 const DEPTH: usize = 32;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::template::{Piece, Selector, Template, Variable};
-use crate::value::ParamValue;
+use crds::tekton::ParamValue;
 
 /// Joins the words of a path; no name has it, as the parser refuses control characters.
 const SEPARATOR: &str = "\0";

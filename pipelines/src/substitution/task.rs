@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::fields::{self, Field, apply};
 use super::scope::Scope;
-use crate::value::ParamValue;
+use crds::tekton::ParamValue;
 
 /// What containers have.
 macro_rules! container {
