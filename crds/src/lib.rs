@@ -64,6 +64,6 @@ mod types;
 pub mod validation;
 
 #[cfg(feature = "kinds")]
-pub use schema::all;
+pub use schema::{all, tekton as tekton_definitions};
 #[cfg(feature = "kinds")]
 pub use types::{Addressable, KReference};

@@ -17,13 +17,15 @@ mod pod;
 mod serving;
 mod sources;
 mod status;
+mod tekton;
 mod unknown;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, CustomResourceValidation,
+    CustomResourceDefinition, CustomResourceSubresourceStatus, CustomResourceSubresources,
+    CustomResourceValidation,
 };
 use kube::CustomResourceExt as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(crate) use unknown::unknown_fields;
 
@@ -80,6 +82,39 @@ fn eventing_crds() -> impl Iterator<Item = CustomResourceDefinition> {
         }
         with_versions(with_schema(crd, schema), more)
     })
+}
+
+/// The CRDs of tasks and pipelines, which are not part of every install.
+pub fn tekton() -> Vec<CustomResourceDefinition> {
+    use crate::tekton as t;
+    let crds = [
+        (t::Task::crd(), tekton::task()),
+        (t::TaskRun::crd(), tekton::task_run()),
+        (t::Pipeline::crd(), tekton::pipeline()),
+        (t::PipelineRun::crd(), tekton::pipeline_run()),
+        (t::StepAction::crd(), tekton::step_action()),
+        (t::CustomRun::crd(), tekton::custom_run()),
+        (t::ResolutionRequest::crd(), tekton::resolution_request()),
+    ];
+    crds.into_iter()
+        .map(|(crd, mut schema)| {
+            if let Some(spec) = schema.pointer_mut("/properties/spec") {
+                *spec = build::or_empty(duck::keeping_unknown(spec.take()));
+            }
+            with_status(with_schema(crd, schema))
+        })
+        .collect()
+}
+
+/// Gives every version a status of its own, though in some kinds nothing is ever written there: clients ask for it.
+fn with_status(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    for version in &mut crd.spec.versions {
+        version.subresources = Some(CustomResourceSubresources {
+            status: Some(CustomResourceSubresourceStatus(json!({}))),
+            ..CustomResourceSubresources::default()
+        });
+    }
+    crd
 }
 
 /// Serves the only version under further names, too.

@@ -6,6 +6,8 @@ pub mod annotations;
 mod custom_run;
 mod duration;
 mod embedded;
+#[cfg(test)]
+pub(crate) mod examples;
 pub mod labels;
 pub mod names;
 mod param;

@@ -29,7 +29,7 @@ fn root_schema(name: &str) -> Value {
 fn the_committed_yaml_is_what_the_types_say() {
     let bless = std::env::var_os(BLESS).is_some();
     let mut expected = Vec::new();
-    for crd in all() {
+    for crd in all().into_iter().chain(tekton()) {
         let file = format!("{}.yaml", crd.metadata.name.clone().unwrap());
         let path = yaml_directory().join(&file);
         let yaml = serde_saphyr::to_string(&crd).unwrap();
@@ -55,7 +55,7 @@ fn the_committed_yaml_is_what_the_types_say() {
 
 #[test]
 fn the_yaml_reads_back_as_the_same_crd() {
-    for crd in all() {
+    for crd in all().into_iter().chain(tekton()) {
         let yaml = serde_saphyr::to_string(&crd).unwrap();
         let read: CustomResourceDefinition = serde_saphyr::from_str(&yaml).unwrap();
         assert_eq!(read, crd);
@@ -64,7 +64,8 @@ fn the_yaml_reads_back_as_the_same_crd() {
 
 /// Kubernetes' rules for structural schemas, as far as ours could break them.
 fn assert_structural(path: &str, schema: &Value) {
-    let open = schema.get("x-kubernetes-int-or-string").is_some();
+    let open = schema.get("x-kubernetes-int-or-string").is_some()
+        || schema.get("x-kubernetes-preserve-unknown-fields") == Some(&json!(true));
     assert!(open || schema.get("type").is_some(), "{path} has no type");
     assert!(
         !(schema.get("properties").is_some() && schema.get("additionalProperties").is_some()),
@@ -109,7 +110,7 @@ fn assert_structural(path: &str, schema: &Value) {
 
 #[test]
 fn every_schema_is_structural() {
-    for crd in all() {
+    for crd in all().into_iter().chain(tekton()) {
         for version in &crd.spec.versions {
             let schema = version
                 .schema
@@ -412,6 +413,97 @@ fn duck_types_names_and_columns_are_the_documented_ones() {
             .map(|column| column.name.clone())
             .collect();
         assert_eq!(names.join(","), columns, "{crd}");
+    }
+}
+
+#[test]
+fn the_kinds_of_pipelines_have_the_documented_names_and_columns() {
+    let run = "Succeeded,Reason,StartTime,CompletionTime";
+    let expected = [
+        ("tasks.tekton.dev", "v1", "", ""),
+        ("taskruns.tekton.dev", "v1", "tr,trs", run),
+        ("pipelines.tekton.dev", "v1", "", ""),
+        ("pipelineruns.tekton.dev", "v1", "pr,prs", run),
+        ("stepactions.tekton.dev", "v1beta1", "", ""),
+        ("customruns.tekton.dev", "v1beta1", "", run),
+        (
+            "resolutionrequests.resolution.tekton.dev",
+            "v1beta1",
+            "",
+            "OwnerKind,Owner,Succeeded,Reason,StartTime,EndTime",
+        ),
+    ];
+    let found = tekton();
+    assert_eq!(found.len(), expected.len());
+    for (crd, (name, version, short, columns)) in found.iter().zip(expected) {
+        assert_eq!(crd.metadata.name.as_deref(), Some(name));
+        let names = &crd.spec.names;
+        assert_eq!(
+            names.short_names.clone().unwrap_or_default().join(","),
+            short,
+            "{name}"
+        );
+        assert_eq!(
+            names.categories.clone().unwrap().join(","),
+            "tekton,tekton-pipelines",
+            "{name}"
+        );
+        assert_eq!(crd.spec.scope, "Namespaced");
+        let [only] = crd.spec.versions.as_slice() else {
+            panic!("{name} has one version");
+        };
+        assert_eq!(only.name, version);
+        assert!(only.subresources.as_ref().unwrap().status.is_some(), "{name}");
+        let found: Vec<&str> = only
+            .additional_printer_columns
+            .iter()
+            .flatten()
+            .map(|column| column.name.as_str())
+            .collect();
+        assert_eq!(found.join(","), columns, "{name}");
+        assert!(
+            !all().iter().any(|other| other.metadata.name == crd.metadata.name),
+            "{name} is not installed yet"
+        );
+    }
+}
+
+/// Everything that is in a typed spec with all its fields set has a place in the schema.
+fn assert_known(path: &str, value: &Value, schema: &Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                let inner = schema["properties"]
+                    .get(name)
+                    .or_else(|| schema.get("additionalProperties"));
+                if let Some(inner) = inner {
+                    assert_known(&format!("{path}.{name}"), field, inner);
+                } else {
+                    let free = schema.get("properties").is_none()
+                        && schema.get("x-kubernetes-preserve-unknown-fields").is_some();
+                    assert!(free, "{path}.{name} is not in the schema");
+                }
+            }
+        }
+        Value::Array(entries) => entries
+            .iter()
+            .for_each(|entry| assert_known(path, entry, &schema["items"])),
+        _ => {}
+    }
+}
+
+#[test]
+fn schemas_of_pipelines_know_what_examples_have() {
+    for (name, object) in crate::tekton::examples::all() {
+        let root = tekton()
+            .into_iter()
+            .find(|crd| crd.metadata.name.as_deref() == Some(name))
+            .map(|crd| serde_json::to_value(crd.spec.versions[0].schema.as_ref().unwrap()).unwrap())
+            .unwrap();
+        let root = &root["openAPIV3Schema"]["properties"];
+        for part in ["spec", "status"] {
+            assert_known(part, &object[part], &root[part]);
+        }
     }
 }
 
