@@ -178,6 +178,7 @@ async fn run(
         shutdown: shutdown.clone(),
         grace: Duration::from_millis(100),
         limits: broker::Limits::default(),
+        serving: Arc::default(),
     }));
     producer::ready(address).await?;
 

@@ -73,7 +73,7 @@ pub fn run_until(caches: Caches, config: Config, stop: BoxFuture<'static, ()>) -
     Box::pin(controllers(caches, config, stop))
 }
 
-async fn controllers(caches: Caches, config: Config, stop: BoxFuture<'static, ()>) {
+async fn controllers(caches: Caches, config: Config, mut stop: BoxFuture<'static, ()>) {
     let store = ConfigStore::start(&caches, &config.system_namespace);
     let shared = Shared::new(&caches, store.clone(), &config);
     let mut tasks = Tasks {
@@ -116,7 +116,10 @@ async fn controllers(caches: Caches, config: Config, stop: BoxFuture<'static, ()
     let sugar = sugar::controller(&shared, &namespaces);
 
     // Everything that reads has subscribed by now; writing begins when the caches are complete.
-    caches.synced().await;
+    tokio::select! {
+        () = caches.synced() => {}
+        () = &mut stop => return,
+    }
     tracing::info!(
         brokers = shared.brokers.len(),
         triggers = shared.triggers.len(),

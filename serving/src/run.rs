@@ -59,7 +59,7 @@ pub fn run_until(caches: Caches, config: Config, stop: BoxFuture<'static, ()>) -
     Box::pin(controllers(caches, config, stop))
 }
 
-async fn controllers(caches: Caches, config: Config, stop: BoxFuture<'static, ()>) {
+async fn controllers(caches: Caches, config: Config, mut stop: BoxFuture<'static, ()>) {
     let store = ConfigStore::start(&caches, &config.system_namespace);
     let shared = Shared::new(&caches, store.clone(), &config);
     let mut tasks = Tasks {
@@ -83,7 +83,10 @@ async fn controllers(caches: Caches, config: Config, stop: BoxFuture<'static, ()
     let (route_queue, collector_queue) = (routes.queue(), collector.queue());
 
     // Everything that reads has subscribed by now; writing begins when the caches are complete.
-    caches.synced().await;
+    tokio::select! {
+        () = caches.synced() => {}
+        () = &mut stop => return,
+    }
     tracing::info!(
         services = shared.services.len(),
         revisions = shared.revisions.len(),

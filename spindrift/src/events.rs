@@ -73,6 +73,7 @@ pub fn data_plane(caches: Caches, listener: TcpListener, stores: broker::Stores)
         shutdown: CancellationToken::new(),
         grace: Duration::from_secs(30),
         limits: broker::Limits::default(),
+        serving: Arc::default(),
     }
 }
 

@@ -67,6 +67,7 @@ async fn serving(port: u16, kept: &Kept, subscribers: &[String]) -> anyhow::Resu
         shutdown: CancellationToken::new(),
         grace: Duration::from_millis(100),
         limits: broker::Limits::default(),
+        serving: Arc::default(),
     })
     .await?;
     Ok(())

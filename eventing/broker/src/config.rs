@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use event_store::Store;
@@ -35,6 +36,8 @@ pub struct Config {
     /// Time for requests and deliveries in flight to finish after that.
     pub grace: Duration,
     pub limits: Limits,
+    /// Set once the brokers and triggers are known; until then events are answered with 503.
+    pub serving: Arc<AtomicBool>,
 }
 
 /// Where events are kept, by what their broker asks for. Brokers whose store is not here are answered with 500.

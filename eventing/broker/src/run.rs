@@ -66,12 +66,14 @@ async fn serve(config: Config) -> Result<(), BrokerError> {
     let (removal, ended) = mpsc::channel(ENDED);
     let following = {
         let (current, dispatcher, metrics) = (current.clone(), dispatcher.clone(), metrics.clone());
+        let serving = config.serving.clone();
         let event_types = event_types.clone();
         Watch::start(&config.caches, &config.system_namespace).follow(move |model, ended| {
             dispatcher.set(&model);
             metrics.retain(&model);
             event_types.set(&model);
             current.store(Some(model));
+            serving.store(true, Ordering::Relaxed);
             for topic in ended {
                 // Full: retention removes its events in time.
                 let _ = removal.try_send(topic);

@@ -72,7 +72,7 @@ pub fn run_until(caches: Caches, config: Config, stop: BoxFuture<'static, ()>) -
     Box::pin(senders(caches, config, stop))
 }
 
-async fn senders(caches: Caches, mut config: Config, stop: BoxFuture<'static, ()>) {
+async fn senders(caches: Caches, mut config: Config, mut stop: BoxFuture<'static, ()>) {
     let poster = Poster::new(client::Config {
         credentials: Some(Arc::new(Tokens::new(caches.client().clone()))),
         ..config.client.clone()
@@ -86,7 +86,10 @@ async fn senders(caches: Caches, mut config: Config, stop: BoxFuture<'static, ()
     );
     let changes = api_server::Sender::new(&caches, poster.clone(), recorder("apiserversource-adapter"));
     let webhooks = git_hub::Receiver::new(&caches, poster.clone(), recorder("githubsource-adapter"));
-    caches.synced().await;
+    tokio::select! {
+        () = caches.synced() => {}
+        () = &mut stop => return,
+    }
     let mut elections = Elections {
         caches: caches.clone(),
         running: JoinSet::new(),

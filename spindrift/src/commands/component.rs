@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
+use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Service;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
@@ -97,6 +98,26 @@ pub async fn once_synced(caches: Caches, open: Arc<AtomicBool>, work: impl Futur
     tokio::join!(biased; work, synced);
 }
 
+/// Runs the component that `start` makes until a signal, and then to the end that it ends in itself: it gives its leases
+/// back, so that the next one need not wait for theirs.
+pub async fn until_told(
+    args: &ProcessArgs,
+    caches: &Caches,
+    missing: &'static str,
+    start: impl FnOnce(BoxFuture<'static, ()>) -> BoxFuture<'static, ()>,
+) -> anyhow::Result<ExitCode> {
+    let (open, readiness) = gate(missing);
+    let stop = CancellationToken::new();
+    let mut running = start(Box::pin(stop.clone().cancelled_owned()));
+    // Not a task of its own: when that would subscribe to what it reads is not known here, and before it does nothing
+    // is missing.
+    let work = once_synced(caches.clone(), open, &mut running);
+    let code = beside_health(args, readiness, work).await?;
+    stop.cancel();
+    running.await;
+    Ok(code)
+}
+
 pub async fn controller(args: ComponentArgs) -> anyhow::Result<ExitCode> {
     let client = client(&args.process).await?;
     let election = serving::Election {
@@ -110,20 +131,8 @@ pub async fn controller(args: ComponentArgs) -> anyhow::Result<ExitCode> {
         ..serving::Config::default()
     };
     let caches = Caches::new(client);
-    let (open, readiness) = gate("the caches are not filled yet");
-    let stop = CancellationToken::new();
-    let until = Box::pin(stop.clone().cancelled_owned());
-    let mut running = tokio::spawn(serving::run_until(caches.clone(), config, until));
-    let work = once_synced(caches, open, async {
-        let _ = (&mut running).await;
-    });
-    let code = beside_health(&args.process, readiness, work).await;
-    // Gives the leases back, so that the next one need not wait for their end.
-    stop.cancel();
-    if !running.is_finished() {
-        let _ = running.await;
-    }
-    code
+    let start = |until| serving::run_until(caches.clone(), config, until);
+    until_told(&args.process, &caches, "the caches are not filled yet", start).await
 }
 
 pub async fn autoscaler(args: AutoscalerArgs) -> anyhow::Result<ExitCode> {

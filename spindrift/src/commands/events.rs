@@ -1,18 +1,14 @@
 //! The components of the events against any cluster.
 
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Context;
 use broker::model::Backend;
-use reconciler::health::Readiness;
 use reconciler::{Caches, leases};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::component::{beside_health, client, gate, identity, listen, once_synced};
+use super::component::{beside_health, client, gate, identity, listen, until_told};
 use crate::cli::{BrokerArgs, EventSinksArgs, EventSourcesArgs, ProcessArgs};
 use crate::events;
 
@@ -33,11 +29,8 @@ pub async fn controller(args: ProcessArgs) -> anyhow::Result<ExitCode> {
         ..eventing::Config::default()
     };
     let caches = Caches::new(client);
-    let (open, readiness) = gate("the caches are not filled yet");
-    let stop = CancellationToken::new();
-    let until = Box::pin(stop.clone().cancelled_owned());
-    let running = tokio::spawn(eventing::run_until(caches.clone(), config, until));
-    until_told(&args, caches, open, readiness, running, stop).await
+    let start = |until| eventing::run_until(caches.clone(), config, until);
+    until_told(&args, &caches, "the caches are not filled yet", start).await
 }
 
 pub async fn broker(args: BrokerArgs) -> anyhow::Result<ExitCode> {
@@ -54,22 +47,23 @@ pub async fn broker(args: BrokerArgs) -> anyhow::Result<ExitCode> {
         };
         stores.insert(Backend::JetStream, events::connect(options).await?);
     }
+    let (open, readiness) = gate("brokers and triggers are not known yet");
     let config = broker::Config {
+        serving: open,
         dns: args.dns,
         cluster_domain: process.cluster_domain.clone(),
         shutdown: stop.clone(),
         grace: GRACE,
-        ..events::data_plane(caches.clone(), listen(args.listen).await?, stores.clone())
+        ..events::data_plane(caches, listen(args.listen).await?, stores.clone())
     };
-    let (open, readiness) = gate("brokers and triggers are not known yet");
     let mut running = tokio::spawn(broker::run(config));
-    let work = once_synced(caches, open, async {
+    let work = async {
         match (&mut running).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "The data plane ended"),
             Err(error) => tracing::error!(%error, "The data plane broke"),
         }
-    });
+    };
     let code = beside_health(process, readiness, work).await;
     stop.cancel();
     if !running.is_finished() {
@@ -96,33 +90,8 @@ pub async fn sources(args: EventSourcesArgs) -> anyhow::Result<ExitCode> {
         ..event_sources::Config::default()
     };
     let caches = Caches::new(client);
-    let (open, readiness) = gate("the sources are not known yet");
-    let stop = CancellationToken::new();
-    let until = Box::pin(stop.clone().cancelled_owned());
-    let running = tokio::spawn(event_sources::run_until(caches.clone(), config, until));
-    until_told(process, caches, open, readiness, running, stop).await
-}
-
-/// Waits for the signal, and then for what `running` does in the end: it gives its leases back.
-async fn until_told(
-    process: &ProcessArgs,
-    caches: Caches,
-    open: Arc<AtomicBool>,
-    readiness: Readiness,
-    mut running: JoinHandle<()>,
-    stop: CancellationToken,
-) -> anyhow::Result<ExitCode> {
-    let work = once_synced(caches, open, async {
-        if let Err(error) = (&mut running).await {
-            tracing::error!(%error, "The component broke");
-        }
-    });
-    let code = beside_health(process, readiness, work).await;
-    stop.cancel();
-    if !running.is_finished() {
-        let _ = running.await;
-    }
-    code
+    let start = |until| event_sources::run_until(caches.clone(), config, until);
+    until_told(process, &caches, "the sources are not known yet", start).await
 }
 
 pub async fn sinks(args: EventSinksArgs) -> anyhow::Result<ExitCode> {

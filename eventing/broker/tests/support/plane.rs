@@ -73,6 +73,7 @@ impl Plane {
             shutdown: shutdown.clone(),
             grace: Duration::from_secs(5),
             limits: setup.limits,
+            serving: Arc::default(),
         };
         Self {
             url,
