@@ -8,6 +8,8 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, ensure};
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 
 use e2e::programs::programs;
 use e2e::tools::Need;
@@ -15,7 +17,16 @@ use e2e::{Output, cases, eventually, run, suite};
 use serde_json::Value;
 
 const NEEDS: &[Need] = &[Need::Root, Need::Kubectl, Need::Curl];
-const COMPONENTS: [&str; 5] = ["webhook", "controller", "autoscaler", "activator", "gateway"];
+const COMPONENTS: [&str; 8] = [
+    "webhook",
+    "controller",
+    "autoscaler",
+    "activator",
+    "gateway",
+    "eventing-controller",
+    "broker",
+    "event-sources",
+];
 
 static PLATFORM: Mutex<Option<Separate>> = Mutex::new(None);
 
@@ -106,20 +117,33 @@ impl Separate {
                 "jsonpath={.endpoints[0].addresses[0]}",
             ])?
             .ok()?;
+        let port = self.http_port.to_string();
         let installed = [
             &["install", "--sidecar-image", &sidecar, "--domain", "localhost"][..],
-            &["--component-address", &inside],
+            &["--component-address", &inside, "--gateway-port", &port],
         ]
         .concat();
         run(spindrift()?.env("KUBECONFIG", &self.kubeconfig).args(&installed))?.ok()?;
         let external = format!("127.0.0.1:{}", self.http_port);
         let at = |port: u16| format!("{inside}:{port}");
-        let arguments: [Vec<String>; 5] = [
+        let folder = self.data_dir.join("apart").to_string_lossy().into_owned();
+        let arguments: [Vec<String>; 8] = [
             vec!["--listen".into(), at(8443)],
             vec![],
             vec!["--stats-address".into(), at(8080)],
             vec!["--listen".into(), inside.clone()],
             vec!["--external".into(), external, "--internal".into(), at(8081)],
+            vec![],
+            [
+                ["--listen", &at(8082)],
+                ["--dns", &at(53)],
+                ["--events-dir", &folder],
+            ]
+            .concat()
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
+            vec!["--listen".into(), at(8083), "--dns".into(), at(53)],
         ];
         for (name, arguments) in COMPONENTS.into_iter().zip(arguments) {
             let health = free_port()?;
@@ -170,6 +194,29 @@ impl Separate {
             ensure!(answer.code == 0, "{}{}", answer.text(), log(&self.data_dir, name));
             Ok(())
         })
+    }
+
+    /// SIGTERM, and then the end by itself.
+    fn stop(&mut self, name: &'static str) -> anyhow::Result<()> {
+        let component = self.components.get_mut(name).context("no such component")?;
+        let id = Pid::from_raw(i32::try_from(component.process.id())?);
+        signal::kill(id, Signal::SIGTERM)?;
+        let status = eventually(&format!("the end of {name}"), || {
+            component.process.try_wait()?.context("it runs")
+        })?;
+        ensure!(status.success(), "{name} ended with {status}");
+        Ok(())
+    }
+
+    /// Holders of the leases of events whose names start with `prefix`: empty if nobody holds it.
+    fn holders(&self, prefix: &str) -> anyhow::Result<Vec<String>> {
+        let fields = r#"jsonpath={range .items[*]}{.metadata.name} {.spec.holderIdentity}{"\n"}{end}"#;
+        let text = self
+            .kubectl(&["-n", "knative-eventing", "get", "leases", "-o", fields])?
+            .ok()?;
+        let leases = text.lines().filter_map(|line| line.split_once(' '));
+        let holders = leases.filter(|(name, _)| name.starts_with(prefix));
+        Ok(holders.map(|(_, holder)| holder.to_owned()).collect())
     }
 
     /// SIGKILL.
@@ -381,6 +428,145 @@ fn every_component_may_be_killed_and_started_again() -> anyhow::Result<()> {
     Ok(())
 }
 
+impl Separate {
+    /// Posts to a Service of events through the gateway; returns the status.
+    fn post(&self, service: &str, path: &str, id: &str) -> anyhow::Result<String> {
+        let host = format!("Host: {service}.knative-eventing.localhost");
+        let (id, url) = (
+            format!("ce-id: {id}"),
+            format!("http://127.0.0.1:{}{path}", self.http_port),
+        );
+        let headers = [
+            "ce-specversion: 1.0",
+            "ce-type: dev.example.hello",
+            "ce-source: /me",
+        ];
+        let mut curl = Command::new("curl");
+        curl.args([
+            "-sS",
+            "--max-time",
+            "60",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_code}",
+            "-d",
+            "x",
+            "-H",
+            &host,
+        ]);
+        curl.args(headers.iter().flat_map(|header| ["-H", header]));
+        run(curl.args(["-H", &id, &url]))?.ok()
+    }
+
+    fn displays(&self, ids: &[String]) -> anyhow::Result<()> {
+        eventually("the events to be displayed", || {
+            let display = ["logs", "deploy/display-00001-deployment", "-c", "user-container"];
+            let text = self.kubectl(&display)?.ok()?;
+            let seen: Vec<&str> = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("  id: "))
+                .collect();
+            let missing: Vec<_> = ids
+                .iter()
+                .filter(|id| !seen.contains(&id.as_str()))
+                .take(5)
+                .collect();
+            ensure!(missing.is_empty(), "missing {missing:?} … of {}", ids.len());
+            Ok(())
+        })
+    }
+
+    fn is_ready(&self, object: &str) -> anyhow::Result<()> {
+        self.kubectl(&["wait", object, "--for=condition=Ready", "--timeout=90s"])?
+            .ok()?;
+        Ok(())
+    }
+}
+
+fn no_accepted_event_is_lost_when_components_of_events_are_killed() -> anyhow::Result<()> {
+    let mut platform = platform()?;
+    let platform = platform.as_mut().context("it does not run")?;
+    platform.program("kn", &["broker", "create", "default"])?.ok()?;
+    let image = format!("{}/event-display", platform.registry);
+    let stays = "autoscaling.knative.dev/min-scale=1";
+    let service = [
+        "service",
+        "create",
+        "display",
+        "--image",
+        &image,
+        "--annotation-revision",
+        stays,
+    ];
+    platform.program("kn", &service)?.ok()?;
+    let trigger = [
+        "trigger",
+        "create",
+        "all",
+        "--broker",
+        "default",
+        "--sink",
+        "ksvc:display",
+    ];
+    platform.program("kn", &trigger)?.ok()?;
+    platform.is_ready("trigger/all")?;
+    let mut accepted = Vec::new();
+    let mut post = |platform: &Separate, id: String| {
+        let code = platform.post("broker-ingress", "/default/default", &id)?;
+        ensure!(code == "202", "event {id}: {code}");
+        accepted.push(id);
+        anyhow::Ok(())
+    };
+    post(platform, "first".to_owned())?;
+    // Only the broker is needed for what is set up already.
+    platform.kill("eventing-controller")?;
+    platform.kill("event-sources")?;
+    post(platform, "alone".to_owned())?;
+    for number in 0..30 {
+        post(platform, number.to_string())?;
+    }
+    platform.kill("broker")?;
+    let code = platform.post("broker-ingress", "/default/default", "refused")?;
+    ensure!(code.starts_with('5'), "somebody else accepts: {code}");
+    platform.start_again("broker")?;
+    post(platform, "last".to_owned())?;
+    platform.displays(&accepted)?;
+
+    platform.start_again("eventing-controller")?;
+    platform.start_again("event-sources")?;
+    let code = platform.post("github-source", "/default/none", "x")?;
+    ensure!(code == "404", "the receiver of webhooks: {code}");
+    // Those that were killed could not give their leases back; these wait for their end, and then work.
+    platform.program("kn", &["broker", "create", "second"])?.ok()?;
+    platform.is_ready("broker/second")?;
+    gives_leases_back(platform)
+}
+
+/// The one that comes next need not wait for the end of the leases.
+fn gives_leases_back(platform: &mut Separate) -> anyhow::Result<()> {
+    for (name, prefix) in [
+        ("eventing-controller", "eventing-controller."),
+        ("event-sources", "pingsource-mt-adapter."),
+        ("event-sources", "apiserversource-adapter."),
+    ] {
+        let process = platform.components.get(name).context("no such component")?;
+        let identity = format!("_{}", process.process.id());
+        eventually("it to hold all leases", || {
+            let holders = platform.holders(prefix)?;
+            let all = !holders.is_empty() && holders.iter().all(|holder| holder.ends_with(&identity));
+            ensure!(all, "{prefix}: {holders:?}");
+            Ok(())
+        })?;
+        platform.stop(name)?;
+        let holders = platform.holders(prefix)?;
+        ensure!(holders.iter().all(String::is_empty), "{prefix}: {holders:?}");
+        platform.start_again(name)?;
+    }
+    platform.program("kn", &["broker", "create", "third"])?.ok()?;
+    platform.is_ready("broker/third")
+}
+
 fn finish() -> anyhow::Result<()> {
     // It lives in a static, which is never dropped.
     drop(PLATFORM.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -392,6 +578,7 @@ fn main() -> ExitCode {
         cases![NEEDS => [
             separate_processes_serve_refuse_scale_to_zero_and_wake,
             every_component_may_be_killed_and_started_again,
+            no_accepted_event_is_lost_when_components_of_events_are_killed,
         ]],
         finish,
     )
