@@ -3,5 +3,6 @@
 pub mod graph;
 pub mod matrix;
 pub mod params;
+pub mod pipeline_run;
 pub mod substitution;
 pub mod when;
