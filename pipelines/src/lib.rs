@@ -4,5 +4,6 @@ pub mod graph;
 pub mod matrix;
 pub mod params;
 pub mod pipeline_run;
+pub mod pod;
 pub mod substitution;
 pub mod when;

@@ -1,0 +1,143 @@
+//! A step as a container: the entrypoint first, the user's command as its arguments.
+
+use crds::tekton::{PodTemplate, Step, TaskSpec, names};
+use entrypoint::paths;
+use k8s_openapi::api::core::v1::Container;
+
+use super::workspaces::Workspaces;
+use super::{Attempt, PodError, init, merge, script, volumes};
+
+/// The container of step `index` of `task`, whose steps have what the template gives them.
+pub(super) fn container(
+    attempt: &Attempt<'_>,
+    task: &TaskSpec,
+    index: usize,
+    workspaces: &Workspaces,
+    template: &PodTemplate,
+) -> Result<Container, PodError> {
+    let step = task.steps.get(index).cloned().unwrap_or_default();
+    let command = command(attempt, task, &step, index)?;
+    let mut mounts = workspaces.mounts(&step.workspaces);
+    mounts.extend(step.volume_mounts.clone().unwrap_or_default());
+    let implicit = volumes::mounts(task, index, &mounts);
+    mounts.splice(0..0, implicit);
+    let image = match attempt.images.get(&step.image) {
+        Some(known) if command.from_image => known.pinned.clone(),
+        _ => step.image.clone(),
+    };
+    Ok(Container {
+        name: names::step_container(&step.name, index),
+        image: Some(image),
+        command: Some(vec![paths::ENTRYPOINT.to_owned()]),
+        args: Some(arguments(task, &step, index, command.words)),
+        working_dir: (!step.working_dir.is_empty()).then(|| init::absolute(&step.working_dir)),
+        env_from: step.env_from.clone(),
+        env: merge::env(&step, template, &attempt.settings.forbidden_env),
+        resources: merge::resources(attempt, task, &step),
+        volume_mounts: Some(mounts),
+        volume_devices: step.volume_devices.clone(),
+        image_pull_policy: step.image_pull_policy.clone().filter(|policy| !policy.is_empty()),
+        security_context: step.security_context.clone(),
+        termination_message_path: Some(paths::TERMINATION.to_owned()),
+        ..Container::default()
+    })
+}
+
+struct Command {
+    words: Vec<String>,
+    from_image: bool,
+}
+
+fn command(attempt: &Attempt<'_>, task: &TaskSpec, step: &Step, index: usize) -> Result<Command, PodError> {
+    let arguments = step.args.clone().unwrap_or_default();
+    let own = match script::of_step(task, index) {
+        Some(script) => vec![script.path],
+        None => step.command.clone().unwrap_or_default(),
+    };
+    if !own.is_empty() {
+        let words = own.into_iter().chain(arguments).collect();
+        return Ok(Command {
+            words,
+            from_image: false,
+        });
+    }
+    let image = attempt.images.get(&step.image);
+    let words: Vec<String> = image
+        .map(|image| {
+            let arguments = if arguments.is_empty() {
+                image.cmd.clone()
+            } else {
+                arguments
+            };
+            image.entrypoint.iter().cloned().chain(arguments).collect()
+        })
+        .unwrap_or_default();
+    if words.is_empty() {
+        return Err(PodError::NoCommand {
+            step: names::step_container(&step.name, index),
+            image: step.image.clone(),
+        });
+    }
+    Ok(Command {
+        words,
+        from_image: true,
+    })
+}
+
+/// The flags of the entrypoint and the command behind them.
+fn arguments(task: &TaskSpec, step: &Step, index: usize, command: Vec<String>) -> Vec<String> {
+    let mut flags: Vec<String> = Vec::new();
+    let mut flag = |name: &str, value: String| flags.extend([format!("-{name}"), value]);
+    match index.checked_sub(1) {
+        None => flag("wait_file", paths::READY.to_owned()),
+        Some(before) => flag("wait_file", paths::post_file(before)),
+    }
+    flag("post_file", paths::post_file(index));
+    flag("termination_path", paths::TERMINATION.to_owned());
+    flag("step_metadata_dir", paths::metadata(index));
+    if !step.on_error.is_empty() {
+        flag("on_error", step.on_error.clone());
+    }
+    if let Some(timeout) = step.timeout {
+        flag("timeout", timeout.to_string());
+    }
+    if let Some(stdout) = step
+        .stdout_config
+        .as_ref()
+        .filter(|config| !config.path.is_empty())
+    {
+        flag("stdout_path", stdout.path.clone());
+    }
+    if let Some(stderr) = step
+        .stderr_config
+        .as_ref()
+        .filter(|config| !config.path.is_empty())
+    {
+        flag("stderr_path", stderr.path.clone());
+    }
+    // Those that are the results of steps are found there.
+    let results: Vec<&str> = task
+        .results
+        .iter()
+        .filter(|result| result.value.is_none())
+        .map(|result| result.name.as_str())
+        .collect();
+    if !results.is_empty() {
+        flag("results", results.join(","));
+    }
+    let own: Vec<&str> = step.results.iter().map(|result| result.name.as_str()).collect();
+    if !own.is_empty() {
+        flag("step_results", own.join(","));
+    }
+    if index == 0 {
+        flags.push("-wait_file_content".to_owned());
+    }
+    let mut command = command.into_iter();
+    flags.extend([
+        "-entrypoint".to_owned(),
+        command.next().unwrap_or_default(),
+        "--".to_owned(),
+    ]);
+    flags.extend(command);
+    flags
+}

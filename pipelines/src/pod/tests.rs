@@ -1,0 +1,283 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+fn settings() -> Settings {
+    Settings {
+        entrypoint_image: "entrypoint@sha256:0".to_owned(),
+        injected_sidecars: false,
+        ..Settings::default()
+    }
+}
+
+fn run(spec: Value) -> TaskRun {
+    serde_json::from_value(json!({
+        "metadata": {
+            "name": "r", "namespace": "ns", "uid": "u-1",
+            "labels": {"a": "b"},
+            "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "c": "d"},
+        },
+        "spec": spec,
+    }))
+    .unwrap()
+}
+
+fn attempt_with(
+    run: &TaskRun,
+    task: Value,
+    settings: &Settings,
+    images: &BTreeMap<String, ImageCommand>,
+) -> Result<Pod, PodError> {
+    let spec = serde_json::from_value(task).unwrap();
+    desired(&Attempt {
+        run,
+        spec: &spec,
+        settings,
+        retry: 0,
+        timeout: Some(Duration::from_secs(60)),
+        images,
+    })
+}
+
+fn pod(task: Value) -> Value {
+    let pod = attempt_with(&run(json!({})), task, &settings(), &BTreeMap::new()).unwrap();
+    serde_json::to_value(pod).unwrap()
+}
+
+/// The arguments of a container, as a line.
+fn line(pod: &Value, list: &str, index: usize, field: &str) -> String {
+    let words = pod["spec"][list][index][field].as_array().unwrap();
+    words
+        .iter()
+        .map(|word| word.as_str().unwrap())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[test]
+fn a_single_step_becomes_this_pod() {
+    let expected = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "r-pod", "namespace": "ns",
+            "labels": {
+                "a": "b", "app.kubernetes.io/managed-by": "tekton-pipelines",
+                "tekton.dev/taskRun": "r", "tekton.dev/taskRunUID": "u-1",
+            },
+            "annotations": {
+                "c": "d", "pipeline.tekton.dev/release": env!("CARGO_PKG_VERSION"), "tekton.dev/ready": "READY",
+            },
+        },
+        "spec": {
+            "restartPolicy": "Never",
+            "activeDeadlineSeconds": 90,
+            "initContainers": [{
+                "name": "prepare",
+                "image": "entrypoint@sha256:0",
+                "command": ["/entrypoint", "init", "/entrypoint", "/tekton/bin/entrypoint", "step-one"],
+                "volumeMounts": [
+                    {"name": "tekton-internal-bin", "mountPath": "/tekton/bin"},
+                    {"name": "tekton-internal-steps", "mountPath": "/tekton/steps"},
+                ],
+            }],
+            "containers": [{
+                "name": "step-one",
+                "image": "i",
+                "command": ["/tekton/bin/entrypoint"],
+                "args": [
+                    "-wait_file", "/tekton/downward/ready", "-post_file", "/tekton/run/0/out",
+                    "-termination_path", "/tekton/termination", "-step_metadata_dir", "/tekton/run/0/status",
+                    "-wait_file_content", "-entrypoint", "echo", "--", "a",
+                ],
+                "terminationMessagePath": "/tekton/termination",
+                "volumeMounts": [
+                    {"name": "tekton-internal-workspace", "mountPath": "/workspace"},
+                    {"name": "tekton-internal-home", "mountPath": "/tekton/home"},
+                    {"name": "tekton-internal-results", "mountPath": "/tekton/results"},
+                    {"name": "tekton-internal-steps", "mountPath": "/tekton/steps", "readOnly": true},
+                    {"name": "tekton-internal-artifacts", "mountPath": "/tekton/artifacts"},
+                    {"name": "tekton-internal-bin", "mountPath": "/tekton/bin", "readOnly": true},
+                    {"name": "tekton-creds-init-home-0", "mountPath": "/tekton/creds"},
+                    {"name": "tekton-internal-downward", "mountPath": "/tekton/downward", "readOnly": true},
+                    {"name": "tekton-internal-run-0", "mountPath": "/tekton/run/0"},
+                ],
+            }],
+            "volumes": [
+                {"name": "tekton-internal-workspace", "emptyDir": {}},
+                {"name": "tekton-internal-home", "emptyDir": {}},
+                {"name": "tekton-internal-results", "emptyDir": {}},
+                {"name": "tekton-internal-steps", "emptyDir": {}},
+                {"name": "tekton-internal-artifacts", "emptyDir": {}},
+                {"name": "tekton-internal-bin", "emptyDir": {}},
+                {"name": "tekton-internal-downward", "downwardAPI": {"items": [
+                    {"path": "ready", "fieldRef": {"fieldPath": "metadata.annotations['tekton.dev/ready']"}},
+                ]}},
+                {"name": "tekton-internal-run-0", "emptyDir": {}},
+                {"name": "tekton-creds-init-home-0", "emptyDir": {"medium": "Memory"}},
+            ],
+        },
+    });
+    let task = json!({"steps": [{"name": "one", "image": "i", "command": ["echo"], "args": ["a"]}]});
+    assert_eq!(pod(task), expected);
+}
+
+#[test]
+fn steps_follow_each_other_and_hand_their_flags_to_the_entrypoint() {
+    let pod = pod(json!({
+        "results": [{"name": "a"}, {"name": "b"}, {"name": "c", "value": "$(steps.one.results.x)"}],
+        "steps": [
+            {"name": "one", "image": "i", "script": "echo", "args": ["init"], "results": [{"name": "x"}]},
+            {"image": "i", "command": ["cmd", "-v"], "onError": "continue", "timeout": "90s",
+             "stdoutConfig": {"path": "/o"}, "stderrConfig": {"path": "/e"}, "workingDir": "sub"},
+        ],
+    }));
+    assert_eq!(
+        line(&pod, "containers", 0, "args"),
+        "-wait_file /tekton/downward/ready -post_file /tekton/run/0/out -termination_path /tekton/termination \
+         -step_metadata_dir /tekton/run/0/status -results a,b -step_results x -wait_file_content \
+         -entrypoint /tekton/scripts/script-0 -- init"
+    );
+    assert_eq!(
+        line(&pod, "containers", 1, "args"),
+        "-wait_file /tekton/run/0/out -post_file /tekton/run/1/out -termination_path /tekton/termination \
+         -step_metadata_dir /tekton/run/1/status -on_error continue -timeout 1m30s -stdout_path /o -stderr_path /e \
+         -results a,b -entrypoint cmd -- -v"
+    );
+    assert_eq!(pod["spec"]["containers"][1]["name"], "step-unnamed-1");
+    assert_eq!(pod["spec"]["containers"][1]["workingDir"], "/workspace/sub");
+    let names: Vec<_> = pod["spec"]["initContainers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["name"])
+        .collect();
+    assert_eq!(names, ["prepare", "place-scripts", "working-dir-initializer"]);
+    let script = "IyEvYmluL3NoCnNldCAtZQplY2hv";
+    assert_eq!(
+        line(&pod, "initContainers", 1, "command"),
+        format!("/entrypoint decode-script -o /tekton/scripts/script-0 {script}")
+    );
+    assert_eq!(
+        line(&pod, "initContainers", 2, "command"),
+        "/entrypoint working-dir /workspace/sub"
+    );
+    let run_mounts: Vec<_> = pod["spec"]["containers"][1]["volumeMounts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|mount| mount["mountPath"].as_str().unwrap().starts_with("/tekton/run/"))
+        .map(|mount| mount["readOnly"] == true)
+        .collect();
+    assert_eq!(run_mounts, [true, false]);
+}
+
+#[test]
+fn a_mount_of_the_user_takes_the_place_of_ours() {
+    let pod = pod(json!({
+        "volumes": [{"name": "mine", "emptyDir": {}}],
+        "steps": [{"name": "s", "image": "i", "command": ["c"],
+                   "volumeMounts": [{"name": "mine", "mountPath": "/workspace"}]}],
+    }));
+    let mounts = pod["spec"]["containers"][0]["volumeMounts"].as_array().unwrap();
+    let at_workspace: Vec<_> = mounts
+        .iter()
+        .filter(|mount| mount["mountPath"] == "/workspace")
+        .collect();
+    assert_eq!(
+        at_workspace,
+        [&json!({"name": "mine", "mountPath": "/workspace"})]
+    );
+}
+
+#[test]
+fn sidecars_keep_running_beside_the_steps_which_wait_for_them() {
+    let task = json!({
+        "workspaces": [{"name": "w"}],
+        "steps": [{"name": "s", "image": "i", "command": ["c"]}],
+        "sidecars": [{"name": "db", "image": "d", "script": "serve", "readinessProbe": {"exec": {"command": ["t"]}}}],
+    });
+    let run = run(json!({
+        "workspaces": [{"name": "w", "emptyDir": {}}],
+        "sidecarSpecs": [{"name": "db", "computeResources": {"limits": {"cpu": "1"}}}],
+    }));
+    let pod = serde_json::to_value(attempt_with(&run, task, &settings(), &BTreeMap::new()).unwrap()).unwrap();
+    let expected = json!({
+        "name": "sidecar-db", "image": "d", "restartPolicy": "Always", "command": ["/tekton/scripts/sidecar-script-0"],
+        "readinessProbe": {"exec": {"command": ["t"]}},
+        "resources": {"limits": {"cpu": "1"}},
+        "volumeMounts": [
+            {"name": pod["spec"]["volumes"].as_array().unwrap().last().unwrap()["name"], "mountPath": "/workspace/w"},
+            {"name": "tekton-internal-scripts", "mountPath": "/tekton/scripts", "readOnly": true},
+        ],
+    });
+    assert_eq!(pod["spec"]["initContainers"][2], expected);
+    assert_eq!(pod["metadata"]["annotations"].get("tekton.dev/ready"), None);
+}
+
+#[test]
+fn the_gate_is_open_from_the_start_unless_there_is_something_to_wait_for() {
+    let task = json!({"steps": [{"name": "s", "image": "i", "command": ["c"]}]});
+    for (await_sidecars, injected_sidecars, open) in [
+        (true, true, false),
+        (true, false, true),
+        (false, true, true),
+        (false, false, true),
+    ] {
+        let settings = Settings {
+            await_sidecars,
+            injected_sidecars,
+            ..settings()
+        };
+        let pod = attempt_with(&run(json!({})), task.clone(), &settings, &BTreeMap::new()).unwrap();
+        let is_open = pod.metadata.annotations.unwrap().contains_key("tekton.dev/ready");
+        assert_eq!(is_open, open, "{await_sidecars} {injected_sidecars}");
+    }
+}
+
+#[test]
+fn a_step_that_says_nothing_runs_what_its_image_says() {
+    let task = |args: Value| json!({"steps": [{"name": "s", "image": "i:1", "args": args}]});
+    let known = ImageCommand {
+        pinned: "i@sha256:1".to_owned(),
+        entrypoint: vec!["/tool".to_owned()],
+        cmd: vec!["help".to_owned()],
+    };
+    let images = BTreeMap::from([("i:1".to_owned(), known)]);
+    for (args, expected) in [
+        (json!(null), "-entrypoint /tool -- help"),
+        (json!(["run"]), "-entrypoint /tool -- run"),
+    ] {
+        let pod = attempt_with(&run(json!({})), task(args), &settings(), &images).unwrap();
+        let pod = serde_json::to_value(pod).unwrap();
+        assert_eq!(pod["spec"]["containers"][0]["image"], "i@sha256:1");
+        assert!(line(&pod, "containers", 0, "args").ends_with(expected));
+    }
+    let silent = BTreeMap::from([("i:1".to_owned(), ImageCommand::default())]);
+    for images in [BTreeMap::new(), silent] {
+        let error = attempt_with(&run(json!({})), task(json!(null)), &settings(), &images).unwrap_err();
+        assert!(matches!(error, PodError::NoCommand { .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_timeout_of_none_has_the_latest_deadline() {
+    assert_eq!(deadline(None), i64::from(i32::MAX));
+    assert_eq!(deadline(Some(Duration::from_secs(1))), 2);
+    assert_eq!(deadline(Some(Duration::MAX)), i64::from(i32::MAX));
+}
+
+#[test]
+fn containers_that_are_not_the_users_can_be_without_rights() {
+    let settings = Settings {
+        secure_init: true,
+        ..settings()
+    };
+    let task = json!({"steps": [{"name": "s", "image": "i", "script": "c"}]});
+    let pod = attempt_with(&run(json!({})), task, &settings, &BTreeMap::new()).unwrap();
+    let spec = pod.spec.unwrap();
+    for container in spec.init_containers.unwrap() {
+        assert_eq!(container.security_context.unwrap().run_as_non_root, Some(true));
+    }
+    assert_eq!(spec.containers[0].security_context, None);
+}

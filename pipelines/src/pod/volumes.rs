@@ -1,0 +1,102 @@
+//! The directories that every step finds, whatever its Task says.
+
+use crds::tekton::TaskSpec;
+use entrypoint::paths;
+use k8s_openapi::api::core::v1::{
+    DownwardAPIVolumeFile, DownwardAPIVolumeSource, ObjectFieldSelector, Volume, VolumeMount,
+};
+
+use super::{empty_dir, script};
+
+pub(super) const BIN: &str = "tekton-internal-bin";
+pub(super) const STEPS: &str = "tekton-internal-steps";
+pub(super) const SCRIPTS: &str = "tekton-internal-scripts";
+pub(super) const WORKSPACE: &str = "tekton-internal-workspace";
+const HOME: &str = "tekton-internal-home";
+const RESULTS: &str = "tekton-internal-results";
+const ARTIFACTS: &str = "tekton-internal-artifacts";
+const DOWNWARD: &str = "tekton-internal-downward";
+
+fn run(index: usize) -> String {
+    format!("tekton-internal-run-{index}")
+}
+
+fn credentials(index: usize) -> String {
+    format!("tekton-creds-init-home-{index}")
+}
+
+/// The volumes behind [`mounts`].
+pub(super) fn implicit(task: &TaskSpec) -> Vec<Volume> {
+    let mut all: Vec<Volume> = [WORKSPACE, HOME, RESULTS, STEPS, ARTIFACTS, BIN]
+        .into_iter()
+        .map(|name| empty_dir(name, None))
+        .collect();
+    all.push(Volume {
+        name: DOWNWARD.to_owned(),
+        downward_api: Some(DownwardAPIVolumeSource {
+            items: Some(vec![DownwardAPIVolumeFile {
+                path: "ready".to_owned(),
+                field_ref: Some(ObjectFieldSelector {
+                    field_path: format!("metadata.annotations['{}']", crds::tekton::annotations::READY),
+                    ..ObjectFieldSelector::default()
+                }),
+                ..DownwardAPIVolumeFile::default()
+            }]),
+            ..DownwardAPIVolumeSource::default()
+        }),
+        ..Volume::default()
+    });
+    if script::any(task) {
+        all.push(empty_dir(SCRIPTS, None));
+    }
+    for index in 0..task.steps.len() {
+        all.push(empty_dir(run(index), None));
+        // Secrets must not reach the disk.
+        all.push(empty_dir(credentials(index), Some("Memory")));
+    }
+    all
+}
+
+/// What step `index` sees. `used` are the paths that the user's own mounts have, which win.
+pub(super) fn mounts(task: &TaskSpec, index: usize, used: &[VolumeMount]) -> Vec<VolumeMount> {
+    let mut all = vec![
+        mount(WORKSPACE, paths::WORKSPACE),
+        mount(HOME, paths::HOME),
+        mount(RESULTS, paths::RESULTS),
+        read_only(STEPS, paths::STEPS),
+        mount(ARTIFACTS, "/tekton/artifacts"),
+        read_only(BIN, paths::BIN),
+        mount(credentials(index), paths::CREDENTIALS),
+    ];
+    if index == 0 {
+        all.push(read_only(DOWNWARD, paths::DOWNWARD));
+    }
+    if script::of_step(task, index).is_some() {
+        all.push(read_only(SCRIPTS, paths::SCRIPTS));
+    }
+    for other in 0..task.steps.len() {
+        let path = format!("{}/{other}", paths::RUN);
+        all.push(if other == index {
+            mount(run(other), path)
+        } else {
+            read_only(run(other), path)
+        });
+    }
+    all.retain(|implicit| !used.iter().any(|used| used.mount_path == implicit.mount_path));
+    all
+}
+
+pub(super) fn mount(volume: impl Into<String>, path: impl Into<String>) -> VolumeMount {
+    VolumeMount {
+        name: volume.into(),
+        mount_path: path.into(),
+        ..VolumeMount::default()
+    }
+}
+
+pub(super) fn read_only(volume: impl Into<String>, path: impl Into<String>) -> VolumeMount {
+    VolumeMount {
+        read_only: Some(true),
+        ..mount(volume, path)
+    }
+}
