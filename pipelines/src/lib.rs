@@ -1,9 +1,14 @@
 //! Tasks and pipelines: what `tekton.dev` objects ask for, decided and kept.
 
+pub mod config;
 pub mod graph;
 pub mod matrix;
 pub mod params;
 pub mod pipeline_run;
 pub mod pod;
+pub mod run;
 pub mod substitution;
+mod task_run;
 pub mod when;
+
+pub use run::{Config, Election, run_until, run_with};

@@ -1,0 +1,15 @@
+//! TaskRuns: attempts one after the other, each a pod, and what they say in the status.
+//!
+//! `decide` says what a run needs, `progress` what its pod has come to, the modules beside them what is
+//! shown of it; all are pure. The reconciler carries it out.
+
+mod decide;
+mod ending;
+mod progress;
+mod reconcile;
+mod refusal;
+mod results;
+mod spec;
+mod steps;
+
+pub(crate) use reconcile::{Shared, controller};

@@ -1,0 +1,452 @@
+//! Carries out what is decided about TaskRuns.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crds::conditions::ConditionStatus;
+use crds::tekton::reasons::task_run as reasons;
+use crds::tekton::{RunStatus, Task, TaskRun, TaskRunStatus, TaskSpec, annotations, labels, names};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use kube::{Api, ResourceExt};
+use reconciler::object::is_controlled_by;
+use reconciler::{Applier, Cache, ConfigStore, Controller, Error, Key, Next, Reconcile, Recorder};
+use serde_json::json;
+
+use super::decide::{Decision, decide, timeout};
+use super::ending::{Ending, end};
+use super::progress::{Progress, may_begin, progress};
+use super::refusal::{self, Refusal};
+use super::spec::{Found, Invalid, resolved};
+use super::{results, steps};
+use crate::config::{Defaults, FeatureFlags};
+use crate::pod::{self, Attempt, Settings};
+use crate::run::Clock;
+
+/// The collaborators of the reconciler.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub client: kube::Client,
+    pub config: ConfigStore,
+    pub events: Recorder,
+    pub clock: Clock,
+    /// The image of the entrypoint.
+    pub entrypoint_image: String,
+    pub task_runs: Cache<TaskRun>,
+    /// The pods of TaskRuns.
+    pub pods: Cache<Pod>,
+}
+
+pub(crate) struct TaskRuns {
+    shared: Shared,
+    applier: Applier,
+}
+
+pub(crate) fn controller(shared: &Shared) -> Controller<TaskRuns> {
+    let reconciler = TaskRuns {
+        shared: shared.clone(),
+        applier: Applier::new(shared.client.clone(), "spindrift-taskrun"),
+    };
+    Controller::new("pipelines-taskrun", reconciler)
+        .watches(&shared.task_runs)
+        .owns::<TaskRun, Pod>(&shared.pods)
+}
+
+impl Reconcile for TaskRuns {
+    async fn reconcile(&self, key: &Key) -> Result<Next, Error> {
+        let Some(run) = self.shared.task_runs.get(key) else {
+            return Ok(Next::OnChange);
+        };
+        let now = (self.shared.clock)();
+        let defaults = self.shared.config.get::<Defaults>();
+        let mut status = run.status.clone().unwrap_or_default();
+        status.observed_generation = run.metadata.generation;
+        let time = Time(now);
+        let (run, next) = match decide(&run, defaults.timeout, now) {
+            Decision::Leave => return Ok(Next::OnChange),
+            Decision::Hold => {
+                let (reason, message) = (reasons::TASK_RUN_PENDING, "TaskRun is pending");
+                status.set_succeeded(ConditionStatus::Unknown, reason, message, &time);
+                (run, Next::OnChange)
+            }
+            Decision::Cancel => {
+                self.stop(&run, &mut status).await?;
+                end(&run, &mut status, Ending::cancelled(&run), &time);
+                (run, Next::OnChange)
+            }
+            Decision::TimeOut(limit) => {
+                self.stop(&run, &mut status).await?;
+                end(&run, &mut status, Ending::timed_out(&run, limit), &time);
+                (run, Next::OnChange)
+            }
+            Decision::Run(_) => self.run(run, &mut status, now).await?,
+        };
+        self.tell(&run, &status);
+        let next = next.sooner(until_deadline(&run, &status, &defaults, now));
+        let mut updated = (*run).clone();
+        updated.status = Some(status);
+        self.applier
+            .update_status(&self.shared.task_runs, &run, &updated)
+            .await?;
+        Ok(next)
+    }
+}
+
+/// When the time of the attempt is up, which no watch tells.
+fn until_deadline(run: &TaskRun, status: &TaskRunStatus, defaults: &Defaults, now: Timestamp) -> Next {
+    let mut shown = run.clone();
+    shown.status = Some(status.clone());
+    match decide(&shown, defaults.timeout, now) {
+        Decision::Run(Some(deadline)) => {
+            let left = std::time::Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
+            Next::After(left)
+        }
+        _ => Next::OnChange,
+    }
+}
+
+impl TaskRuns {
+    /// Has the pod of the present attempt, and shows how it is.
+    async fn run(
+        &self,
+        run: Arc<TaskRun>,
+        status: &mut TaskRunStatus,
+        now: Timestamp,
+    ) -> Result<(Arc<TaskRun>, Next), Error> {
+        let time = Time(now);
+        let pod = match self.pod(&run, status).await? {
+            Some(pod) => pod,
+            None => {
+                if !status.pod_name.is_empty() {
+                    self.shared.events.warning(
+                        run.as_ref(),
+                        "PodVanished",
+                        format!(
+                            "pod {:?} is gone: its steps run again from the first",
+                            status.pod_name
+                        ),
+                    );
+                }
+                match self.create(run.clone(), status, now).await? {
+                    Created::Pod(run, pod) => {
+                        return Ok((run.clone(), self.show(&run, status, &pod, now).await?));
+                    }
+                    Created::Not(run, next) => return Ok((run, next)),
+                }
+            }
+        };
+        if status.start_time.is_none() {
+            // Made before a status could be written.
+            status.start_time = pod.metadata.creation_timestamp.clone().or(Some(time));
+        }
+        if status.task_spec.is_none() {
+            match self.spec(&run, status).await? {
+                Ok((_, spec)) => status.task_spec = Some(spec),
+                Err(invalid) => {
+                    refuse(&run, status, invalid, now);
+                    return Ok((run, Next::OnChange));
+                }
+            }
+        }
+        let next = self.show(&run, status, &pod, now).await?;
+        Ok((run, next))
+    }
+
+    /// The pod of the present attempt, if there is one. Its name is a function of the run and the attempt, so that a
+    /// crash between its creation and the status makes no second one.
+    async fn pod(&self, run: &TaskRun, status: &TaskRunStatus) -> Result<Option<Arc<Pod>>, Error> {
+        let name = names::pod(&run.name_any(), status.retries_status.len());
+        let namespace = run.namespace().unwrap_or_default();
+        let uid = run.uid().unwrap_or_default();
+        let ours = |pod: &Pod| is_controlled_by(&pod.metadata, &uid);
+        if let Some(pod) = self.shared.pods.named(&namespace, &name).filter(|pod| ours(pod)) {
+            return Ok(Some(pod));
+        }
+        if status.start_time.is_none() {
+            // A new attempt: the API server says so if there is one already.
+            return Ok(None);
+        }
+        let pods: Api<Pod> = Api::namespaced(self.shared.client.clone(), &namespace);
+        let found = pods
+            .get_opt(&name)
+            .await
+            .map_err(|error| Error::api(format!("read pod {name}"), error))?;
+        Ok(found.filter(ours).map(Arc::new))
+    }
+
+    async fn create(
+        &self,
+        run: Arc<TaskRun>,
+        status: &mut TaskRunStatus,
+        now: Timestamp,
+    ) -> Result<Created, Error> {
+        let retry = status.retries_status.len();
+        let (name, spec) = match self.spec(&run, status).await? {
+            Ok(found) => found,
+            Err(invalid) => {
+                refuse(&run, status, invalid, now);
+                return Ok(Created::Not(run, Next::OnChange));
+            }
+        };
+        let run = self.label(run, &name).await?;
+        let defaults = self.shared.config.get::<Defaults>();
+        let settings = self.settings(&defaults);
+        let wanted = pod::desired(&Attempt {
+            run: &run,
+            spec: &spec,
+            settings: &settings,
+            retry,
+            timeout: timeout(&run, defaults.timeout),
+            images: &BTreeMap::new(),
+        });
+        let wanted = match wanted {
+            Ok(wanted) => wanted,
+            Err(error) => {
+                refuse(
+                    &run,
+                    status,
+                    Invalid::new(reasons::VALIDATION_FAILED, error.to_string()),
+                    now,
+                );
+                return Ok(Created::Not(run, Next::OnChange));
+            }
+        };
+        let name = wanted.name_any();
+        let created = self.applier.create(run.as_ref(), &self.shared.pods, wanted).await;
+        let pod = match created {
+            Ok(pod) => pod,
+            Err(error) => {
+                let Error::Api { source, .. } = &error else {
+                    return Err(error);
+                };
+                match refusal::of(source, &name) {
+                    Refusal::Fault => return Err(error),
+                    Refusal::Exists => match self.adopted(&run, &name).await? {
+                        Some(pod) => pod,
+                        None => {
+                            let message = format!("there is a pod {name:?} that is not of this TaskRun");
+                            refuse(
+                                &run,
+                                status,
+                                Invalid::new(reasons::POD_CREATION_FAILED, message),
+                                now,
+                            );
+                            return Ok(Created::Not(run, Next::OnChange));
+                        }
+                    },
+                    Refusal::Later {
+                        reason,
+                        message,
+                        pause,
+                    } => {
+                        status.start_time = None;
+                        status.set_succeeded(ConditionStatus::Unknown, reason, &message, &Time(now));
+                        return Ok(Created::Not(run, Next::After(pause)));
+                    }
+                    Refusal::Never { reason, message } => {
+                        refuse(&run, status, Invalid::new(reason, message), now);
+                        return Ok(Created::Not(run, Next::OnChange));
+                    }
+                }
+            }
+        };
+        status.start_time.get_or_insert(Time(now));
+        status.pod_name = name;
+        status.task_spec = Some(spec);
+        Ok(Created::Pod(run, pod))
+    }
+
+    async fn adopted(&self, run: &TaskRun, name: &str) -> Result<Option<Arc<Pod>>, Error> {
+        let namespace = run.namespace().unwrap_or_default();
+        let pods: Api<Pod> = Api::namespaced(self.shared.client.clone(), &namespace);
+        let found = pods
+            .get_opt(name)
+            .await
+            .map_err(|error| Error::api(format!("read pod {name}"), error))?;
+        let uid = run.uid().unwrap_or_default();
+        Ok(found
+            .filter(|pod| is_controlled_by(&pod.metadata, &uid))
+            .map(Arc::new))
+    }
+
+    fn settings(&self, defaults: &Defaults) -> Settings {
+        let flags = self.shared.config.get::<FeatureFlags>();
+        Settings {
+            entrypoint_image: self.shared.entrypoint_image.clone(),
+            pod_template: defaults.pod_template.clone(),
+            managed_by: defaults.managed_by.clone(),
+            await_sidecars: flags.await_sidecar_readiness,
+            injected_sidecars: flags.injected_sidecars,
+            secure_init: flags.set_security_context,
+            forbidden_env: defaults.forbidden_env.clone(),
+        }
+    }
+
+    /// The name and the spec of the task, with everything put in. Asked for anew with each attempt, as the number of
+    /// the attempt is one of the variables.
+    async fn spec(
+        &self,
+        run: &TaskRun,
+        status: &TaskRunStatus,
+    ) -> Result<Result<(String, TaskSpec), Invalid>, Error> {
+        let found = match self.found(run).await? {
+            Ok(found) => found,
+            Err(invalid) => return Ok(Err(invalid)),
+        };
+        let spec = resolved(run, &found, status.retries_status.len());
+        Ok(spec.map(|spec| (found.name, spec)))
+    }
+
+    async fn found(&self, run: &TaskRun) -> Result<Result<Found, Invalid>, Error> {
+        if let Some(spec) = &run.spec.task_spec {
+            let (name, spec) = (String::new(), spec.clone());
+            return Ok(Ok(Found { name, spec }));
+        }
+        let unresolved = |message: String| Ok(Err(Invalid::new(reasons::RESOLUTION_FAILED, message)));
+        let Some(reference) = &run.spec.task_ref else {
+            return unresolved("neither taskRef nor taskSpec is set".to_owned());
+        };
+        if !reference.resolver.is_empty() {
+            return unresolved(format!(
+                "taskRef.resolver: there is no resolver {:?} here; refer to a Task of the namespace by its name",
+                reference.resolver
+            ));
+        }
+        if !matches!(reference.kind.as_str(), "" | "Task") {
+            return unresolved(format!(
+                "taskRef.kind: {:?} is not supported, use Task",
+                reference.kind
+            ));
+        }
+        let namespace = run.namespace().unwrap_or_default();
+        // Not from a cache: whoever creates a Task and then a run means that Task.
+        let tasks: Api<Task> = Api::namespaced(self.shared.client.clone(), &namespace);
+        let found = tasks.get_opt(&reference.name).await;
+        let found =
+            found.map_err(|error| Error::api(format!("read Task {namespace}/{}", reference.name), error))?;
+        match found {
+            Some(task) => Ok(Ok(Found {
+                name: reference.name.clone(),
+                spec: task.spec,
+            })),
+            None => unresolved(format!(
+                "error when listing tasks for taskRun {}: tasks.tekton.dev {:?} not found",
+                run.name_any(),
+                reference.name
+            )),
+        }
+    }
+
+    /// Clients find the runs of a Task by this label; the pod inherits it.
+    async fn label(&self, run: Arc<TaskRun>, task: &str) -> Result<Arc<TaskRun>, Error> {
+        if task.is_empty() || run.labels().get(labels::TASK).is_some_and(|label| label == task) {
+            return Ok(run);
+        }
+        let changes = json!({"metadata": {"labels": {labels::TASK: task}}});
+        let key = Key::of(run.as_ref());
+        self.applier.merge(&self.shared.task_runs, &key, &changes).await
+    }
+
+    /// Shows the pod in the status, and lets the first step begin when it may.
+    async fn show(
+        &self,
+        run: &TaskRun,
+        status: &mut TaskRunStatus,
+        pod: &Arc<Pod>,
+        now: Timestamp,
+    ) -> Result<Next, Error> {
+        let time = Time(now);
+        let task = status.task_spec.clone().unwrap_or_default();
+        status.pod_name = pod.name_any();
+        steps::show(status, &task, pod);
+        match progress(pod) {
+            Progress::Unknown { reason, message } => {
+                status.set_succeeded(ConditionStatus::Unknown, reason, &message, &time);
+                self.open_gate(pod).await?;
+            }
+            Progress::Succeeded => {
+                let (shown, wrong) = results::of_task(&task, pod);
+                status.results = shown;
+                let ending = match wrong.is_empty() {
+                    true => Ending::Succeeded,
+                    false => Ending::Refused {
+                        reason: reasons::VALIDATION_FAILED,
+                        message: format!(
+                            "Provided results don't match declared results; may be invalid JSON or missing result \
+                             declaration: {}",
+                            wrong.join(", ")
+                        ),
+                    },
+                };
+                end(run, status, ending, &time);
+            }
+            Progress::Failed(verdict) => {
+                status.results = results::of_task(&task, pod).0;
+                if verdict.delete_pod {
+                    self.applier.delete(pod.as_ref()).await?;
+                    steps::end(status, verdict.reason, &time);
+                }
+                let (reason, message) = (verdict.reason, verdict.message);
+                end(run, status, Ending::Failed { reason, message }, &time);
+            }
+        }
+        Ok(Next::OnChange)
+    }
+
+    async fn open_gate(&self, pod: &Arc<Pod>) -> Result<(), Error> {
+        if pod.annotations().contains_key(annotations::READY) || !may_begin(pod) {
+            return Ok(());
+        }
+        let changes = json!({"metadata": {"annotations": {annotations::READY: annotations::READY_VALUE}}});
+        let key = Key::of(pod.as_ref());
+        self.applier.merge(&self.shared.pods, &key, &changes).await?;
+        Ok(())
+    }
+
+    /// Takes the pod away.
+    async fn stop(&self, run: &TaskRun, status: &mut TaskRunStatus) -> Result<(), Error> {
+        if let Some(pod) = self.pod(run, status).await? {
+            if let Some(task) = status.task_spec.clone() {
+                steps::show(status, &task, &pod);
+            }
+            self.applier.delete(pod.as_ref()).await?;
+        }
+        Ok(())
+    }
+
+    /// Events about what has changed.
+    fn tell(&self, run: &TaskRun, status: &TaskRunStatus) {
+        let before = run
+            .status
+            .as_ref()
+            .and_then(RunStatus::succeeded)
+            .and_then(|condition| condition.reason.clone());
+        let Some(condition) = status.succeeded() else {
+            return;
+        };
+        if before == condition.reason {
+            return;
+        }
+        let message = condition.message.clone().unwrap_or_default();
+        match condition.status {
+            ConditionStatus::True => self.shared.events.normal(run, "Succeeded", message),
+            ConditionStatus::False => self.shared.events.warning(run, "Failed", message),
+            ConditionStatus::Unknown if before.is_none() => {
+                self.shared.events.normal(run, "Started", message)
+            }
+            ConditionStatus::Unknown => {}
+        }
+    }
+}
+
+enum Created {
+    Pod(Arc<TaskRun>, Arc<Pod>),
+    Not(Arc<TaskRun>, Next),
+}
+
+fn refuse(run: &TaskRun, status: &mut TaskRunStatus, invalid: Invalid, now: Timestamp) {
+    let Invalid { reason, message } = invalid;
+    status.start_time.get_or_insert(Time(now));
+    end(run, status, Ending::Refused { reason, message }, &Time(now));
+}
