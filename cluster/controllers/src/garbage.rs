@@ -89,7 +89,8 @@ async fn follow_kinds(
     let discovery = Discovery::new(context.client.clone()).run_aggregated().await?;
     let mut kinds = HashMap::new();
     for group in discovery.groups() {
-        for (resource, capabilities) in group.recommended_resources() {
+        // Not only the kinds of the version that the group prefers: some are there in other versions alone.
+        for (resource, capabilities) in group.resources_by_stability() {
             let followed = [verbs::DELETE, verbs::LIST, verbs::WATCH]
                 .iter()
                 .all(|verb| capabilities.supports_operation(verb))

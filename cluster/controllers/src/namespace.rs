@@ -65,7 +65,8 @@ async fn empty(client: &Client, namespace: &str) -> Result<usize, kube::Error> {
     let discovery = Discovery::new(client.clone()).run_aggregated().await?;
     let mut left = 0;
     for group in discovery.groups() {
-        for (resource, capabilities) in group.recommended_resources() {
+        // Not only the kinds of the version that the group prefers: some are there in other versions alone.
+        for (resource, capabilities) in group.resources_by_stability() {
             let deletable = capabilities.supports_operation(verbs::DELETE_COLLECTION)
                 && capabilities.supports_operation(verbs::LIST);
             if capabilities.scope != Scope::Namespaced || !deletable {

@@ -12,7 +12,9 @@ use cluster_controllers::Controllers;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Event, Namespace, Pod, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::core::GroupVersionKind;
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use support::{create, eventually};
@@ -21,7 +23,7 @@ use test_api::TestApi;
 struct Cluster {
     client: Client,
     _controllers: Controllers,
-    _api: TestApi,
+    api: TestApi,
 }
 
 async fn cluster() -> Cluster {
@@ -30,7 +32,7 @@ async fn cluster() -> Cluster {
     Cluster {
         _controllers: support::controllers(&client),
         client,
-        _api: api,
+        api,
     }
 }
 
@@ -340,4 +342,58 @@ async fn owners_take_their_dependents_along_or_leave_them() {
         serde_json::from_value(json!({ "metadata": { "name": "ghost", "uid": "no-such-uid" } })).unwrap();
     create(&maps, child("haunted", &ghost)).await;
     gone("haunted").await;
+}
+
+/// A kind of the group `test.example` that has one version.
+fn definition(kind: &str, version: &str) -> CustomResourceDefinition {
+    let singular = kind.to_lowercase();
+    let definition = json!({
+        "metadata": { "name": format!("{singular}s.test.example") },
+        "spec": {
+            "group": "test.example", "scope": "Namespaced",
+            "names": { "kind": kind, "plural": format!("{singular}s"), "singular": singular },
+            "versions": [{ "name": version, "served": true, "storage": true, "schema": { "openAPIV3Schema": {
+                "type": "object", "x-kubernetes-preserve-unknown-fields": true } } }],
+        },
+    });
+    serde_json::from_value(definition).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kinds_that_the_preferred_version_of_their_group_lacks_go_like_others() {
+    let cluster = cluster().await;
+    let client = &cluster.client;
+    cluster
+        .api
+        .define(&[definition("Grown", "v1"), definition("Young", "v1beta1")])
+        .await;
+    let young = ApiResource::from_gvk(&GroupVersionKind::gvk("test.example", "v1beta1", "Young"));
+    let create_young = async |namespace: &str, mut object: Value| {
+        let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &young);
+        object["apiVersion"] = json!("test.example/v1beta1");
+        object["kind"] = json!("Young");
+        let object: DynamicObject = serde_json::from_value(object).unwrap();
+        api.create(&PostParams::default(), &object).await.unwrap();
+        api
+    };
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "default");
+    let owner = create(&maps, json!({ "metadata": { "name": "owner" } })).await;
+    let owned = json!({ "metadata": { "name": "owned", "ownerReferences": [{
+        "apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner.uid() }] } });
+    let children = create_young("default", owned).await;
+    maps.delete("owner", &DeleteParams::background()).await.unwrap();
+    eventually("the child to go", || async {
+        children.get_opt("owned").await.unwrap().is_none().then_some(())
+    })
+    .await;
+
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    create(&namespaces, json!({ "metadata": { "name": "crew" } })).await;
+    let crew = create_young("crew", json!({ "metadata": { "name": "member" } })).await;
+    namespaces.delete("crew", &DeleteParams::default()).await.unwrap();
+    eventually("the namespace to go", || async {
+        namespaces.get_opt("crew").await.unwrap().is_none().then_some(())
+    })
+    .await;
+    assert!(crew.list(&ListParams::default()).await.unwrap().items.is_empty());
 }
