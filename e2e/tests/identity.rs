@@ -1,0 +1,201 @@
+//! Who sends events, who may, and what came: tokens, policies and EventTypes, with the programs that people use.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use e2e::display::{ids, is_ready, printed, subscriber};
+use e2e::tools::Need;
+use e2e::{Platform, cases, eventually, shared, stop_shared, suite, turn};
+use serde_json::json;
+
+const NEEDS: &[Need] = &[Need::Root, Need::Kubectl, Need::Curl];
+/// Where events are accepted, as the gateway knows it.
+const INGRESS: &str = "broker-ingress.knative-eventing.localhost";
+/// What tokens for the broker `first` are made for.
+const AUDIENCE: &str = "eventing.knative.dev/broker/default/first";
+
+/// Runs `kn` with the words of `line`.
+fn kn(platform: &Platform, line: &str) -> anyhow::Result<String> {
+    platform.kn(&line.split_whitespace().collect::<Vec<_>>())?.ok()
+}
+
+/// What the broker `first` answers to an event with this id and token.
+fn post(platform: &Platform, id: &str, token: Option<&str>) -> anyhow::Result<String> {
+    let mut headers = vec![
+        "ce-specversion: 1.0".to_owned(),
+        "ce-type: dev.example.told".to_owned(),
+        "ce-source: /me".to_owned(),
+        "content-type: application/json".to_owned(),
+        format!("ce-id: {id}"),
+    ];
+    headers.extend(token.map(|token| format!("authorization: Bearer {token}")));
+    let mut arguments = vec!["-o", "/dev/null", "-w", "%{http_code}", "-d", "{}"];
+    arguments.extend(headers.iter().flat_map(|header| ["-H", header.as_str()]));
+    platform.curl(INGRESS, "/default/first", &arguments)?.ok()
+}
+
+/// Waits until the broker answers so.
+fn answers(platform: &Platform, id: &str, token: Option<&str>, expected: &str) -> anyhow::Result<()> {
+    eventually(&format!("{expected} for {id}"), || {
+        let code = post(platform, id, token)?;
+        ensure!(code == expected, "{code}");
+        Ok(())
+    })
+}
+
+/// A token of a ServiceAccount.
+fn token(platform: &Platform, account: &str, audience: &str) -> anyhow::Result<String> {
+    let made = platform
+        .kubectl(&["create", "token", account, "--audience", audience])?
+        .ok()?;
+    Ok(made.trim().to_owned())
+}
+
+fn identities(platform: &Platform, flag: &str) -> anyhow::Result<()> {
+    let patch = json!({"data": {"authentication-oidc": flag}}).to_string();
+    let map = ["configmap", "config-features", "-n", "knative-eventing"];
+    let patched = [&["patch"], map.as_slice(), &["--type", "merge", "-p", &patch]].concat();
+    platform.kubectl(&patched)?.ok()?;
+    Ok(())
+}
+
+fn senders_show_who_they_are_and_policies_say_who_may() -> anyhow::Result<()> {
+    let (platform, _turn) = (shared()?, turn());
+    kn(platform, "broker create first")?;
+    kn(platform, "broker create last")?;
+    subscriber(platform, "told")?;
+    kn(platform, "trigger create link --broker first --sink broker:last")?;
+    kn(platform, "trigger create tell --broker last --sink ksvc:told")?;
+    let ready = ["broker/first", "broker/last", "trigger/link", "trigger/tell"];
+    is_ready(platform, &ready)?;
+    // Nobody is asked, and what is shown is not looked at.
+    for token in [None, Some("nonsense")] {
+        let code = post(platform, "before", token)?;
+        ensure!(code == "202", "{code} for {token:?}");
+    }
+
+    identities(platform, "enabled")?;
+    answers(platform, "nobody", None, "401")?;
+    let link = eventually("the identity of the trigger", || {
+        let link = platform.get(&["trigger", "link"])?;
+        let audience = &link["status"]["subscriberAudience"];
+        ensure!(
+            audience == "eventing.knative.dev/broker/default/last",
+            "{audience}"
+        );
+        let account = link["status"]["auth"]["serviceAccountName"].as_str();
+        Ok(account.context("no account")?.to_owned())
+    })?;
+    platform.get(&["serviceaccount", &link])?;
+    for account in ["sender", "somebody"] {
+        platform.kubectl(&["create", "serviceaccount", account])?.ok()?;
+    }
+    let sender = token(platform, "sender", AUDIENCE)?;
+    let elsewhere = token(platform, "sender", "eventing.knative.dev/broker/default/last")?;
+    answers(platform, "elsewhere", Some(&elsewhere), "401")?;
+    answers(platform, "nonsense", Some("nonsense"), "401")?;
+    answers(platform, "sent", Some(&sender), "202")?;
+    // From broker to broker with the token of the trigger. What is sent before the data plane has heard of that account is
+    // refused by the other broker, so it is sent until one comes through.
+    let mut number = 0;
+    eventually("an event to pass both brokers", || {
+        number += 1;
+        let code = post(platform, &format!("through-{number}"), Some(&sender))?;
+        ensure!(code == "202", "{code}");
+        let text = printed(platform, "told")?;
+        ensure!(ids(&text).iter().any(|id| id.starts_with("through-")), "{text}");
+        Ok(())
+    })?;
+
+    let policy = "\
+apiVersion: eventing.knative.dev/v1alpha1
+kind: EventPolicy
+metadata: {name: only-somebody}
+spec:
+  to: [{ref: {apiVersion: eventing.knative.dev/v1, kind: Broker, name: first}}]
+  from: [{sub: 'system:serviceaccount:default:some*'}]
+";
+    platform.apply(policy, &[])?.ok()?;
+    answers(platform, "forbidden", Some(&sender), "403")?;
+    let somebody = token(platform, "somebody", AUDIENCE)?;
+    answers(platform, "allowed", Some(&somebody), "202")?;
+    answers(platform, "nobody", None, "401")?;
+    platform
+        .kubectl(&["delete", "eventpolicy", "only-somebody"])?
+        .ok()?;
+    answers(platform, "sent", Some(&sender), "202")?;
+
+    // What was told with `allowed` came after all that was refused for the token.
+    eventually("what was allowed", || {
+        let text = printed(platform, "told")?;
+        let seen = ids(&text);
+        let has = |wanted: &str| seen.iter().any(|id| id == wanted);
+        ensure!(has("allowed"), "{text}");
+        Ok(ensure_none(&seen, &["elsewhere", "nonsense"]))
+    })??;
+    identities(platform, "disabled")?;
+    answers(platform, "after", None, "202")?;
+    kn(platform, "trigger delete link")?;
+    kn(platform, "trigger delete tell")?;
+    Ok(())
+}
+
+/// That none of these ids came.
+fn ensure_none(seen: &[String], refused: &[&str]) -> anyhow::Result<()> {
+    for id in seen {
+        ensure!(!refused.contains(&id.as_str()), "{id} was refused, and came");
+    }
+    Ok(())
+}
+
+/// The line of `kn eventtype list` that tells of a type, if it is ready.
+fn listed(platform: &Platform, event_type: &str) -> anyhow::Result<String> {
+    let list = kn(platform, "eventtype list")?;
+    let mut lines = list.lines();
+    let line = lines.find(|line| line.contains(event_type) && line.contains("True"));
+    Ok(line.with_context(|| list.clone())?.to_owned())
+}
+
+fn what_came_and_what_sources_announce_is_listed() -> anyhow::Result<()> {
+    let (platform, _turn) = (shared()?, turn());
+    kn(platform, "broker create seen")?;
+    is_ready(platform, &["broker/seen"])?;
+    let line = eventually("the type that came", || {
+        kn(
+            platform,
+            "event send --type dev.example.seen --source /shop --to broker:seen",
+        )?;
+        listed(platform, "dev.example.seen")
+    })?;
+    ensure!(line.contains("/shop") && line.contains("broker:seen"), "{line}");
+
+    // It never ticks here: its type is what it says, not what came.
+    let mut source = vec!["source", "ping", "create", "yearly", "--schedule", "0 0 29 2 *"];
+    source.extend(["--data", "{}", "--sink", "broker:seen"]);
+    platform.kn(&source)?.ok()?;
+    let line = eventually("the type of the source", || {
+        listed(platform, "dev.knative.sources.ping")
+    })?;
+    ensure!(
+        line.contains("pingsources/yearly") && line.contains("broker:seen"),
+        "{line}"
+    );
+    kn(platform, "source ping delete yearly")?;
+    kn(platform, "broker delete seen")?;
+    eventually("no types of what is gone", || {
+        let list = kn(platform, "eventtype list")?;
+        let left = list.contains("dev.example.seen") || list.contains("pingsources/yearly");
+        ensure!(!left, "{list}");
+        Ok(())
+    })
+}
+
+fn main() -> ExitCode {
+    suite(
+        cases![NEEDS => [
+            senders_show_who_they_are_and_policies_say_who_may,
+            what_came_and_what_sources_announce_is_listed,
+        ]],
+        stop_shared,
+    )
+}
