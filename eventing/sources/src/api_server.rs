@@ -3,14 +3,20 @@
 //! A watch that breaks is resumed where it was; if the API server has forgotten that place, everything is listed anew
 //! and compared with what was known, so that no change goes unnoticed but those that were undone meanwhile. When the
 //! sink does not keep up the watches wait: what they hold is bounded.
+//!
+//! How far each watch has come is kept in the API, so that who takes over goes on there. What was sent after it was
+//! stored last is sent again, with the same ids. If that place is forgotten, too, a list still shows what was added and
+//! changed since, not what was deleted.
 
 mod message;
 mod plan;
+mod progress;
 mod seen;
 mod watch;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crds::sources::ApiServerSource;
 use informer::{Cache, Caches, Key};
@@ -19,16 +25,23 @@ use tokio::sync::{mpsc, watch as signal};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::post::{Poster, policy};
+use crate::record::Record;
 use plan::{Plan, Scope};
+use progress::Progress;
 use seen::Change;
+use watch::Step;
 
 /// Changes of one source that wait to be posted; beyond it, its watches wait.
 const MAX_WAITING: usize = 256;
+
+/// Places are stored at most this often.
+const STORE_EVERY: Duration = Duration::from_secs(1);
 
 /// Everything that sending takes.
 pub(crate) struct Sender {
     sources: Cache<ApiServerSource>,
     changed: Queue,
+    record: Record,
     context: Context,
 }
 
@@ -38,6 +51,8 @@ struct Context {
     poster: Poster,
     recorder: Recorder,
     sources: Cache<ApiServerSource>,
+    progress: Progress,
+    system_namespace: Arc<str>,
 }
 
 /// A source that is served.
@@ -54,7 +69,7 @@ impl Drop for Running {
 
 impl Sender {
     /// Subscribes to the sources; nothing is watched yet.
-    pub fn new(caches: &Caches, poster: Poster, recorder: Recorder) -> Self {
+    pub fn new(caches: &Caches, system_namespace: &str, poster: Poster, recorder: Recorder) -> Self {
         let sources: Cache<ApiServerSource> = caches.cache();
         let changed = reconciler::queue("api-server-sender");
         let queue = changed.clone();
@@ -65,18 +80,21 @@ impl Sender {
         });
         Self {
             changed,
+            record: progress::record(caches.client().clone(), system_namespace),
             context: Context {
                 client: caches.client().clone(),
                 poster,
                 recorder,
                 sources: sources.clone(),
+                progress: Progress::default(),
+                system_namespace: system_namespace.into(),
             },
             sources,
         }
     }
 
     /// Sends whenever this process leads.
-    pub async fn run(self, mut leadership: Leadership) {
+    pub async fn run(mut self, mut leadership: Leadership) {
         loop {
             leadership.gained().await;
             let mut lost = leadership.clone();
@@ -87,7 +105,15 @@ impl Sender {
         }
     }
 
-    async fn lead(&self) {
+    async fn lead(&mut self) {
+        // Without it, changes would go unnoticed.
+        while !self.record.load().await {
+            tokio::time::sleep(STORE_EVERY).await;
+        }
+        self.context.progress.load(&self.record);
+        self.forget();
+        let mut store = tokio::time::interval(STORE_EVERY);
+        store.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut running: HashMap<Key, Running> = HashMap::new();
         // Aborts all when this is dropped.
         let mut tasks = JoinSet::new();
@@ -100,6 +126,10 @@ impl Sender {
                     self.update(&mut running, &mut tasks, &key);
                     self.changed.done(&key);
                 }
+                _ = store.tick() => {
+                    self.context.progress.note(&mut self.record);
+                    self.record.store().await;
+                }
                 Some(ended) = tasks.join_next() => {
                     if let Err(error) = ended && !error.is_cancelled() {
                         tracing::error!(%error, "Serving an ApiServerSource ended");
@@ -107,6 +137,16 @@ impl Sender {
                 }
             }
         }
+    }
+
+    /// Forgets the places of sources that are gone.
+    fn forget(&self) {
+        let sources = self.sources.list();
+        let uids: HashSet<&str> = sources
+            .iter()
+            .filter_map(|source| source.metadata.uid.as_deref())
+            .collect();
+        self.context.progress.retain(&uids);
     }
 
     fn update(&self, running: &mut HashMap<Key, Running>, tasks: &mut JoinSet<()>, key: &Key) {
@@ -120,6 +160,9 @@ impl Sender {
             });
             if !awaited {
                 running.remove(key);
+            }
+            if source.is_none() {
+                self.forget();
             }
             return;
         };
@@ -143,23 +186,25 @@ impl Sender {
 
 /// Watches what the source asks for, and posts what changes.
 async fn serve(context: Context, mut plans: signal::Receiver<Arc<Plan>>) {
-    let (sender, mut changes) = mpsc::channel(MAX_WAITING);
+    let (sender, mut steps) = mpsc::channel(MAX_WAITING);
     let mut watches = JoinSet::new();
-    let mut scopes: HashMap<Scope, AbortHandle> = HashMap::new();
+    let mut scopes: HashMap<Arc<Scope>, AbortHandle> = HashMap::new();
     loop {
         let plan = plans.borrow_and_update().clone();
         // What is asked for as before goes on as it is.
         let wanted = plan.scopes();
+        context.progress.keep(&plan.uid, &wanted);
         scopes.retain(|scope, watch| {
-            let keep = wanted.contains(scope);
+            let keep = wanted.contains(scope.as_ref());
             if !keep {
                 watch.abort();
             }
             keep
         });
         for scope in wanted {
-            scopes.entry(scope).or_insert_with_key(|scope| {
-                let task = watch::follow(context.client.clone(), scope.clone(), sender.clone());
+            scopes.entry(Arc::new(scope)).or_insert_with_key(|scope| {
+                let place = context.progress.place(&plan.uid, scope);
+                let task = watch::follow(context.client.clone(), scope.clone(), place, sender.clone());
                 watches.spawn(task)
             });
         }
@@ -170,9 +215,30 @@ async fn serve(context: Context, mut plans: signal::Receiver<Arc<Plan>>) {
                     Ok(()) => break,
                     Err(_) => return,
                 },
-                Some(change) = changes.recv() => post(&context, &plan, change).await,
+                Some(step) = steps.recv() => {
+                    // One that is watched no more may have left some.
+                    let watched = scopes.contains_key(&step.scope);
+                    pass_on(&context, &plan, step, watched).await;
+                }
             }
         }
+    }
+}
+
+async fn pass_on(context: &Context, plan: &Plan, step: Step, watched: bool) {
+    let Step {
+        scope,
+        change,
+        reached,
+    } = step;
+    if let Some(change) = change {
+        if progress::is_own(&change, &context.system_namespace) {
+            return;
+        }
+        post(context, plan, change).await;
+    }
+    if let Some(place) = reached.filter(|_| watched) {
+        context.progress.reached(&plan.uid, &scope, place);
     }
 }
 

@@ -5,8 +5,10 @@
 
 mod api_server;
 pub mod git_hub;
+mod id;
 mod ping;
 mod post;
+mod record;
 mod run;
 #[cfg(test)]
 mod test_support;

@@ -84,7 +84,12 @@ async fn senders(caches: Caches, mut config: Config, mut stop: BoxFuture<'static
         poster.clone(),
         recorder("pingsource-mt-adapter"),
     );
-    let changes = api_server::Sender::new(&caches, poster.clone(), recorder("apiserversource-adapter"));
+    let changes = api_server::Sender::new(
+        &caches,
+        &config.system_namespace,
+        poster.clone(),
+        recorder("apiserversource-adapter"),
+    );
     let webhooks = git_hub::Receiver::new(&caches, poster.clone(), recorder("githubsource-adapter"));
     tokio::select! {
         () = caches.synced() => {}

@@ -76,17 +76,22 @@ pub(crate) async fn api() -> TestApi {
 }
 
 pub(crate) fn start(api: &TestApi) -> JoinHandle<()> {
-    start_with(api, Vec::new())
+    start_on(api.client())
+}
+
+/// With a client of its own.
+pub(crate) fn start_on(client: kube::Client) -> JoinHandle<()> {
+    start_with(client, Vec::new())
 }
 
 /// With a receiver of webhooks, which answers when it knows the sources.
 pub(crate) async fn receiver(api: &TestApi) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
-    (at, start_with(api, vec![listener]))
+    (at, start_with(api.client(), vec![listener]))
 }
 
-fn start_with(api: &TestApi, git_hub: Vec<TcpListener>) -> JoinHandle<()> {
+fn start_with(client: kube::Client, git_hub: Vec<TcpListener>) -> JoinHandle<()> {
     let config = Config {
         git_hub,
         system_namespace: SYSTEM.to_owned(),
@@ -96,7 +101,7 @@ fn start_with(api: &TestApi, git_hub: Vec<TcpListener>) -> JoinHandle<()> {
         },
         ..Config::default()
     };
-    tokio::spawn(run_with(Caches::new(api.client()), config))
+    tokio::spawn(run_with(Caches::new(client), config))
 }
 
 pub(crate) async fn received(receiver: &mut Received) -> Event {

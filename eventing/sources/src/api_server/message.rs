@@ -4,15 +4,15 @@ use bytes::Bytes;
 use event::{DataKind, Event};
 use jiff::Timestamp;
 use serde_json::json;
-use uuid::Uuid;
 
 use super::plan::Plan;
 use super::seen::Change;
+use crate::id;
 
 /// What events name as the API server.
 pub(crate) const SOURCE: &str = "https://kubernetes.default.svc";
 
-/// The event that `plan` sends for a change; its id is a new one each time.
+/// The event that `plan` sends for a change. The same change of the same object has the same id each time.
 pub(crate) fn event(plan: &Plan, change: &Change) -> Event {
     let meta = &change.object.metadata;
     let types = change.object.types.clone().unwrap_or_default();
@@ -27,7 +27,7 @@ pub(crate) fn event(plan: &Plan, change: &Change) -> Event {
         ("ref", serde_json::to_vec(&reference))
     };
     let type_ = format!("dev.knative.apiserver.{class}.{}", change.verb.as_str());
-    let mut event = Event::new(Uuid::new_v4().to_string(), SOURCE, type_);
+    let mut event = Event::new(id::named(&plan.uid, &name_of(change)), SOURCE, type_);
     event.set_extension("time", Timestamp::now().to_string());
     event.set_extension("datacontenttype", "application/json");
     let (version, plural) = (&types.api_version, &change.plural);
@@ -53,4 +53,16 @@ pub(crate) fn event(plan: &Plan, change: &Change) -> Event {
     event.data = data.ok().map(Bytes::from);
     event.data_kind = DataKind::Binary;
     event
+}
+
+/// What the change is known by, among all changes.
+fn name_of(change: &Change) -> String {
+    let meta = &change.object.metadata;
+    let (uid, version) = (meta.uid.as_deref(), meta.resource_version.as_deref());
+    format!(
+        "{} {} {}",
+        change.verb.as_str(),
+        uid.unwrap_or_default(),
+        version.unwrap_or_default()
+    )
 }

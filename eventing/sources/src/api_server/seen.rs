@@ -1,10 +1,11 @@
-//! From what a watch shows to what has changed: a pure function of the events of the watch.
+//! From what lists and watches show to what has changed, without any I/O.
 
 use std::collections::{HashMap, HashSet};
 
 use informer::Key;
 use kube::core::{ApiResource, DynamicObject, TypeMeta};
-use kube::runtime::watcher::Event;
+
+use super::progress::Place;
 
 /// What happened to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,40 +54,16 @@ impl Seen {
         }
     }
 
-    /// Takes in what the watch shows.
-    pub fn take(&mut self, event: Event<DynamicObject>) -> Vec<Change> {
-        match event {
-            Event::Init => {
-                self.listed.clear();
-                Vec::new()
-            }
-            Event::InitApply(object) => {
-                self.listed.insert(Key::of_dynamic(&object));
-                self.apply(object)
-            }
-            Event::InitDone => {
-                self.started = true;
-                let gone: Vec<Key> = self
-                    .known
-                    .keys()
-                    .filter(|key| !self.listed.contains(key))
-                    .cloned()
-                    .collect();
-                self.listed.clear();
-                let gone = gone.iter().filter_map(|key| self.known.remove(key));
-                let resource = &self.resource;
-                gone.map(|stub| change(resource, Verb::Delete, stub)).collect()
-            }
-            Event::Apply(object) => self.apply(object),
-            Event::Delete(object) => {
-                self.known.remove(&Key::of_dynamic(&object));
-                vec![change(&self.resource, Verb::Delete, object)]
-            }
-        }
+    /// A list comes, or comes anew.
+    pub fn begin_list(&mut self) {
+        self.listed.clear();
     }
 
-    fn apply(&mut self, object: DynamicObject) -> Vec<Change> {
-        let old = self.known.insert(Key::of_dynamic(&object), stub(&object));
+    /// Takes in an object of a list; what is there at the start is no news.
+    pub fn listed(&mut self, object: DynamicObject) -> Vec<Change> {
+        let key = Key::of_dynamic(&object);
+        self.listed.insert(key.clone());
+        let old = self.known.insert(key, stub(&object));
         if !self.started {
             return Vec::new();
         }
@@ -102,6 +79,53 @@ impl Seen {
             Some(old) if old.metadata.resource_version == object.metadata.resource_version => Vec::new(),
             Some(_) => vec![change(resource, Verb::Update, object)],
         }
+    }
+
+    /// The list is complete: what it does not name is gone.
+    pub fn end_list(&mut self) -> Vec<Change> {
+        self.started = true;
+        let (listed, resource) = (&self.listed, &self.resource);
+        let gone = self.known.extract_if(|key, _| !listed.contains(key));
+        let gone = gone
+            .map(|(_, stub)| change(resource, Verb::Delete, stub))
+            .collect();
+        self.listed.clear();
+        gone
+    }
+
+    /// Takes in what a watch shows. It may begin before what was listed, and has then come to it in the end.
+    pub fn happened(&mut self, verb: Verb, object: DynamicObject) -> Change {
+        let key = Key::of_dynamic(&object);
+        match verb {
+            Verb::Delete => self.known.remove(&key),
+            Verb::Add | Verb::Update => self.known.insert(key, stub(&object)),
+        };
+        change(&self.resource, verb, object)
+    }
+
+    /// Forgets what came after `place`, which was not passed on: the next list tells it.
+    ///
+    /// What was deleted after a place that another process had come to stays unknown.
+    pub fn rewind(&mut self, place: &Place) {
+        self.known.retain(|_, stub| {
+            let meta = &mut stub.metadata;
+            if !is_newer(meta.resource_version.as_deref(), &place.version) {
+                return true;
+            }
+            meta.resource_version = None;
+            // In whole seconds; told twice is better than not told.
+            let created = meta.creation_timestamp.as_ref();
+            created.is_none_or(|created| created.0.as_second() < place.time.as_second())
+        });
+    }
+}
+
+/// Versions are numbers that grow; of what is none nothing is known.
+fn is_newer(version: Option<&str>, than: &str) -> bool {
+    let number = |text: &str| text.parse::<u64>().ok();
+    match (version.and_then(number), number(than)) {
+        (Some(version), Some(than)) => version > than,
+        _ => version != Some(than),
     }
 }
 
@@ -143,6 +167,7 @@ fn stub(object: &DynamicObject) -> DynamicObject {
     stub.metadata.name = meta.name.clone();
     stub.metadata.namespace = meta.namespace.clone();
     stub.metadata.uid = meta.uid.clone();
+    stub.metadata.creation_timestamp = meta.creation_timestamp.clone();
     stub.metadata.resource_version = meta.resource_version.clone();
     stub.metadata.labels = meta.labels.clone();
     stub.metadata.owner_references = meta.owner_references.clone();
@@ -163,9 +188,9 @@ mod tests {
         .unwrap()
     }
 
-    fn told(seen: &mut Seen, events: Vec<Event<DynamicObject>>) -> Vec<String> {
-        let changes = events.into_iter().flat_map(|event| seen.take(event));
+    fn told(changes: Vec<Change>) -> Vec<String> {
         changes
+            .into_iter()
             .map(|change| {
                 let meta = &change.object.metadata;
                 format!(
@@ -179,33 +204,41 @@ mod tests {
             .collect()
     }
 
-    #[test]
-    fn changes_are_told_once_also_across_a_gap() {
-        use Event::{Apply, Delete, Init, InitApply, InitDone};
-        let mut seen = Seen::new(ApiResource {
+    fn list(seen: &mut Seen, objects: Vec<DynamicObject>) -> Vec<String> {
+        seen.begin_list();
+        let mut changes: Vec<Change> = objects
+            .into_iter()
+            .flat_map(|object| seen.listed(object))
+            .collect();
+        changes.extend(seen.end_list());
+        told(changes)
+    }
+
+    fn seen() -> Seen {
+        Seen::new(ApiResource {
             group: String::new(),
             version: "v1".to_owned(),
             api_version: "v1".to_owned(),
             kind: "ConfigMap".to_owned(),
             plural: "configmaps".to_owned(),
-        });
-        let start = vec![
-            Init,
-            InitApply(object("a", "1", 1)),
-            InitApply(object("b", "2", 2)),
-            InitDone,
-        ];
+        })
+    }
+
+    #[test]
+    fn changes_are_told_once_also_across_a_gap() {
+        let mut seen = seen();
+        let start = vec![object("a", "1", 1), object("b", "2", 2)];
         assert!(
-            told(&mut seen, start).is_empty(),
+            list(&mut seen, start).is_empty(),
             "what is there at the start is no news"
         );
         let live = vec![
-            Apply(object("c", "3", 3)),
-            Apply(object("a", "1", 4)),
-            Delete(object("b", "2", 5)),
+            seen.happened(Verb::Add, object("c", "3", 3)),
+            seen.happened(Verb::Update, object("a", "1", 4)),
+            seen.happened(Verb::Delete, object("b", "2", 5)),
         ];
         assert_eq!(
-            told(&mut seen, live),
+            told(live),
             [
                 "add configmaps c 3",
                 "update configmaps a 1",
@@ -213,16 +246,10 @@ mod tests {
             ]
         );
         // The same again, something new, something else of the same name, something gone.
-        assert!(told(&mut seen, vec![Apply(object("d", "4", 6))]).len() == 1);
-        let again = vec![
-            Init,
-            InitApply(object("a", "1", 4)),
-            InitApply(object("d", "9", 8)),
-            InitApply(object("e", "5", 9)),
-            InitDone,
-        ];
+        seen.happened(Verb::Add, object("d", "4", 6));
+        let again = vec![object("a", "1", 4), object("d", "9", 8), object("e", "5", 9)];
         assert_eq!(
-            told(&mut seen, again),
+            list(&mut seen, again),
             [
                 "delete configmaps d 4",
                 "add configmaps d 9",
@@ -231,14 +258,9 @@ mod tests {
             ]
         );
         // A list that was broken off and began anew.
-        let broken = vec![
-            Init,
-            InitApply(object("a", "1", 4)),
-            Init,
-            InitApply(object("e", "5", 10)),
-            InitDone,
-        ];
-        let mut all = told(&mut seen, broken);
+        seen.begin_list();
+        assert!(seen.listed(object("a", "1", 4)).is_empty());
+        let mut all = list(&mut seen, vec![object("e", "5", 10)]);
         all.sort();
         assert_eq!(
             all,
@@ -248,5 +270,51 @@ mod tests {
                 "update configmaps e 5"
             ]
         );
+    }
+
+    #[test]
+    fn what_came_after_a_place_is_told_by_the_next_list() {
+        let place = Place {
+            version: "5".to_owned(),
+            time: "2026-11-21T09:00:00.5Z".parse().unwrap(),
+        };
+        let at = |name: &str, version, created: &str| {
+            let mut object = object(name, name, version);
+            object.metadata.creation_timestamp =
+                Some(serde_json::from_value(json!(format!("2026-11-21T{created}Z"))).unwrap());
+            object
+        };
+        let all = || {
+            vec![
+                at("before", 5, "08:59:59"),
+                at("changed", 6, "08:59:59"),
+                at("same-second", 7, "09:00:00"),
+                at("new", 10, "09:00:07"),
+            ]
+        };
+        let mut seen = seen();
+        assert!(list(&mut seen, all()).is_empty());
+        seen.rewind(&place);
+        let expected = [
+            "update configmaps changed changed",
+            "add configmaps same-second same-second",
+            "add configmaps new new",
+        ];
+        assert_eq!(list(&mut seen, all()), expected);
+        assert!(list(&mut seen, all()).is_empty(), "told once");
+    }
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        for (version, than, expected) in [
+            (Some("10"), "9", true),
+            (Some("9"), "10", false),
+            (Some("9"), "9", false),
+            (Some("x"), "x", false),
+            (Some("x"), "9", true),
+            (None, "9", true),
+        ] {
+            assert_eq!(is_newer(version, than), expected, "{version:?} {than}");
+        }
     }
 }

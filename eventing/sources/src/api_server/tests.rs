@@ -3,7 +3,7 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::test_support::{Received, api, received, sink, start};
+use crate::test_support::{PATIENCE, Received, SYSTEM, api, received, sink, start, start_on};
 
 /// A source as the control plane leaves it when its sink is resolved.
 async fn source(client: &kube::Client, spec: Value, sink: &str) {
@@ -126,4 +126,186 @@ async fn changes_are_posted_and_nothing_else() {
     let deleted = received(&mut events).await;
     assert_eq!(deleted.type_, "dev.knative.apiserver.resource.delete");
     running.abort();
+}
+
+/// A process that sends; it ends where it stands.
+async fn kill(running: tokio::task::JoinHandle<()>) {
+    running.abort();
+    let _ = running.await;
+}
+
+fn all_maps(url: &str) -> Value {
+    json!({
+        "mode": "Reference", "sink": {"uri": url}, "serviceAccountName": "default",
+        "resources": [{"apiVersion": "v1", "kind": "ConfigMap"}],
+    })
+}
+
+/// Waits until a place is stored from which nothing before `version` is told again.
+async fn stored(client: &kube::Client, version: &str) {
+    let records: Api<ConfigMap> = Api::namespaced(client.clone(), SYSTEM);
+    let wanted: u64 = version.parse().unwrap();
+    let wait = async {
+        loop {
+            let record = records.get_opt("apiserversource-places").await.unwrap();
+            let texts = record.and_then(|record| record.data).unwrap_or_default();
+            let far = texts.values().any(|text| {
+                let places: HashMap<String, String> = serde_json::from_str(text).unwrap();
+                places.values().any(|place| {
+                    let version = place.split(' ').next().unwrap();
+                    version.parse::<u64>().unwrap() >= wanted
+                })
+            });
+            if far {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait)
+        .await
+        .expect("the place is stored in time");
+}
+
+/// What came to a sink, each event once.
+struct Told {
+    events: Received,
+    ids: HashSet<String>,
+}
+
+impl Told {
+    fn new(events: Received) -> Self {
+        Self {
+            events,
+            ids: HashSet::new(),
+        }
+    }
+
+    /// Verb and name of the next event that does not tell of a probe.
+    async fn next(&mut self) -> String {
+        loop {
+            let event = received(&mut self.events).await;
+            let name = event.get("name").unwrap().text().into_owned();
+            if self.ids.insert(event.id.to_string()) && !name.starts_with("probe-") {
+                let verb = event.type_.rsplit('.').next().unwrap();
+                return format!("{verb} {name}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_over_tells_what_changed_meanwhile() {
+    let api = api().await;
+    let client = api.client();
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "default");
+    let (create, nothing) = (PostParams::default(), DeleteParams::default());
+    let change = Patch::Merge(json!({"data": {"a": "1"}}));
+    for name in ["stays", "changes", "goes"] {
+        maps.create(&create, &map(name, "yes")).await.unwrap();
+    }
+    let (url, mut events) = sink(Vec::new()).await;
+    source(&client, all_maps(&url), &url).await;
+    let running = start(&api);
+    watched(&maps, &mut events).await;
+    let seen = maps.create(&create, &map("seen", "yes")).await.unwrap();
+    let mut told = Told::new(events);
+    assert_eq!(told.next().await, "add seen");
+    stored(&client, &seen.metadata.resource_version.unwrap()).await;
+    kill(running).await;
+
+    maps.create(&create, &map("comes", "yes")).await.unwrap();
+    maps.patch("changes", &PatchParams::default(), &change)
+        .await
+        .unwrap();
+    maps.delete("goes", &nothing).await.unwrap();
+    maps.create(&create, &map("passes", "yes")).await.unwrap();
+    maps.delete("passes", &nothing).await.unwrap();
+    let running = start(&api);
+    for expected in [
+        "add comes",
+        "update changes",
+        "delete goes",
+        "add passes",
+        "delete passes",
+    ] {
+        assert_eq!(told.next().await, expected);
+    }
+    // It goes on from there, and knows all that is there.
+    maps.delete("stays", &nothing).await.unwrap();
+    assert_eq!(told.next().await, "delete stays");
+    kill(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_is_forgotten_is_made_up_for_by_a_list() {
+    let api = api().await;
+    let client = api.client();
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "default");
+    for name in ["stays", "changes"] {
+        maps.create(&PostParams::default(), &map(name, "yes"))
+            .await
+            .unwrap();
+    }
+    let (url, mut events) = sink(Vec::new()).await;
+    source(&client, all_maps(&url), &url).await;
+    let running = start(&api);
+    watched(&maps, &mut events).await;
+    stored(&client, "1").await;
+    kill(running).await;
+
+    // As if the API server had no history so old: it refuses a place that it never gave.
+    let sources: Api<ApiServerSource> = Api::namespaced(client.clone(), "default");
+    let uid = sources.get("watch").await.unwrap().metadata.uid.unwrap();
+    let now = maps.list(&Default::default()).await.unwrap();
+    let version = now.metadata.resource_version.unwrap();
+    let text = json!({"v1 ConfigMap default ": format!("{version} {}", jiff::Timestamp::now())});
+    let record = Patch::Merge(json!({"data": {uid: text.to_string()}}));
+    let records: Api<ConfigMap> = Api::namespaced(client.clone(), SYSTEM);
+    records
+        .patch("apiserversource-places", &PatchParams::default(), &record)
+        .await
+        .unwrap();
+    let change = Patch::Merge(json!({"data": {"a": "1"}}));
+    maps.patch("changes", &PatchParams::default(), &change)
+        .await
+        .unwrap();
+    maps.create(&PostParams::default(), &map("comes", "yes"))
+        .await
+        .unwrap();
+    let running = start_on(forgetful(client, version));
+    // In the order of the list. Which of them is new is told by the second of its creation, and these are of one.
+    let (mut told, mut names) = (Told::new(events), Vec::new());
+    for _ in 0..2 {
+        names.push(told.next().await.split(' ').next_back().unwrap().to_owned());
+    }
+    assert_eq!(names, ["changes", "comes"]);
+    // It goes on from there.
+    maps.delete("stays", &DeleteParams::default()).await.unwrap();
+    assert_eq!(told.next().await, "delete stays");
+    kill(running).await;
+}
+
+/// A client of an API server that knows nothing of `version` when it is asked to watch from there.
+fn forgetful(client: kube::Client, version: String) -> kube::Client {
+    let place = format!("resourceVersion={version}");
+    let answer = move |request: http::Request<kube::client::Body>| {
+        let (client, place) = (client.clone(), place.clone());
+        async move {
+            let query = request.uri().query().unwrap_or_default();
+            let watches = query
+                .split('&')
+                .any(|pair| pair == "watch=true" || pair == "watch=1");
+            if watches && query.split('&').any(|pair| pair == place) {
+                let status = json!({
+                    "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Expired", "code": 410,
+                    "message": "too old resource version",
+                });
+                let body = kube::client::Body::from(status.to_string().into_bytes());
+                return Ok(http::Response::builder().status(410).body(body).unwrap());
+            }
+            client.send(request).await
+        }
+    };
+    kube::Client::new(tower::service_fn(answer), "default")
 }

@@ -2,10 +2,9 @@
 
 use event::{DataKind, Event};
 use jiff::Timestamp;
-use sha1::{Digest, Sha1};
-use uuid::{Builder, Uuid};
 
 use super::plan::Plan;
+use crate::id;
 
 /// Type of the events of PingSources.
 const TYPE: &str = "dev.knative.sources.ping";
@@ -16,7 +15,7 @@ pub(crate) fn event(plan: &Plan, time: Timestamp) -> Event {
         "/apis/v1/namespaces/{}/pingsources/{}",
         plan.key.namespace, plan.key.name
     );
-    let mut event = Event::new(id(&plan.uid, time), source, TYPE);
+    let mut event = Event::new(id::named(&plan.uid, &time.to_string()), source, TYPE);
     event.set_extension("time", time.to_string());
     if let Some(content_type) = &plan.content_type {
         event.set_extension("datacontenttype", content_type.clone());
@@ -27,21 +26,4 @@ pub(crate) fn event(plan: &Plan, time: Timestamp) -> Event {
     event.data = plan.data.clone();
     event.data_kind = DataKind::Binary;
     event
-}
-
-/// A UUID by name (RFC 9562, version 5): the source is the name space, the time of the tick the name.
-fn id(uid: &str, time: Timestamp) -> String {
-    let space = Uuid::parse_str(uid).unwrap_or_default();
-    let mut hash = Sha1::new();
-    hash.update(space.as_bytes());
-    if space.is_nil() {
-        hash.update(uid.as_bytes());
-    }
-    hash.update(time.to_string().as_bytes());
-    let mut bytes = [0; 16];
-    bytes
-        .iter_mut()
-        .zip(hash.finalize())
-        .for_each(|(to, from)| *to = from);
-    Builder::from_sha1_bytes(bytes).into_uuid().to_string()
 }
