@@ -17,6 +17,7 @@ mod gc;
 mod manifests;
 mod network;
 mod observability;
+pub mod tekton;
 
 pub use autoscaler::{Autoscaler, SCALE_WINDOW_MAX, SCALE_WINDOW_MIN, TARGET_MIN};
 pub use data::ConfigError;

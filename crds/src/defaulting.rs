@@ -11,6 +11,7 @@ use crate::validation::{diff, is_owned};
 
 pub mod events;
 mod revision;
+pub mod tekton;
 
 /// Fills in the defaults of an object.
 pub fn apply(resource: Resource, object: &mut Value, context: &Context<'_>) {

@@ -29,7 +29,7 @@ fn task_spec() -> Value {
         "steps": [
             step_fields(),
             {"name": "t", "script": "#!/bin/sh", "image": "i"},
-            {"name": "u", "ref": {"name": "action", "resolver": "git", "params": [{"name": "a", "value": "b"}]},
+            {"name": "u", "ref": {"resolver": "git", "params": [{"name": "a", "value": "b"}]},
              "params": [{"name": "p", "value": ["x"]}]},
         ],
         "volumes": [{"name": "v", "emptyDir": {}}],
@@ -52,12 +52,12 @@ fn pipeline_spec() -> Value {
         "displayName": "P", "description": "d", "params": [{"name": "p", "default": ["a"]}],
         "tasks": [
             {"name": "a", "displayName": "A", "description": "d", "taskSpec": embedded, "retries": 2,
-             "timeout": "1h30m0s", "when": [{"cel": "true"}], "onError": "continue",
+             "timeout": "1h30m0s", "when": [{"cel": "true"}],
              "params": [{"name": "p", "value": {"k": "v"}}],
              "matrix": {"params": [{"name": "m", "value": ["1", "2"]}],
                         "include": [{"name": "i", "params": [{"name": "n", "value": "3"}]}]},
              "workspaces": [{"name": "w", "workspace": "pw", "subPath": "x"}]},
-            {"name": "b", "taskRef": {"name": "t", "kind": "Task"}, "runAfter": ["a"]},
+            {"name": "b", "taskRef": {"name": "t", "kind": "Task"}, "runAfter": ["a"], "onError": "continue"},
             {"name": "c", "taskSpec": {"apiVersion": "example.dev/v1", "kind": "Wait", "spec": {"any": [1]}}},
             {"name": "d", "pipelineRef": {"name": "p"}},
             {"name": "e", "pipelineSpec": {"tasks": [{"name": "x", "taskRef": {"resolver": "hub"}}]}},
@@ -107,7 +107,7 @@ pub(crate) fn all() -> Vec<(&'static str, Value)> {
             "params": [{"name": "p", "value": "v"}], "serviceAccountName": "sa", "taskSpec": task_spec(),
             "status": "TaskRunPending", "statusMessage": "m", "retries": 1, "timeout": "1h0m0s",
             "podTemplate": pod_template, "workspaces": bindings(), "stepSpecs": resources, "sidecarSpecs": resources,
-            "computeResources": {"requests": {"cpu": "1"}}, "managedBy": "somebody",
+            "managedBy": "somebody",
         },
         "status": {
             "conditions": succeeded(), "observedGeneration": 1, "annotations": {"a": "b"}, "podName": "p",
@@ -132,7 +132,7 @@ pub(crate) fn all() -> Vec<(&'static str, Value)> {
             "taskRunTemplate": {"podTemplate": pod_template, "serviceAccountName": "sa"}, "workspaces": bindings(),
             "taskRunSpecs": [{
                 "pipelineTaskName": "a", "serviceAccountName": "sa", "podTemplate": pod_template,
-                "stepSpecs": resources, "sidecarSpecs": resources, "metadata": {"labels": {"a": "b"}},
+                "sidecarSpecs": resources, "metadata": {"labels": {"a": "b"}},
                 "computeResources": {"requests": {"cpu": "1"}}, "timeout": "5m0s",
             }],
             "managedBy": "somebody",
@@ -160,7 +160,7 @@ pub(crate) fn all() -> Vec<(&'static str, Value)> {
         },
     });
     let step_action = json!({"spec": {
-        "description": "d", "image": "i", "command": ["c"], "args": ["a"], "env": [{"name": "K", "value": "v"}],
+        "description": "d", "image": "i", "args": ["a"], "env": [{"name": "K", "value": "v"}],
         "workingDir": "/w", "params": [{"name": "p", "default": "x"}], "results": [{"name": "r"}], "script": "x",
         "securityContext": {"runAsUser": 1}, "volumeMounts": [{"name": "v", "mountPath": "/v"}],
     }});

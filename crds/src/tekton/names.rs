@@ -2,6 +2,8 @@
 
 use crate::names::child_name;
 
+/// Namespace of the ConfigMaps that steer tasks and pipelines.
+pub const NAMESPACE: &str = "tekton-pipelines";
 /// Prefix of the containers of steps.
 pub const STEP_PREFIX: &str = "step-";
 /// Prefix of the containers of sidecars.
