@@ -1,5 +1,7 @@
 //! Components beside an API server that takes connections and never answers.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
