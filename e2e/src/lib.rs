@@ -31,7 +31,7 @@ pub use client::{Client, block_on};
 pub use dice::Dice;
 pub use load::Load;
 pub use platform::Platform;
-pub use ports::Ports;
+pub use ports::{Ports, free_port};
 pub use run::{Output, run};
 pub use shared::{shared, stop_shared, turn};
 pub use starting::{Options, Starting};

@@ -24,9 +24,9 @@ impl Ports {
     /// If there are none.
     pub fn free() -> anyhow::Result<Self> {
         Ok(Self {
-            http: free()?,
-            api: free()?,
-            registry: free()?,
+            http: free_port()?,
+            api: free_port()?,
+            registry: free_port()?,
         })
     }
 
@@ -44,7 +44,11 @@ impl Ports {
     }
 }
 
-fn free() -> anyhow::Result<u16> {
+/// A port that is free and that this program has not given away before.
+///
+/// # Errors
+/// If there is none.
+pub fn free_port() -> anyhow::Result<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(FIRST);
     loop {
         let port = NEXT.fetch_add(1, Ordering::Relaxed);

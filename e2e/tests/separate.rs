@@ -2,7 +2,6 @@
 //! memory, and each process may be killed at any time.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,11 +12,11 @@ use nix::unistd::Pid;
 
 use e2e::programs::programs;
 use e2e::tools::Need;
-use e2e::{Output, cases, eventually, run, suite};
-use serde_json::Value;
+use e2e::{Output, cases, eventually, free_port, run, suite};
+use serde_json::{Value, json};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Kubectl, Need::Curl];
-const COMPONENTS: [&str; 8] = [
+const COMPONENTS: [&str; 9] = [
     "webhook",
     "controller",
     "autoscaler",
@@ -26,6 +25,7 @@ const COMPONENTS: [&str; 8] = [
     "eventing-controller",
     "broker",
     "event-sources",
+    "event-sinks",
 ];
 
 static PLATFORM: Mutex<Option<Separate>> = Mutex::new(None);
@@ -45,10 +45,6 @@ struct Component {
     arguments: Vec<String>,
     health: u16,
     process: Child,
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 fn spindrift() -> anyhow::Result<Command> {
@@ -127,7 +123,7 @@ impl Separate {
         let external = format!("127.0.0.1:{}", self.http_port);
         let at = |port: u16| format!("{inside}:{port}");
         let folder = self.data_dir.join("apart").to_string_lossy().into_owned();
-        let arguments: [Vec<String>; 8] = [
+        let arguments: [Vec<String>; 9] = [
             vec!["--listen".into(), at(8443)],
             vec![],
             vec!["--stats-address".into(), at(8080)],
@@ -144,6 +140,7 @@ impl Separate {
             .map(str::to_owned)
             .collect(),
             vec!["--listen".into(), at(8083), "--dns".into(), at(53)],
+            vec!["--listen".into(), at(8084)],
         ];
         for (name, arguments) in COMPONENTS.into_iter().zip(arguments) {
             let health = free_port()?;
@@ -543,6 +540,60 @@ fn no_accepted_event_is_lost_when_components_of_events_are_killed() -> anyhow::R
     gives_leases_back(platform)
 }
 
+fn an_event_waits_for_what_makes_its_job() -> anyhow::Result<()> {
+    let mut platform = platform()?;
+    let platform = platform.as_mut().context("it does not run")?;
+    let image = format!("{}/event-display", platform.registry);
+    let pod = json!({ "restartPolicy": "Never", "containers": [{ "name": "c", "image": image }] });
+    let sink = json!({ "apiVersion": "sinks.knative.dev/v1alpha1", "kind": "JobSink" });
+    let with = |mut object: Value, name: &str, spec: Value| {
+        object["metadata"] = json!({ "name": name });
+        object["spec"] = spec;
+        object
+    };
+    let mut subscriber = sink.clone();
+    subscriber["name"] = "late".into();
+    let list = json!({ "apiVersion": "v1", "kind": "List", "items": [
+        with(sink, "late", json!({ "job": { "spec": { "template": { "spec": pod }, "suspend": true } } })),
+        with(
+            json!({ "apiVersion": "eventing.knative.dev/v1", "kind": "Trigger" }),
+            "late",
+            json!({ "broker": "late", "subscriber": { "ref": subscriber } }),
+        ),
+    ]});
+    platform.program("kn", &["broker", "create", "late"])?.ok()?;
+    let file = platform.data_dir.join("late.json");
+    std::fs::write(&file, list.to_string())?;
+    platform
+        .kubectl(&["apply", "-f", &file.to_string_lossy()])?
+        .ok()?;
+    platform.is_ready("jobsink/late")?;
+    platform.is_ready("trigger/late")?;
+
+    platform.kill("event-sinks")?;
+    for _ in 0..2 {
+        let code = platform.post("broker-ingress", "/default/late", "same")?;
+        ensure!(code == "202", "{code}");
+    }
+    platform.start_again("event-sinks")?;
+    let jobs = |platform: &Separate, expected: usize| {
+        eventually("the jobs of the events", || {
+            let label = "sinks.knative.dev/job-sink-name=late";
+            let names = platform
+                .kubectl(&["get", "jobs", "-l", label, "-o", "name"])?
+                .ok()?;
+            ensure!(names.lines().count() == expected, "{names:?} and not {expected}");
+            Ok(())
+        })
+    };
+    jobs(platform, 1)?;
+    let code = platform.post("broker-ingress", "/default/late", "other")?;
+    ensure!(code == "202", "{code}");
+    jobs(platform, 2)?;
+    platform.stop("event-sinks")?;
+    platform.start_again("event-sinks")
+}
+
 /// The one that comes next need not wait for the end of the leases.
 fn gives_leases_back(platform: &mut Separate) -> anyhow::Result<()> {
     for (name, prefix) in [
@@ -579,6 +630,7 @@ fn main() -> ExitCode {
             separate_processes_serve_refuse_scale_to_zero_and_wake,
             every_component_may_be_killed_and_started_again,
             no_accepted_event_is_lost_when_components_of_events_are_killed,
+            an_event_waits_for_what_makes_its_job,
         ]],
         finish,
     )
