@@ -1,5 +1,7 @@
 //! The program itself, as a container would run it, in a folder of its own.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
