@@ -5,6 +5,7 @@
 //! through an [`apply::Applier`] and keeps its status with a [`conditions::ConditionSet`]. Caches and queues are those
 //! of the crate `informer`, seen through this door.
 
+pub mod admission;
 pub mod apply;
 pub mod conditions;
 pub mod config;

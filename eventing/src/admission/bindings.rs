@@ -12,11 +12,11 @@ use kube::api::GroupVersionKind;
 use kube::core::ApiResource;
 use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, AdmissionResponse, Operation};
+use reconciler::admission::{rule, to_json};
 use reconciler::{Cache, Caches, Key};
 use serde_json::Value;
 
-use super::webhook::rule;
-use super::{Review, to_json};
+use super::Review;
 use crate::binding::{self, Candidate, Injection, SelectionMode, is_system};
 use crate::shared::namespace_of;
 use crate::tracker::Kind;

@@ -1,3 +1,4 @@
+use kube::core::admission::AdmissionResponse;
 use serde_json::{Value, json};
 
 use super::*;

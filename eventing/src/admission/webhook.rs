@@ -1,6 +1,7 @@
 //! The three webhooks: their names, paths and rules.
 
 use k8s_openapi::api::admissionregistration::v1::RuleWithOperations;
+use reconciler::admission::rule;
 
 /// One of the webhooks of the events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,19 +99,3 @@ const KINDS: &[(&str, &str, &[&str])] = &[
     (crds::sources::GROUP, "v1alpha1", &["githubsources"]),
     (crds::sinks::GROUP, "v1alpha1", &["jobsinks"]),
 ];
-
-pub(super) fn rule(
-    operations: &[&str],
-    group: &str,
-    version: &str,
-    resources: Vec<String>,
-) -> RuleWithOperations {
-    let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-    RuleWithOperations {
-        api_groups: Some(vec![group.to_owned()]),
-        api_versions: Some(vec![version.to_owned()]),
-        operations: Some(owned(operations)),
-        resources: Some(resources),
-        scope: Some("*".to_owned()),
-    }
-}

@@ -1,6 +1,7 @@
 //! The three webhooks: their names, paths and rules.
 
 use k8s_openapi::api::admissionregistration::v1::RuleWithOperations;
+use reconciler::admission::rule;
 
 /// One of the webhooks of an install.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,18 +93,3 @@ const KINDS: &[(&str, &str, &[&str])] = &[
         ],
     ),
 ];
-
-fn rule(operations: &[&str], group: &str, version: &str, resources: Vec<String>) -> RuleWithOperations {
-    RuleWithOperations {
-        api_groups: Some(vec![group.to_owned()]),
-        api_versions: Some(vec![version.to_owned()]),
-        operations: Some(
-            operations
-                .iter()
-                .map(|operation| (*operation).to_owned())
-                .collect(),
-        ),
-        resources: Some(resources),
-        scope: Some("*".to_owned()),
-    }
-}
