@@ -1,5 +1,6 @@
 //! Tasks and pipelines: what `tekton.dev` objects ask for, decided and kept.
 
+pub mod admission;
 pub mod config;
 pub mod graph;
 pub mod matrix;

@@ -10,6 +10,6 @@ mod scope;
 pub mod task;
 mod template;
 
-pub use fields::{Error as FieldError, Field, apply, each_variable};
+pub use fields::{Error as FieldError, Field, apply, each_text, each_variable};
 pub use scope::{Error, Scope};
 pub use template::{Malformed, Piece, Selector, Template, Variable};

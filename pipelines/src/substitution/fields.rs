@@ -51,16 +51,25 @@ pub fn apply(spec: &mut Value, fields: &[Field], scope: &Scope) -> Result<(), Er
 
 /// Calls `tell` for every variable in these fields of `spec`, with the field.
 pub fn each_variable(spec: &Value, fields: &[Field], tell: &mut dyn FnMut(&Variable<'_>, &str)) {
+    each_text(spec, fields, &mut |text, _, at| {
+        for variable in Template::parse(text).variables() {
+            tell(variable, at);
+        }
+    });
+}
+
+/// Calls `tell` for every text in these fields of `spec`, with whether a list may stand in its place, and the field.
+pub fn each_text(spec: &Value, fields: &[Field], tell: &mut dyn FnMut(&str, bool, &str)) {
     // The walk is the one that replaces; it needs a spec of its own, which it leaves as it is.
     let mut spec = spec.clone();
-    let walked: Result<(), std::convert::Infallible> = each_leaf(&mut spec, fields, &mut |leaf, _, at| {
-        for text in texts(leaf) {
-            for variable in Template::parse(text).variables() {
-                tell(variable, at);
+    let walked: Result<(), std::convert::Infallible> =
+        each_leaf(&mut spec, fields, &mut |leaf, whole, at| {
+            let spreads = leaf.is_array() || (whole && leaf.is_string());
+            for text in texts(leaf) {
+                tell(text, spreads, at);
             }
-        }
-        Ok(())
-    });
+            Ok(())
+        });
     match walked {
         Ok(()) => {}
     }

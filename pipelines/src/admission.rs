@@ -1,0 +1,114 @@
+//! Admission: defaults and checks of every write of tasks, pipelines and their runs, as answers to `AdmissionReview`s.
+//!
+//! What can be told without reading variables is decided by the crate `crds`; here is what needs them: variables that
+//! stand for nothing, and the order of a pipeline's tasks.
+
+mod order;
+mod settings;
+mod variables;
+mod webhook;
+
+use crds::defaulting::tekton as defaulting;
+use crds::resource::tekton::{Context, Resource};
+use crds::validation::tekton as validation;
+use reconciler::admission::{Decision, Write, answer};
+use serde_json::Value;
+
+pub use reconciler::admission::Review;
+pub use settings::Settings;
+pub use webhook::Webhook;
+
+/// Answers a review. A review without a request is refused.
+pub fn handle(webhook: Webhook, review: Review, settings: &Settings) -> Review {
+    answer(review, |write| decide(webhook, write, settings))
+}
+
+fn decide(webhook: Webhook, write: &Write<'_>, settings: &Settings) -> Result<Decision, String> {
+    let object = &write.object;
+    if webhook == Webhook::ConfigValidation {
+        let checked = if write.is_in(&settings.system_namespace) {
+            validation::config_map(object)
+        } else {
+            Ok(())
+        };
+        return checked
+            .map(|()| Decision::Unchanged)
+            .map_err(|error| format!("validation failed: {error}"));
+    }
+    let kind = &write.request.kind;
+    let Some(resource) = Resource::find(&kind.group, &kind.kind) else {
+        return Ok(Decision::Unchanged);
+    };
+    let context = Context {
+        configs: &settings.configs,
+        old: write.old.as_ref(),
+        status_only: write.is_status_only(),
+    };
+    decode(resource, object, &context)?;
+    match webhook {
+        Webhook::Defaulting => {
+            let mut defaulted = object.clone();
+            defaulting::apply(resource, &mut defaulted, &context);
+            Ok(Decision::between(object, &defaulted))
+        }
+        _ => validate(resource, object, &context),
+    }
+}
+
+/// Refuses what is not of the types, or has fields that the kind does not have; first of all those that it once had,
+/// with what replaces them. Unknown fields that are stored already, by an older version for example, may stay.
+fn decode(resource: Resource, object: &Value, context: &Context<'_>) -> Result<(), String> {
+    let refusal = |error: &dyn std::fmt::Display| {
+        format!("mutation failed: cannot decode incoming new object: {error}")
+    };
+    if context.status_only {
+        return resource.check_types(object).map_err(|error| refusal(&error));
+    }
+    let stored = context
+        .old
+        .map(|old| resource.unknown_fields(old))
+        .unwrap_or_default();
+    let removed = validation::removed(resource, object);
+    if !removed.is_empty()
+        && context
+            .old
+            .is_none_or(|old| validation::removed(resource, old).is_empty())
+    {
+        return Err(format!("validation failed: {removed}"));
+    }
+    if let Err(error) = resource.check_types(object) {
+        // Who checks the values names the field, which the types do not.
+        let found = validation::validate(resource, object, context).errors();
+        return Err(if found.is_empty() {
+            refusal(&error)
+        } else {
+            format!("validation failed: {found}")
+        });
+    }
+    match resource
+        .unknown_fields(object)
+        .into_iter()
+        .find(|name| !stored.contains(name))
+    {
+        Some(name) => Err(refusal(&format_args!("json: unknown field {name:?}"))),
+        None => Ok(()),
+    }
+}
+
+fn validate(resource: Resource, object: &Value, context: &Context<'_>) -> Result<Decision, String> {
+    let mut complaints = validation::validate(resource, object, context);
+    if !context.status_only && !is_being_deleted(object) {
+        complaints.also(order::problems(resource, object));
+        complaints.also(variables::problems(resource, object));
+    }
+    Decision::checked(&complaints)
+}
+
+fn is_being_deleted(object: &Value) -> bool {
+    object
+        .pointer("/metadata/deletionTimestamp")
+        .is_some_and(|time| !time.is_null())
+}
+
+#[cfg(test)]
+mod tests;
