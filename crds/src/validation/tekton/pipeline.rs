@@ -19,6 +19,16 @@ const KINDS: [&str; 4] = ["taskRef", "taskSpec", "pipelineRef", "pipelineSpec"];
 
 /// Checks the spec of a pipeline; the paths begin below it. `depth` is how many more may be nested in it.
 pub(super) fn pipeline_spec(spec: &Value, configs: &Configs, depth: usize) -> FieldErrors {
+    pipeline_of_run(spec, &[], configs, depth)
+}
+
+/// The same in a run, whose workspaces its tasks may use without the pipeline declaring them.
+pub(super) fn pipeline_of_run(
+    spec: &Value,
+    workspaces_of_run: &[Value],
+    configs: &Configs,
+    depth: usize,
+) -> FieldErrors {
     let mut errors = FieldErrors::default();
     let (tasks, finally) = (list(spec, "tasks"), list(spec, "finally"));
     if tasks.is_empty() {
@@ -31,10 +41,12 @@ pub(super) fn pipeline_spec(spec: &Value, configs: &Configs, depth: usize) -> Fi
     errors.also(params::declared(spec, configs));
     errors.also(unique_names(list(spec, "workspaces")).via_field("workspaces"));
     errors.also(task_names(tasks, finally));
+    let declared = list(spec, "workspaces").iter().chain(workspaces_of_run);
+    let declared: BTreeSet<&str> = declared.map(|workspace| text(workspace, "name")).collect();
     for (name, tasks) in [("tasks", tasks), ("finally", finally)] {
         for (index, value) in tasks.iter().enumerate() {
             let mut found = pipeline_task(value, configs, depth);
-            found.also(workspaces(value, spec));
+            found.also(workspaces(value, &declared));
             errors.also(found.via_field_index(name, index));
         }
     }
@@ -134,12 +146,8 @@ fn embedded(spec: &Value, configs: &Configs) -> FieldErrors {
     }
 }
 
-/// Workspaces of a task are those of the pipeline.
-fn workspaces(task: &Value, spec: &Value) -> FieldErrors {
-    let declared: BTreeSet<&str> = list(spec, "workspaces")
-        .iter()
-        .map(|workspace| text(workspace, "name"))
-        .collect();
+/// Workspaces of a task are among those that are declared.
+fn workspaces(task: &Value, declared: &BTreeSet<&str>) -> FieldErrors {
     let given = list(task, "workspaces");
     let mut errors = unique_names(given);
     for (index, binding) in given.iter().enumerate() {

@@ -24,7 +24,10 @@ pub(super) fn pipeline_run(spec: &Value, context: &Context<'_>) -> FieldErrors {
                     .with_details("\"disable-inline-spec\" in feature-flags forbids it"),
             );
         }
-        errors.also(pipeline::pipeline_spec(inline, configs, DEPTH).via_field("pipelineSpec"));
+        errors.also(
+            pipeline::pipeline_of_run(inline, list(spec, "workspaces"), configs, DEPTH)
+                .via_field("pipelineSpec"),
+        );
     }
     errors.also(params::given(spec));
     errors.also(workspaces::bindings(spec));

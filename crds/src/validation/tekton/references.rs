@@ -45,7 +45,8 @@ pub(super) fn task(value: &Value, configs: &Configs) -> FieldErrors {
             FieldError::invalid(kind, "kind")
                 .with_details("ClusterTask was removed: use the resolver cluster"),
         ),
-        ("", "" | "Task") => {}
+        // The kind has always been read whatever its case.
+        ("", kind) if kind.is_empty() || kind.eq_ignore_ascii_case("Task") => {}
         // Without a version a kind of somebody else cannot be found.
         ("", _) => errors.also(FieldError::invalid(
             format_args!("custom task ref must specify apiVersion, kind is {kind}"),

@@ -561,6 +561,22 @@ fn runs_are_checked() {
         (Resource::PipelineRun, pipeline_run(json!({})), ""),
         (
             Resource::PipelineRun,
+            json!({"pipelineSpec": {"tasks": [{"name": "a", "taskRef": {"name": "t"}, "workspaces": [{"name": "w"}]}]},
+                   "workspaces": [{"name": "w", "emptyDir": {}}]}),
+            "",
+        ),
+        (
+            Resource::TaskRun,
+            json!({"taskRef": {"name": "t", "kind": "task"}}),
+            "",
+        ),
+        (
+            Resource::TaskRun,
+            json!({"taskRef": {"name": "t", "kind": "Wait"}}),
+            "invalid value: custom task ref must specify apiVersion, kind is Wait: spec.taskRef.apiVersion",
+        ),
+        (
+            Resource::PipelineRun,
             json!({}),
             "expected exactly one, got neither: spec.pipelineRef, spec.pipelineSpec",
         ),
