@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    broker, channel, completion, event, eventtype, platform, revision, route, service, source, subscription,
-    trigger, version,
+    broker, channel, completion, event, eventtype, pipeline, pipelinerun, platform, revision, route, service,
+    source, subscription, task, taskrun, trigger, version,
 };
 
 /// Heading of the flags that every command has.
@@ -101,6 +101,18 @@ pub enum Command {
     /// Build and send events
     #[command(subcommand, alias = "events")]
     Event(event::Command),
+    /// Manage tasks: steps that run one after the other in one pod
+    #[command(subcommand, alias = "tasks")]
+    Task(task::Command),
+    /// Manage runs of tasks
+    #[command(subcommand, visible_alias = "tr", alias = "taskruns")]
+    Taskrun(taskrun::Command),
+    /// Manage pipelines of tasks
+    #[command(subcommand, alias = "pipelines")]
+    Pipeline(pipeline::Command),
+    /// Manage runs of pipelines
+    #[command(subcommand, visible_alias = "pr", alias = "pipelineruns")]
+    Pipelinerun(pipelinerun::Command),
     /// Start the platform on this machine (further arguments go to `spindrift up`)
     #[command(after_help = "Examples:\n  kn up\n  kn up --detach --http-port 8080")]
     Up(platform::Passed),
@@ -126,8 +138,9 @@ impl Command {
             | Self::Event(_)
             | Self::Channel(_)
             | Self::Subscription(_)
-            | Self::Eventtype(_) => "Eventing",
-            _ => "Serving",
+            | Self::Eventtype(_) => "Knative Eventing",
+            Self::Task(_) | Self::Taskrun(_) | Self::Pipeline(_) | Self::Pipelinerun(_) => "Tekton Pipelines",
+            _ => "Knative Serving",
         }
     }
 }

@@ -5,12 +5,16 @@ pub mod channel;
 pub mod completion;
 pub mod event;
 pub mod eventtype;
+pub mod pipeline;
+pub mod pipelinerun;
 pub mod platform;
 pub mod revision;
 pub mod route;
 pub mod service;
 pub mod source;
 pub mod subscription;
+pub mod task;
+pub mod taskrun;
 pub mod trigger;
 pub mod version;
 
@@ -18,6 +22,7 @@ mod delete;
 mod delivery;
 mod describe;
 pub mod list;
+mod runs;
 mod types;
 mod write;
 
@@ -40,6 +45,10 @@ pub async fn run(context: &Context, cli: Cli, output: &mut Output) -> Result<Exi
         Command::Channel(command) => command.run(context, output).await,
         Command::Subscription(command) => command.run(context, output).await,
         Command::Eventtype(command) => command.run(context, output).await,
+        Command::Task(command) => command.run(context, output).await,
+        Command::Taskrun(command) => command.run(context, output).await,
+        Command::Pipeline(command) => command.run(context, output).await,
+        Command::Pipelinerun(command) => command.run(context, output).await,
         Command::Up(passed) => platform::run("up", &passed),
         Command::Down(passed) => platform::run("down", &passed),
         Command::Status(passed) => platform::run("status", &passed),

@@ -60,10 +60,8 @@ impl CliError {
     #[must_use]
     pub fn naming(mut self, family: &str) -> Self {
         if self.message.ends_with(NO_API) {
-            self.message = format!("no or newer Knative {family} API found on the backend");
-            self.hint = Some(format!(
-                "check that Knative {family} or Spindrift is installed there"
-            ));
+            self.message = format!("no or newer {family} API found on the backend");
+            self.hint = Some(format!("check that {family} or Spindrift is installed there"));
         }
         self
     }

@@ -20,6 +20,10 @@ pub enum Kind {
     SinkBinding,
     ContainerSource,
     GitHubSource,
+    Task,
+    TaskRun,
+    Pipeline,
+    PipelineRun,
 }
 
 impl Kind {
@@ -34,6 +38,7 @@ impl Kind {
         const EVENTING: &str = "eventing.knative.dev";
         const MESSAGING: &str = "messaging.knative.dev";
         const SOURCES: &str = "sources.knative.dev";
+        const TEKTON: &str = "tekton.dev";
         match self {
             Self::Service => (SERVING, "v1", "Service", "services"),
             Self::Configuration => (SERVING, "v1", "Configuration", "configurations"),
@@ -49,6 +54,10 @@ impl Kind {
             Self::SinkBinding => (SOURCES, "v1", "SinkBinding", "sinkbindings"),
             Self::ContainerSource => (SOURCES, "v1", "ContainerSource", "containersources"),
             Self::GitHubSource => (SOURCES, "v1alpha1", "GitHubSource", "githubsources"),
+            Self::Task => (TEKTON, "v1", "Task", "tasks"),
+            Self::TaskRun => (TEKTON, "v1", "TaskRun", "taskruns"),
+            Self::Pipeline => (TEKTON, "v1", "Pipeline", "pipelines"),
+            Self::PipelineRun => (TEKTON, "v1", "PipelineRun", "pipelineruns"),
         }
     }
 
@@ -65,8 +74,18 @@ impl Kind {
         }
     }
 
+    /// What an empty list says. Those of tasks and pipelines say what the field's own client does, to the letter.
+    pub fn none_found(self) -> String {
+        match self {
+            Self::Task | Self::TaskRun | Self::Pipeline | Self::PipelineRun => {
+                format!("No {}s found", self.path().2)
+            }
+            _ => format!("No {} found.", self.nouns()),
+        }
+    }
+
     /// What there is none of when a list is empty.
-    pub fn nouns(self) -> &'static str {
+    fn nouns(self) -> &'static str {
         match self {
             Self::SinkBinding => "sink binding",
             Self::PingSource | Self::ApiServerSource | Self::ContainerSource | Self::GitHubSource => {
@@ -92,6 +111,10 @@ impl Kind {
             ["source" | "sources", "binding", ..] => Self::SinkBinding,
             ["source" | "sources", "container", ..] => Self::ContainerSource,
             ["source" | "sources", "github", ..] => Self::GitHubSource,
+            ["task" | "tasks", ..] => Self::Task,
+            ["taskrun" | "taskruns" | "tr", ..] => Self::TaskRun,
+            ["pipeline" | "pipelines", ..] => Self::Pipeline,
+            ["pipelinerun" | "pipelineruns" | "pr", ..] => Self::PipelineRun,
             _ => return None,
         })
     }

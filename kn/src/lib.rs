@@ -27,6 +27,7 @@ mod revision_view;
 mod service_file;
 mod sink;
 mod table;
+mod tekton;
 mod traffic;
 mod usage;
 mod wait;

@@ -153,7 +153,7 @@ impl ListArgs {
             return Ok(Exit::Success);
         }
         if objects.is_empty() {
-            output.line(format!("No {} found.", kind.nouns()))?;
+            output.line(kind.none_found())?;
             return Ok(Exit::Success);
         }
         let (lines, _) = self.table(objects, &columns().await?, Timestamp::now());
@@ -245,14 +245,15 @@ fn typed(mut object: Value, resource: &ApiResource) -> Value {
     object
 }
 
-/// By namespace and name; revisions by service, the newest first.
+/// By namespace and name; revisions by service, and runs of tasks and pipelines, the newest first.
 fn order(object: &Value) -> (String, String, i64, String) {
-    let (service, generation) = match object["kind"] == "Revision" {
-        true => (
+    let (service, generation) = match object["kind"].as_str() {
+        Some("Revision") => (
             text(object, SERVICE),
             text(object, GENERATION).parse().unwrap_or(0),
         ),
-        false => (String::new(), 0_i64),
+        Some("TaskRun" | "PipelineRun") => (String::new(), crate::tekton::newness(object)),
+        _ => (String::new(), 0_i64),
     };
     (
         text(object, "/metadata/namespace"),

@@ -52,16 +52,21 @@ pub struct Ran {
 
 impl Cluster {
     pub async fn start() -> Self {
+        Self::start_with(Arc::new(Logs), &crds::all()).await
+    }
+
+    /// A cluster with these kinds, whose containers' logs are read from `node`.
+    pub async fn start_with(node: Arc<dyn NodeApi>, kinds: &[CustomResourceDefinition]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = Config::ephemeral(dir.path().join("api"));
-        assert!(config.node.connect(Arc::new(Logs)));
+        assert!(config.node.connect(node));
         let server = ApiServer::open(config).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
         let kubeconfig = dir.path().join("kubeconfig");
         write_kubeconfig(&kubeconfig, &server.kubeconfig_entry("test", &url), true).unwrap();
         let client = server.client();
-        define(&client).await;
+        define(&client, kinds).await;
         let serving = server.clone();
         let tasks = vec![
             tokio::spawn(async move {
@@ -118,7 +123,7 @@ impl Cluster {
     pub fn follow(&self, line: &str) -> Lines {
         let mut child = self.command(line).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Lines { _child: child, lines }
+        Lines { child, lines }
     }
 
     fn command(&self, line: &str) -> tokio::process::Command {
@@ -226,7 +231,7 @@ impl Cluster {
 
 /// The lines of a program that runs.
 pub struct Lines {
-    _child: tokio::process::Child,
+    child: tokio::process::Child,
     lines: tokio::io::Lines<BufReader<tokio::process::ChildStdout>>,
 }
 
@@ -235,6 +240,23 @@ impl Lines {
     pub async fn next(&mut self) -> String {
         let line = tokio::time::timeout(Duration::from_secs(60), self.lines.next_line());
         line.await.unwrap().unwrap().unwrap()
+    }
+
+    /// Waits for the end, and returns what has not been read.
+    pub async fn end(mut self) -> Ran {
+        let mut out = Vec::new();
+        let read = async {
+            while let Some(line) = self.lines.next_line().await.unwrap() {
+                out.push(line);
+            }
+            self.child.wait_with_output().await.unwrap()
+        };
+        let ran = tokio::time::timeout(Duration::from_secs(60), read).await.unwrap();
+        Ran {
+            code: ran.status.code().unwrap_or(-1),
+            out: out.join("\n"),
+            err: String::from_utf8(ran.stderr).unwrap(),
+        }
     }
 }
 
@@ -286,10 +308,9 @@ fn api(client: &Client, kind: &str) -> Api<DynamicObject> {
     Api::namespaced_with(client.clone(), "default", &resource)
 }
 
-async fn define(client: &Client) {
+async fn define(client: &Client, wanted: &[CustomResourceDefinition]) {
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let wanted = crds::all();
-    for definition in &wanted {
+    for definition in wanted {
         definitions
             .create(&PostParams::default(), definition)
             .await

@@ -1,0 +1,11 @@
+//! What the commands of tasks, pipelines and their runs have in common.
+
+pub mod cancel;
+pub mod delete;
+pub mod list;
+pub mod logs;
+pub mod start;
+
+mod follow;
+mod line;
+mod watched;
