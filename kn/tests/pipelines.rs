@@ -141,8 +141,8 @@ async fn a_task_is_started_with_what_it_declares() {
     assert_eq!(cluster.kn("task list").await.code(0).out, "No Tasks found\n");
     make(&cluster, "Task", build()).await;
     cluster.kn("task list").await.code(0).says(&[
-        "NAME    DESCRIPTION        AGE",
-        "build   Builds an image.",
+        "NAME     DESCRIPTION        AGE",
+        "build    Builds an image.",
         " ago",
     ]);
     cluster.kn("task describe build").await.code(0).says(&[

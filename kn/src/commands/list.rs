@@ -247,10 +247,10 @@ fn typed(mut object: Value, resource: &ApiResource) -> Value {
 
 /// By namespace and name; revisions by service, and runs of tasks and pipelines, the newest first.
 fn order(object: &Value) -> (String, String, i64, String) {
-    let (service, generation) = match object["kind"].as_str() {
+    let (service, newness) = match object["kind"].as_str() {
         Some("Revision") => (
             text(object, SERVICE),
-            text(object, GENERATION).parse().unwrap_or(0),
+            text(object, GENERATION).parse().unwrap_or(0_i64).saturating_neg(),
         ),
         Some("TaskRun" | "PipelineRun") => (String::new(), crate::tekton::newness(object)),
         _ => (String::new(), 0_i64),
@@ -258,7 +258,7 @@ fn order(object: &Value) -> (String, String, i64, String) {
     (
         text(object, "/metadata/namespace"),
         service,
-        generation.saturating_neg(),
+        newness,
         text(object, "/metadata/name"),
     )
 }
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn revisions_are_listed_by_service_and_age_others_by_name() {
+    fn revisions_are_listed_by_service_and_age_runs_by_start_others_by_name() {
         let object = |kind: &str, name: &str, service: &str, generation: &str| {
             json!({ "kind": kind, "metadata": { "name": name, "namespace": "d", "labels": {
                 "serving.knative.dev/service": service, "serving.knative.dev/configurationGeneration": generation } } })
@@ -330,6 +330,15 @@ mod tests {
                 object("Route", "a", "b", "2")
             ]),
             ["a", "b"]
+        );
+        let run = |name: &str, start: Option<&str>| json!({ "kind": "TaskRun", "metadata": { "name": name, "namespace": "d" }, "status": { "startTime": start } });
+        assert_eq!(
+            sorted(vec![
+                run("old", Some("2026-01-01T00:00:00Z")),
+                run("waiting", None),
+                run("new", Some("2026-01-02T00:00:00Z"))
+            ]),
+            ["waiting", "new", "old"]
         );
     }
 }
