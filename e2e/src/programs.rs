@@ -7,10 +7,11 @@ use std::sync::OnceLock;
 use anyhow::Context;
 
 /// Programs that the tests run; built once per test program, with cargo's own up-to-date check.
-const PROGRAMS: [&str; 8] = [
+const PROGRAMS: [&str; 9] = [
     "spindrift",
     "kn",
     "queue-proxy",
+    "entrypoint",
     "hello",
     "ab",
     "echo",

@@ -72,6 +72,8 @@ pub enum Command {
     EventSources(EventSourcesArgs),
     /// Run what makes a Job for each event of a JobSink against a cluster
     EventSinks(EventSinksArgs),
+    /// Run the controllers of tasks against a cluster
+    PipelinesController(PipelinesArgs),
     /// Install what the components work on into a cluster: resource definitions, namespace, configuration
     #[command(
         after_help = "Examples:\n  spindrift install --sidecar-image registry.example.com/spindrift/queue-proxy:v1\n  spindrift install --component-address 10.88.0.1    for components that run on this machine, outside any pod"
@@ -218,6 +220,15 @@ pub struct ProcessArgs {
     /// Where health and metrics are served
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS:PORT")]
     pub health_address: std::net::SocketAddr,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct PipelinesArgs {
+    #[command(flatten)]
+    pub process: ProcessArgs,
+    /// Image of the entrypoint of steps
+    #[arg(long, env = "ENTRYPOINT_IMAGE", value_name = "IMAGE")]
+    pub entrypoint_image: String,
 }
 
 #[derive(Args, Debug, Clone)]

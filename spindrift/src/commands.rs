@@ -6,6 +6,7 @@ pub mod down;
 pub mod events;
 pub mod image;
 pub mod install;
+pub mod pipelines;
 pub mod status;
 pub mod up;
 pub mod webhook;

@@ -13,10 +13,15 @@ struct Program {
     required: bool,
 }
 
-const PROGRAMS: [Program; 6] = [
+const PROGRAMS: [Program; 7] = [
     Program {
         binary: "queue-proxy",
         repository: "spindrift/queue-proxy",
+        required: true,
+    },
+    Program {
+        binary: "entrypoint",
+        repository: "spindrift/entrypoint",
         required: true,
     },
     Program {
@@ -49,20 +54,32 @@ const PROGRAMS: [Program; 6] = [
 /// User and group that the programs run as: nobody, as no file of the image belongs to them.
 const USER: &str = "65532:65532";
 
-/// Builds the images into `store`; equal binaries give equal digests, so a restart changes nothing. Returns the
-/// reference of the sidecar, by digest.
+/// The images that the platform's own pods need, by digest.
+pub struct Required {
+    /// Of the sidecar of revisions.
+    pub sidecar: String,
+    /// Of the entrypoint of steps.
+    pub entrypoint: String,
+}
+
+/// Builds the images into `store`; equal binaries give equal digests, so a restart changes nothing.
 ///
 /// # Errors
-/// If the sidecar's binary is not beside this one.
-pub async fn build(store: &ImageStore, registry: &str) -> anyhow::Result<String> {
-    let all = build_all(store, registry).await?;
-    all.into_iter().next().context("no sidecar image was made")
+/// If a binary that is needed is not beside this one.
+pub async fn build(store: &ImageStore, registry: &str) -> anyhow::Result<Required> {
+    // In the order of the list, whose first are all needed and therefore there.
+    let mut all = build_all(store, registry).await?.into_iter();
+    let mut next = || all.next().context("an image was not made");
+    Ok(Required {
+        sidecar: next()?,
+        entrypoint: next()?,
+    })
 }
 
 /// Like [`build`], but returns the references of all programs that are there; the sidecar's comes first.
 ///
 /// # Errors
-/// If the sidecar's binary is not beside this one.
+/// If a binary that is needed is not beside this one.
 pub async fn build_all(store: &ImageStore, registry: &str) -> anyhow::Result<Vec<String>> {
     let folder = beside()?;
     let mut references = Vec::new();

@@ -20,11 +20,19 @@ const MANAGER: &str = "spindrift-install";
 /// The API server says in milliseconds that it serves a new kind; a remote one may take seconds.
 const ESTABLISHED: Duration = Duration::from_secs(30);
 
+/// The CRDs of an install. Of the kinds of pipelines only those that a controller serves: an object that nobody looks
+/// at helps nobody.
+fn definitions() -> Vec<CustomResourceDefinition> {
+    let served = |crd: &CustomResourceDefinition| matches!(crd.spec.names.kind.as_str(), "Task" | "TaskRun");
+    let pipelines = crds::tekton_definitions().into_iter().filter(served);
+    crds::all().into_iter().chain(pipelines).collect()
+}
+
 /// Creates or updates the CRDs, and waits until they are served.
 pub async fn crds(client: &Client) -> anyhow::Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     let params = PatchParams::apply(MANAGER).force();
-    try_join_all(crds::all().into_iter().map(|crd| {
+    try_join_all(definitions().into_iter().map(|crd| {
         let (api, params) = (api.clone(), params.clone());
         async move {
             let name = crd.name_any();
@@ -47,8 +55,8 @@ pub async fn crds(client: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The namespaces of the two halves of the platform, and the ConfigMaps that belong into each.
-fn halves(system_namespace: &str, install: &crds::config::Install) -> [(Namespace, Vec<ConfigMap>); 2] {
+/// The namespaces of the parts of the platform, and the ConfigMaps that belong into each.
+fn parts(system_namespace: &str, install: &crds::config::Install) -> [(Namespace, Vec<ConfigMap>); 3] {
     [
         (
             system_namespace,
@@ -59,6 +67,11 @@ fn halves(system_namespace: &str, install: &crds::config::Install) -> [(Namespac
             crds::names::EVENTING_NAMESPACE,
             "knative-eventing",
             crds::config::events::defaults_manifests(),
+        ),
+        (
+            pipelines::config::NAMESPACE,
+            "tekton-pipelines",
+            pipelines::config::manifests(),
         ),
     ]
     .map(|(name, part, mut maps)| {
@@ -80,7 +93,7 @@ pub async fn configuration(
     settings: &Settings<'_>,
 ) -> anyhow::Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    for (namespace, maps) in halves(system_namespace, install) {
+    for (namespace, maps) in parts(system_namespace, install) {
         create_if_missing(&namespaces, &namespace).await?;
         let in_namespace = namespace.name_any();
         let in_namespace = in_namespace.as_str();
@@ -128,10 +141,10 @@ pub fn manifests(
     at: Option<(Ipv4Addr, &[Front])>,
 ) -> anyhow::Result<Vec<Value>> {
     let mut all = Vec::new();
-    for crd in crds::all() {
+    for crd in definitions() {
         all.push(serde_json::to_value(crd)?);
     }
-    for (namespace, maps) in halves(system_namespace, install) {
+    for (namespace, maps) in parts(system_namespace, install) {
         all.push(serde_json::to_value(namespace)?);
         for map in maps {
             all.push(serde_json::to_value(map)?);

@@ -72,6 +72,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Broker(args) => commands::events::broker(args).await,
         Command::EventSources(args) => commands::events::sources(args).await,
         Command::EventSinks(args) => commands::events::sinks(args).await,
+        Command::PipelinesController(args) => commands::pipelines::controller(args).await,
         Command::Install(args) => commands::install::run(args).await,
         Command::Manifests(args) => commands::install::print(&args),
         Command::Completion { shell } => {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use kube::Client;
 use reconciler::{Caches, ConfigStore, Leadership};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
@@ -150,23 +149,25 @@ pub struct Platform {
 pub type Health = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 impl Platform {
-    /// Starts every component on `client`. `inside` is where pods reach this process; `cluster` tells of what the
+    /// Starts every component on the cluster of `caches`. `inside` is where pods reach this process; `cluster` tells of what the
     /// components stand on.
     pub fn start(
-        client: Client,
         cluster: Health,
         listeners: Listeners,
         inside: Ipv4Addr,
         caches: Caches,
         config: ConfigStore,
         events: Events,
+        pipelines: pipelines::Config,
     ) -> Self {
+        let client = caches.client().clone();
         let Events {
             stores,
             selection_mode,
         } = events;
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         tasks.spawn(serving::run_with(caches.clone(), serving::Config::default()));
+        tasks.spawn(pipelines::run_with(caches.clone(), pipelines));
         // Processes of the machine do not use the cluster's DNS by themselves.
         let dns = Some(SocketAddr::from((inside, DNS_PORT)));
         let outgoing = broker::client::Config {

@@ -129,12 +129,12 @@ impl Up {
         let (client, inside) = (cluster.client(), cluster.gateway_ip());
         let port = external.first().context("no listener")?.local_addr()?.port();
         let listeners = Listeners::open(external, inside).await?;
-        let (sidecar, ()) = tokio::try_join!(
+        let (images, ()) = tokio::try_join!(
             component_images::build(cluster.images(), &started.registry),
             install::crds(&client)
         )?;
         let plan = crds::config::Install {
-            queue_sidecar_image: sidecar,
+            queue_sidecar_image: images.sidecar,
             domain: Some(DOMAIN.to_owned()),
             ..crds::config::Install::default()
         };
@@ -166,8 +166,9 @@ impl Up {
             stores: events::open(&data_dir.join("events"))?,
             selection_mode,
         };
+        let pipelines = pipelines::Config::new(images.entrypoint);
         Ok(Platform::start(
-            client, health, listeners, inside, caches, config, events,
+            health, listeners, inside, caches, config, events, pipelines,
         ))
     }
 

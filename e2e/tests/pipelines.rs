@@ -1,0 +1,404 @@
+//! TaskRuns as people start them: kubectl, YAML, and images of the embedded registry.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use e2e::tools::Need;
+use e2e::{Platform, busybox, cases, eventually, shared, stop_shared, suite, turn};
+use serde_json::{Value, json};
+
+const NEEDS: &[Need] = &[Need::Root, Need::Kubectl, Need::Busybox];
+
+/// The platform, with an image that has a shell.
+fn platform() -> anyhow::Result<(&'static Platform, String)> {
+    let platform = shared()?;
+    let _turn = turn();
+    let image = busybox::load(platform, "busybox:tasks")?;
+    Ok((platform, image))
+}
+
+/// `kubectl create`, which takes names from the server; gives `taskrun.tekton.dev/<name>`.
+fn create(platform: &Platform, object: &Value) -> anyhow::Result<String> {
+    let file = tempfile::Builder::new().suffix(".json").tempfile()?;
+    std::fs::write(file.path(), object.to_string())?;
+    let path = file.path().to_string_lossy().into_owned();
+    let name = platform.kubectl(&["create", "-o", "name", "-f", &path])?.ok()?;
+    Ok(name.trim().to_owned())
+}
+
+fn run_of(name: &str, spec: Value) -> Value {
+    let mut metadata = json!({});
+    metadata["generateName"] = json!(format!("{name}-"));
+    json!({"apiVersion": "tekton.dev/v1", "kind": "TaskRun", "metadata": metadata, "spec": spec})
+}
+
+/// Creates a run and waits for its end.
+fn ended(platform: &Platform, object: &Value) -> anyhow::Result<Value> {
+    let name = create(platform, object)?;
+    finished(platform, &name)
+}
+
+fn finished(platform: &Platform, name: &str) -> anyhow::Result<Value> {
+    eventually(&format!("the end of {name}"), || {
+        let run = platform.get(&[name])?;
+        let status = &run["status"]["conditions"][0]["status"];
+        ensure!(status == "True" || status == "False", "{}", run["status"]);
+        Ok(run)
+    })
+}
+
+/// Checks status, reason, and words of the message of a run that has ended.
+fn expect(run: &Value, status: &str, reason: &str, message: &str) -> anyhow::Result<()> {
+    let condition = &run["status"]["conditions"][0];
+    ensure!(
+        condition["type"] == "Succeeded"
+            && condition["status"] == status
+            && condition["reason"] == reason
+            && condition["message"]
+                .as_str()
+                .unwrap_or_default()
+                .contains(message)
+            && run["status"]["completionTime"].is_string(),
+        "not {status} {reason} {message:?}: {}",
+        run["status"]
+    );
+    Ok(())
+}
+
+fn steps_follow_each_other_and_results_come_out() -> anyhow::Result<()> {
+    let (platform, image) = platform()?;
+    let task = format!(
+        r#"
+apiVersion: tekton.dev/v1
+kind: Task
+metadata:
+  name: greet
+spec:
+  params:
+    - name: who
+    - name: words
+      type: array
+      default: [hello]
+  results:
+    - name: greeting
+    - name: parts
+      type: array
+  steps:
+    - name: write
+      image: {image}
+      script: |
+        echo "$@ $(params.who)" > /workspace/greeting
+        printf '["%s","%s"]' "$1" '$(params.who)' > $(results.parts.path)
+      args: ["$(params.words[*])"]
+    - name: read
+      image: {image}
+      command: [sh, -c]
+      args: ["cat /workspace/greeting; cat /workspace/greeting > $(results.greeting.path)"]
+"#
+    );
+    platform.apply(&task, &[])?.ok()?;
+    let run = run_of(
+        "greet",
+        json!({"taskRef": {"name": "greet"}, "params": [
+            {"name": "who", "value": "you; rm -rf /"}, {"name": "words", "value": ["good", "day"]},
+        ]}),
+    );
+    let run = ended(platform, &run)?;
+    expect(&run, "True", "Succeeded", "All Steps have completed executing")?;
+    let status = &run["status"];
+    let results = json!([
+        {"name": "greeting", "type": "string", "value": "good day you; rm -rf /\n"},
+        {"name": "parts", "type": "array", "value": ["good", "you; rm -rf /"]},
+    ]);
+    ensure!(status["results"] == results, "{status}");
+    let steps: Vec<_> = status["steps"].as_array().context("no steps")?.iter().collect();
+    let names: Vec<_> = steps.iter().filter_map(|step| step["name"].as_str()).collect();
+    ensure!(names == ["write", "read"], "{status}");
+    let time = |step: &Value, field: &str| step["terminated"][field].as_str().unwrap_or_default().to_owned();
+    ensure!(
+        steps.iter().all(|step| step["terminationReason"] == "Completed")
+            && time(steps[0], "finishedAt")[..19] <= time(steps[1], "startedAt")[..19],
+        "{status}"
+    );
+    ensure!(
+        status["taskSpec"]["steps"][0]["args"] == json!(["good", "day"]),
+        "{status}"
+    );
+    let pod = status["podName"].as_str().context("no pod")?;
+    let name = run["metadata"]["name"].as_str().context("no name")?;
+    ensure!(pod == format!("{name}-pod"), "{pod}");
+    let log = platform.kubectl(&["logs", pod, "-c", "step-read"])?.ok()?;
+    ensure!(log == "good day you; rm -rf /\n", "{log}");
+    let listed = platform
+        .kubectl(&["get", "taskruns", "-l", "tekton.dev/task=greet"])?
+        .ok()?;
+    ensure!(listed.contains("Succeeded") && listed.contains(name), "{listed}");
+    Ok(())
+}
+
+fn a_failing_step_ends_the_run() -> anyhow::Result<()> {
+    let (platform, image) = platform()?;
+    let step = |name: &str, script: &str| json!({"name": name, "image": image, "script": script});
+    let spec = json!({"taskSpec": {
+        "results": [{"name": "half"}],
+        "steps": [step("bad", "echo -n x > $(results.half.path); exit 3"), step("never", "echo never")],
+    }});
+    let run = ended(platform, &run_of("fails", spec))?;
+    expect(&run, "False", "StepFailed", "\"step-bad\" exited with code 3")?;
+    let steps = &run["status"]["steps"];
+    ensure!(
+        steps[1]["terminationReason"] == "Skipped" && run["status"]["results"][0]["value"] == "x",
+        "{}",
+        run["status"]
+    );
+    Ok(())
+}
+
+fn a_failure_can_be_let_pass_and_read_by_a_later_step() -> anyhow::Result<()> {
+    let (platform, image) = platform()?;
+    let spec = json!({"taskSpec": {
+        "results": [{"name": "code"}],
+        "steps": [
+            {"name": "bad", "image": image, "script": "exit 7", "onError": "continue"},
+            {"name": "read", "image": image,
+             "script": "cat $(steps.step-bad.exitCode.path) > $(results.code.path)"},
+        ],
+    }});
+    let run = ended(platform, &run_of("continues", spec))?;
+    expect(&run, "True", "Succeeded", "")?;
+    let status = &run["status"];
+    ensure!(
+        status["results"][0]["value"] == "7"
+            && status["steps"][0]["terminationReason"] == "Continued"
+            && status["steps"][0]["terminated"]["exitCode"] == 7,
+        "{status}"
+    );
+    Ok(())
+}
+
+fn a_step_has_its_time_limit() -> anyhow::Result<()> {
+    let (platform, image) = platform()?;
+    let spec = json!({"taskSpec": {
+        "steps": [{"name": "slow", "image": image, "script": "sleep 600", "timeout": "1s"}],
+    }});
+    let run = ended(platform, &run_of("slow-step", spec))?;
+    let message = "\"step-slow\" exited because the step exceeded the specified timeout limit";
+    expect(&run, "False", "StepFailed", message)
+}
+
+fn a_run_has_its_time_limit() -> anyhow::Result<()> {
+    let (platform, image) = platform()?;
+    let spec = json!({
+        "timeout": "3s",
+        "taskSpec": {"steps": [{"name": "slow", "image": image, "script": "sleep 600"}]},
+    });
+    let run = ended(platform, &run_of("slow", spec))?;
+    expect(&run, "False", "TaskRunTimeout", "failed to finish within \"3s\"")?;
+    pod_is_gone(platform, &run)
+}
+
+fn a_run_can_be_cancelled() -> anyhow::Result<()> {
+    let (platform, image) = platform()?;
+    let spec = json!({
+        "retries": 2,
+        "taskSpec": {"steps": [{"name": "slow", "image": image, "script": "sleep 600"}]},
+    });
+    let name = create(platform, &run_of("cancelled", spec))?;
+    eventually("the step", || {
+        let run = platform.get(&[&name])?;
+        ensure!(
+            run["status"]["steps"][0]["running"].is_object(),
+            "{}",
+            run["status"]
+        );
+        Ok(())
+    })?;
+    let patch = r#"{"spec":{"status":"TaskRunCancelled","statusMessage":"Enough."}}"#;
+    platform
+        .kubectl(&["patch", &name, "--type=merge", "-p", patch])?
+        .ok()?;
+    let run = finished(platform, &name)?;
+    expect(&run, "False", "TaskRunCancelled", "was cancelled. Enough.")?;
+    ensure!(
+        run["status"]["steps"][0]["terminationReason"] == "TaskRunCancelled",
+        "{}",
+        run["status"]
+    );
+    pod_is_gone(platform, &run)
+}
+
+fn pod_is_gone(platform: &Platform, run: &Value) -> anyhow::Result<()> {
+    let pod = run["status"]["podName"].as_str().context("no pod")?;
+    eventually(&format!("the end of {pod}"), || {
+        let found = platform
+            .kubectl(&["get", "pod", pod, "--ignore-not-found", "-o", "name"])?
+            .ok()?;
+        ensure!(found.trim().is_empty(), "{found}");
+        Ok(())
+    })
+}
+
+fn a_failed_attempt_is_tried_again() -> anyhow::Result<()> {
+    let (platform, image) = platform()?;
+    let spec = json!({
+        "retries": 3,
+        "taskSpec": {"steps": [{"name": "s", "image": image, "script": "test $(context.task.retry-count) = 1"}]},
+    });
+    let run = ended(platform, &run_of("retried", spec))?;
+    expect(&run, "True", "Succeeded", "")?;
+    let earlier = run["status"]["retriesStatus"].as_array().context("no attempts")?;
+    let pod = run["status"]["podName"].as_str().unwrap_or_default();
+    ensure!(
+        earlier.len() == 1
+            && earlier[0]["conditions"][0]["reason"] == "StepFailed"
+            && pod.ends_with("-pod-retry1"),
+        "{}",
+        run["status"]
+    );
+    Ok(())
+}
+
+fn a_pending_run_waits() -> anyhow::Result<()> {
+    let (platform, image) = platform()?;
+    let spec = json!({
+        "status": "TaskRunPending",
+        "taskSpec": {"steps": [{"name": "s", "image": image, "script": "true"}]},
+    });
+    let name = create(platform, &run_of("pending", spec))?;
+    eventually("the reason", || {
+        let run = platform.get(&[&name])?;
+        ensure!(
+            run["status"]["conditions"][0]["reason"] == "TaskRunPending",
+            "{}",
+            run["status"]
+        );
+        ensure!(run["status"].get("startTime").is_none(), "{}", run["status"]);
+        Ok(())
+    })?;
+    platform
+        .kubectl(&[
+            "patch",
+            &name,
+            "--type=merge",
+            "-p",
+            r#"{"spec":{"status":null}}"#,
+        ])?
+        .ok()?;
+    expect(&finished(platform, &name)?, "True", "Succeeded", "")
+}
+
+fn steps_wait_for_sidecars_which_end_with_them() -> anyhow::Result<()> {
+    let (platform, image) = platform()?;
+    let spec = json!({"taskSpec": {
+        "results": [{"name": "page"}],
+        "sidecars": [{
+            "name": "server", "image": image,
+            "script": "sleep 1; echo -n served > /tmp/page; exec httpd -f -p 8080 -h /tmp",
+            "readinessProbe": {"httpGet": {"path": "/page", "port": 8080}, "periodSeconds": 1},
+        }],
+        // At the very first try: the server is there before the step begins.
+        "steps": [{"name": "s", "image": image, "script": "wget -q -O $(results.page.path) http://127.0.0.1:8080/page"}],
+    }});
+    let run = ended(platform, &run_of("sidecar", spec))?;
+    expect(&run, "True", "Succeeded", "")?;
+    ensure!(
+        run["status"]["results"][0]["value"] == "served",
+        "{}",
+        run["status"]
+    );
+    let pod = run["status"]["podName"].as_str().context("no pod")?;
+    eventually("the end of the sidecar", || {
+        let pod = platform.get(&["pod", pod])?;
+        ensure!(pod["status"]["phase"] == "Succeeded", "{}", pod["status"]);
+        Ok(())
+    })
+}
+
+fn workspaces_are_where_the_task_wants_them() -> anyhow::Result<()> {
+    let (platform, image) = platform()?;
+    for line in [
+        "create configmap task-settings --from-literal=colour=blue",
+        "create secret generic task-secret --from-literal=word=hush",
+    ] {
+        platform.kubectl(&line.split(' ').collect::<Vec<_>>())?.ok()?;
+    }
+    let spec = json!({
+        "workspaces": [
+            {"name": "settings", "configMap": {"name": "task-settings"}},
+            {"name": "secret", "secret": {"secretName": "task-secret"}},
+            {"name": "scratch", "emptyDir": {}, "subPath": "deep"},
+        ],
+        "taskSpec": {
+            "workspaces": [{"name": "settings"}, {"name": "secret", "mountPath": "/hidden"}, {"name": "scratch"},
+                           {"name": "none", "optional": true}],
+            "results": [{"name": "all"}],
+            "steps": [
+                {"name": "one", "image": image, "script": "echo kept > $(workspaces.scratch.path)/file"},
+                {"name": "two", "image": image, "workingDir": "made/here",
+                 "script": "echo $(cat $(workspaces.settings.path)/colour /hidden/word) \
+                            $(cat /workspace/scratch/file) $(workspaces.none.bound) $PWD > $(results.all.path)"},
+            ],
+        },
+    });
+    let run = ended(platform, &run_of("workspaces", spec))?;
+    expect(&run, "True", "Succeeded", "")?;
+    let all = &run["status"]["results"][0]["value"];
+    ensure!(*all == "bluehush kept false /workspace/made/here\n", "{all}");
+    Ok(())
+}
+
+fn what_cannot_run_says_why() -> anyhow::Result<()> {
+    let (platform, image) = platform()?;
+    let registry = platform.registry();
+    for (name, spec, reason, message) in [
+        (
+            "no-task",
+            json!({"taskRef": {"name": "nowhere"}}),
+            "TaskRunResolutionFailed",
+            "nowhere",
+        ),
+        (
+            "no-param",
+            json!({"taskSpec": {"params": [{"name": "must"}], "steps": [{"image": image, "script": "true"}]}}),
+            "TaskRunValidationFailed",
+            "must",
+        ),
+        (
+            "no-workspace",
+            json!({"taskSpec": {"workspaces": [{"name": "must"}], "steps": [{"image": image, "script": "true"}]}}),
+            "TaskRunValidationFailed",
+            "must",
+        ),
+        (
+            "no-image",
+            json!({"taskSpec": {"steps": [
+                {"name": "s", "image": format!("{registry}/nowhere:never"), "script": "true"},
+            ]}}),
+            "TaskRunImagePullFailed",
+            "the step \"s\" in TaskRun failed to pull the image",
+        ),
+    ] {
+        let run = ended(platform, &run_of(name, spec))?;
+        expect(&run, "False", reason, message)?;
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    suite(
+        cases![NEEDS => [
+            steps_follow_each_other_and_results_come_out,
+            a_failing_step_ends_the_run,
+            a_failure_can_be_let_pass_and_read_by_a_later_step,
+            a_step_has_its_time_limit,
+            a_run_has_its_time_limit,
+            a_run_can_be_cancelled,
+            a_failed_attempt_is_tried_again,
+            a_pending_run_waits,
+            steps_wait_for_sidecars_which_end_with_them,
+            workspaces_are_where_the_task_wants_them,
+            what_cannot_run_says_why,
+        ]],
+        stop_shared,
+    )
+}
