@@ -13,12 +13,13 @@ mod step;
 mod volumes;
 pub mod workspaces;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crds::tekton::{PodTemplate, TaskRun, TaskSpec};
 use k8s_openapi::api::core::v1::{Pod, PodSpec, Volume};
 
+use registries::Command;
 use workspaces::Workspaces;
 
 /// What the install says about pods.
@@ -74,8 +75,8 @@ pub struct Attempt<'a> {
 pub struct ImageCommand {
     /// The image by digest: what was looked at is what runs.
     pub pinned: String,
-    pub entrypoint: Vec<String>,
-    pub cmd: Vec<String>,
+    /// By platform, `os/architecture[/variant]`.
+    pub commands: BTreeMap<String, Command>,
 }
 
 /// Why there can be no pod.
@@ -129,6 +130,15 @@ pub fn desired(attempt: &Attempt<'_>) -> Result<Pod, PodError> {
         }),
         status: None,
     })
+}
+
+/// The images whose own commands the steps of `task` leave it to; [`Attempt::images`] has to have them.
+pub fn silent_images(task: &TaskSpec) -> BTreeSet<String> {
+    let task = merge::with_template(task);
+    let silent = task.steps.into_iter().filter(|step| {
+        step.script.is_empty() && step.command.as_ref().is_none_or(|command| command.is_empty())
+    });
+    silent.map(|step| step.image).collect()
 }
 
 /// Seconds after which Kubernetes ends the pod by itself, should nobody else do so: half as much again as the run may

@@ -5,6 +5,7 @@
 
 mod decide;
 mod ending;
+mod images;
 mod progress;
 mod reconcile;
 mod refusal;

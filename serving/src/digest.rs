@@ -3,10 +3,7 @@
 //! A revision is pinned to what its tags meant when it was made. Looking up needs the network, so it runs beside the
 //! reconciler: [`Resolver::lookup`] answers at once, and the key is woken when there is news.
 
-mod challenge;
-mod keychain;
 mod plan;
-mod registry;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,10 +19,9 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::shared::namespace_of;
-use keychain::{Keychain, PullSecrets};
 pub(crate) use plan::Found;
 use plan::Planned;
-use registry::Registry;
+use registries::{Keychain, PullSecrets, Registry};
 
 /// Lookups that run at the same time (upstream's).
 const WORKERS: usize = 100;
@@ -106,7 +102,7 @@ impl Resolver {
             let attempt = self.clone().attempt(
                 key.clone(),
                 planned,
-                PullSecrets::of(revision),
+                secrets_of(revision),
                 namespace_of(&revision.metadata).to_owned(),
                 deployment.digest_resolution_timeout,
             );
@@ -212,6 +208,16 @@ impl Resolver {
         }
         Ok(found)
     }
+}
+
+/// Where the credentials are that the pods of `revision` pull with.
+fn secrets_of(revision: &Revision) -> PullSecrets {
+    let pod = &revision.spec.pod_spec;
+    let listed = pod.image_pull_secrets.iter().flatten();
+    PullSecrets::new(
+        pod.service_account_name.as_deref(),
+        listed.map(|secret| secret.name.clone()),
+    )
 }
 
 #[cfg(test)]

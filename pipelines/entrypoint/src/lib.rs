@@ -23,6 +23,7 @@ mod wait;
 use std::io::Write;
 
 pub use flags::{FlagError, Flags, OnError};
+pub use platform_command::VARIABLE as PLATFORM_COMMANDS;
 
 /// Runs the program with its arguments, its own name left out. Returns the exit code.
 pub fn run(arguments: &[String]) -> i32 {

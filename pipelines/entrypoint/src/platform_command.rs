@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 /// Holds a map from platforms to commands as JSON, for steps that name no command.
-const VARIABLE: &str = "TEKTON_PLATFORM_COMMANDS";
+pub const VARIABLE: &str = "TEKTON_PLATFORM_COMMANDS";
 
 /// `command` as it is if it has a program, else what the variable names for this platform, with `command` as arguments.
 pub(crate) fn complete(command: &[String]) -> io::Result<Vec<String>> {

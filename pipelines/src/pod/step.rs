@@ -1,11 +1,14 @@
 //! A step as a container: the entrypoint first, the user's command as its arguments.
 
+use std::collections::BTreeMap;
+
 use crds::tekton::{PodTemplate, Step, TaskSpec, names};
+use entrypoint::PLATFORM_COMMANDS;
 use entrypoint::paths;
-use k8s_openapi::api::core::v1::Container;
+use k8s_openapi::api::core::v1::{Container, EnvVar};
 
 use super::workspaces::Workspaces;
-use super::{Attempt, PodError, init, merge, script, volumes};
+use super::{Attempt, ImageCommand, PodError, init, merge, script, volumes};
 
 /// The container of step `index` of `task`, whose steps have what the template gives them.
 pub(super) fn container(
@@ -21,6 +24,14 @@ pub(super) fn container(
     mounts.extend(step.volume_mounts.clone().unwrap_or_default());
     let implicit = volumes::mounts(task, index, &mounts);
     mounts.splice(0..0, implicit);
+    let mut env = merge::env(&step, template, &attempt.settings.forbidden_env);
+    if let Some(platforms) = command.platforms.clone() {
+        env.get_or_insert_default().push(EnvVar {
+            name: PLATFORM_COMMANDS.to_owned(),
+            value: Some(platforms),
+            ..EnvVar::default()
+        });
+    }
     let image = match attempt.images.get(&step.image) {
         Some(known) if command.from_image => known.pinned.clone(),
         _ => step.image.clone(),
@@ -29,10 +40,10 @@ pub(super) fn container(
         name: names::step_container(&step.name, index),
         image: Some(image),
         command: Some(vec![paths::ENTRYPOINT.to_owned()]),
-        args: Some(arguments(task, &step, index, command.words)),
+        args: Some(arguments(task, &step, index, command)),
         working_dir: (!step.working_dir.is_empty()).then(|| init::absolute(&step.working_dir)),
         env_from: step.env_from.clone(),
-        env: merge::env(&step, template, &attempt.settings.forbidden_env),
+        env,
         resources: merge::resources(attempt, task, &step),
         volume_mounts: Some(mounts),
         volume_devices: step.volume_devices.clone(),
@@ -43,9 +54,13 @@ pub(super) fn container(
     })
 }
 
+/// What a step runs.
 struct Command {
+    /// The program and its arguments.
     words: Vec<String>,
     from_image: bool,
+    /// If it is another one on each platform: those by platform as JSON, and `words` are only arguments.
+    platforms: Option<String>,
 }
 
 fn command(attempt: &Attempt<'_>, task: &TaskSpec, step: &Step, index: usize) -> Result<Command, PodError> {
@@ -55,37 +70,67 @@ fn command(attempt: &Attempt<'_>, task: &TaskSpec, step: &Step, index: usize) ->
         None => step.command.clone().unwrap_or_default(),
     };
     if !own.is_empty() {
-        let words = own.into_iter().chain(arguments).collect();
         return Ok(Command {
-            words,
+            words: own.into_iter().chain(arguments).collect(),
             from_image: false,
+            platforms: None,
         });
     }
-    let image = attempt.images.get(&step.image);
-    let words: Vec<String> = image
-        .map(|image| {
-            let arguments = if arguments.is_empty() {
-                image.cmd.clone()
-            } else {
-                arguments
-            };
-            image.entrypoint.iter().cloned().chain(arguments).collect()
-        })
-        .unwrap_or_default();
+    let of_image = attempt
+        .images
+        .get(&step.image)
+        .and_then(|image| from_image(image, &arguments));
+    of_image.ok_or_else(|| PodError::NoCommand {
+        step: names::step_container(&step.name, index),
+        image: step.image.clone(),
+    })
+}
+
+/// What the image runs with these arguments instead of its own; `None` if that is nothing on some platform.
+fn from_image(image: &ImageCommand, arguments: &[String]) -> Option<Command> {
+    let whole = |command: &registries::Command| {
+        let arguments = if arguments.is_empty() {
+            &command.cmd
+        } else {
+            arguments
+        };
+        command
+            .entrypoint
+            .iter()
+            .chain(arguments)
+            .cloned()
+            .collect::<Vec<String>>()
+    };
+    let mut all = image.commands.values().map(whole);
+    let words = all.next()?;
     if words.is_empty() {
-        return Err(PodError::NoCommand {
-            step: names::step_container(&step.name, index),
-            image: step.image.clone(),
+        return None;
+    }
+    if all.all(|other| other == words) {
+        return Some(Command {
+            words,
+            from_image: true,
+            platforms: None,
         });
     }
-    Ok(Command {
-        words,
+    let programs = image.commands.iter().map(|(platform, command)| {
+        let own = if arguments.is_empty() {
+            whole(command)
+        } else {
+            command.entrypoint.clone()
+        };
+        (!own.is_empty()).then(|| (platform.clone(), own))
+    });
+    let programs: Option<BTreeMap<String, Vec<String>>> = programs.collect();
+    Some(Command {
+        words: arguments.to_vec(),
         from_image: true,
+        platforms: serde_json::to_string(&programs?).ok(),
     })
 }
 
 /// The flags of the entrypoint and the command behind them.
-fn arguments(task: &TaskSpec, step: &Step, index: usize, command: Vec<String>) -> Vec<String> {
+fn arguments(task: &TaskSpec, step: &Step, index: usize, command: Command) -> Vec<String> {
     let mut flags: Vec<String> = Vec::new();
     let mut flag = |name: &str, value: String| flags.extend([format!("-{name}"), value]);
     match index.checked_sub(1) {
@@ -132,12 +177,11 @@ fn arguments(task: &TaskSpec, step: &Step, index: usize, command: Vec<String>) -
     if index == 0 {
         flags.push("-wait_file_content".to_owned());
     }
-    let mut command = command.into_iter();
-    flags.extend([
-        "-entrypoint".to_owned(),
-        command.next().unwrap_or_default(),
-        "--".to_owned(),
-    ]);
-    flags.extend(command);
+    let mut words = command.words.into_iter();
+    if command.platforms.is_none() {
+        flags.extend(["-entrypoint".to_owned(), words.next().unwrap_or_default()]);
+    }
+    flags.push("--".to_owned());
+    flags.extend(words);
     flags
 }

@@ -235,26 +235,55 @@ fn the_gate_is_open_from_the_start_unless_there_is_something_to_wait_for() {
     }
 }
 
+fn image(commands: &[(&str, &[&str], &[&str])]) -> BTreeMap<String, ImageCommand> {
+    let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect();
+    let commands = commands.iter().map(|(platform, entrypoint, cmd)| {
+        let (entrypoint, cmd) = (words(entrypoint), words(cmd));
+        ((*platform).to_owned(), Command { entrypoint, cmd })
+    });
+    let known = ImageCommand {
+        pinned: "i@sha256:1".to_owned(),
+        commands: commands.collect(),
+    };
+    BTreeMap::from([("i:1".to_owned(), known)])
+}
+
 #[test]
 fn a_step_that_says_nothing_runs_what_its_image_says() {
     let task = |args: Value| json!({"steps": [{"name": "s", "image": "i:1", "args": args}]});
-    let known = ImageCommand {
-        pinned: "i@sha256:1".to_owned(),
-        entrypoint: vec!["/tool".to_owned()],
-        cmd: vec!["help".to_owned()],
-    };
-    let images = BTreeMap::from([("i:1".to_owned(), known)]);
-    for (args, expected) in [
-        (json!(null), "-entrypoint /tool -- help"),
-        (json!(["run"]), "-entrypoint /tool -- run"),
+    let silent: TaskSpec = serde_json::from_value(task(json!(["a"]))).unwrap();
+    assert_eq!(silent_images(&silent), BTreeSet::from(["i:1".to_owned()]));
+    let one = image(&[("linux/amd64", &["/tool"], &["help"])]);
+    let same = image(&[
+        ("linux/amd64", &["/tool"], &["help"]),
+        ("linux/arm64", &["/tool"], &["help"]),
+    ]);
+    let different = image(&[("linux/amd64", &["/a"], &["x"]), ("linux/arm64", &["/b"], &[])]);
+    let json_of = |a: &[&str], b: &[&str]| json!({"linux/amd64": a, "linux/arm64": b}).to_string();
+    for (images, args, expected, platforms) in [
+        (&one, json!(null), "-entrypoint /tool -- help", None),
+        (&same, json!(["run"]), "-entrypoint /tool -- run", None),
+        (
+            &different,
+            json!(null),
+            "-wait_file_content --",
+            Some(json_of(&["/a", "x"], &["/b"])),
+        ),
+        (
+            &different,
+            json!(["run"]),
+            "-wait_file_content -- run",
+            Some(json_of(&["/a"], &["/b"])),
+        ),
     ] {
-        let pod = attempt_with(&run(json!({})), task(args), &settings(), &images).unwrap();
+        let pod = attempt_with(&run(json!({})), task(args), &settings(), images).unwrap();
         let pod = serde_json::to_value(pod).unwrap();
-        assert_eq!(pod["spec"]["containers"][0]["image"], "i@sha256:1");
+        let step = &pod["spec"]["containers"][0];
+        assert_eq!(step["image"], "i@sha256:1");
         assert!(line(&pod, "containers", 0, "args").ends_with(expected));
+        assert_eq!(step["env"][0]["value"].as_str().map(str::to_owned), platforms);
     }
-    let silent = BTreeMap::from([("i:1".to_owned(), ImageCommand::default())]);
-    for images in [BTreeMap::new(), silent] {
+    for images in [BTreeMap::new(), image(&[("linux/amd64", &[], &[])])] {
         let error = attempt_with(&run(json!({})), task(json!(null)), &settings(), &images).unwrap_err();
         assert!(matches!(error, PodError::NoCommand { .. }), "{error}");
     }

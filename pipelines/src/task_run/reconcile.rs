@@ -1,7 +1,6 @@
 //! Carries out what is decided about TaskRuns.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crds::conditions::ConditionStatus;
 use crds::tekton::reasons::task_run as reasons;
@@ -12,6 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Api, ResourceExt};
 use reconciler::object::is_controlled_by;
 use reconciler::{Applier, Cache, ConfigStore, Controller, Error, Key, Next, Reconcile, Recorder};
+use registries::Registry;
 use serde_json::json;
 
 use super::decide::{Decision, decide, timeout};
@@ -19,7 +19,7 @@ use super::ending::{Ending, end};
 use super::progress::{Progress, may_begin, progress};
 use super::refusal::{self, Refusal};
 use super::spec::{Found, Invalid, resolved};
-use super::{results, steps};
+use super::{images, results, steps};
 use crate::config::{Defaults, FeatureFlags};
 use crate::pod::{self, Attempt, Settings};
 use crate::run::Clock;
@@ -41,12 +41,15 @@ pub(crate) struct Shared {
 pub(crate) struct TaskRuns {
     shared: Shared,
     applier: Applier,
+    /// Made when the first step leaves its command to its image.
+    registry: OnceLock<Registry>,
 }
 
 pub(crate) fn controller(shared: &Shared) -> Controller<TaskRuns> {
     let reconciler = TaskRuns {
         shared: shared.clone(),
         applier: Applier::new(shared.client.clone(), "spindrift-taskrun"),
+        registry: OnceLock::new(),
     };
     Controller::new("pipelines-taskrun", reconciler)
         .watches(&shared.task_runs)
@@ -192,13 +195,22 @@ impl TaskRuns {
         let run = self.label(run, &name).await?;
         let defaults = self.shared.config.get::<Defaults>();
         let settings = self.settings(&defaults);
+        let images = match images::look_up(&self.shared.client, &self.registry, &run, &spec).await {
+            Ok(images) => images,
+            Err(message) => {
+                let reason = reasons::TASK_RUN_IMAGE_PULL_FAILED;
+                status.start_time.get_or_insert(Time(now));
+                end(&run, status, Ending::Failed { reason, message }, &Time(now));
+                return Ok(Created::Not(run, Next::OnChange));
+            }
+        };
         let wanted = pod::desired(&Attempt {
             run: &run,
             spec: &spec,
             settings: &settings,
             retry,
             timeout: timeout(&run, defaults.timeout),
-            images: &BTreeMap::new(),
+            images: &images,
         });
         let wanted = match wanted {
             Ok(wanted) => wanted,

@@ -1,10 +1,9 @@
-//! Credentials for registries: the pull secrets of the revision and of its service account.
+//! Credentials for registries: the pull secrets of a pod and of its service account.
 
 use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use crds::serving::Revision;
 use formats::image::ImageReference;
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use kube::Api;
@@ -13,29 +12,24 @@ use tracing::debug;
 
 /// A name and a password for one registry.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Credentials {
+pub struct Credentials {
     pub username: String,
     pub password: String,
 }
 
-/// Where the revision says its credentials are.
+/// Where the credentials of a pod are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct PullSecrets {
+pub struct PullSecrets {
     pub service_account: String,
     pub names: Vec<String>,
 }
 
 impl PullSecrets {
-    pub(super) fn of(revision: &Revision) -> Self {
-        let pod = &revision.spec.pod_spec;
-        let account = pod.service_account_name.clone().filter(|name| !name.is_empty());
-        let names = pod
-            .image_pull_secrets
-            .iter()
-            .flatten()
-            .map(|secret| secret.name.clone());
+    /// Of a pod with this account, which is `default` if it names none, and these pull secrets.
+    pub fn new(account: Option<&str>, names: impl Iterator<Item = String>) -> Self {
+        let account = account.filter(|name| !name.is_empty()).unwrap_or("default");
         Self {
-            service_account: account.unwrap_or_else(|| "default".to_owned()),
+            service_account: account.to_owned(),
             names: names.collect(),
         }
     }
@@ -43,14 +37,14 @@ impl PullSecrets {
 
 /// Credentials by registry, with an optional path.
 #[derive(Default)]
-pub(super) struct Keychain {
+pub struct Keychain {
     entries: Vec<(String, Credentials)>,
 }
 
 impl Keychain {
     /// Reads the secrets. One that is missing or malformed is passed over: the image may be public, and if it is not,
     /// the registry says so.
-    pub(super) async fn read(client: &kube::Client, namespace: &str, wanted: &PullSecrets) -> Self {
+    pub async fn read(client: &kube::Client, namespace: &str, wanted: &PullSecrets) -> Self {
         let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
         let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
         let mut names = wanted.names.clone();
@@ -102,7 +96,7 @@ impl Keychain {
     }
 
     /// The credentials whose registry and path match best.
-    pub(super) fn for_image(&self, image: &ImageReference) -> Option<&Credentials> {
+    pub fn for_image(&self, image: &ImageReference) -> Option<&Credentials> {
         let name = image.name();
         let matching = self.entries.iter().filter(|(registry, _)| {
             name.strip_prefix(registry.as_str())

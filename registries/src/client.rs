@@ -1,4 +1,4 @@
-//! The one question asked of a registry: which digest does this tag have?
+//! The questions asked of a registry, and how it is asked: credentials, redirects, a rate.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use formats::image::ImageReference;
-use http::header::{ACCEPT, AUTHORIZATION, USER_AGENT, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, AUTHORIZATION, LOCATION, USER_AGENT, WWW_AUTHENTICATE};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
@@ -20,8 +20,8 @@ use thiserror::Error;
 use tokio::time::Instant;
 use url::Url;
 
-use super::challenge::{Challenge, parse};
-use super::keychain::Credentials;
+use crate::challenge::{Challenge, parse};
+use crate::keychain::Credentials;
 
 /// Kinds of manifest that have a digest worth pinning; for several platforms it is that of the index.
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
@@ -30,11 +30,16 @@ const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
 const AGENT: &str = concat!("knative/", env!("CARGO_PKG_VERSION"), " (serving)");
 /// A token is a few kilobytes; more is no token.
 const TOKEN_MAX: usize = 1 << 20;
+/// Manifests and configurations are at most this long (the specification's advice to registries).
+const DOCUMENT_MAX: usize = 4 << 20;
+/// Registries send those who want a blob to where their blobs are.
+const REDIRECTS: usize = 3;
 /// Requests per second over all registries, and how many may come at once (upstream's).
 const RATE: (f64, f64) = (10.0, 100.0);
 
+/// Why a registry gave no answer that can be used.
 #[derive(Debug, Error)]
-pub(super) enum RegistryError {
+pub enum RegistryError {
     #[error("{method} {url}")]
     Request {
         method: Method,
@@ -56,18 +61,45 @@ pub(super) enum RegistryError {
     Token(String),
     #[error("the registry told no digest for {0}")]
     NoDigest(String),
+    #[error("the answer to GET {0} cannot be read to its end, or is too long")]
+    Body(String),
+    #[error("the answer to GET {url} cannot be used")]
+    Document {
+        url: String,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("what is at {0} is no image that has a configuration")]
+    NoImage(String),
+    #[error("{0}: what came does not have the digest that was asked for")]
+    WrongDigest(String),
     #[error("not a URL: {0}")]
     Url(String),
 }
 
+/// A document of a registry, and its digest.
+pub(crate) struct Document {
+    pub url: String,
+    pub bytes: Bytes,
+    /// As the registry tells it.
+    pub digest: Option<String>,
+}
+
 /// A client of all registries.
-pub(super) struct Registry {
+pub struct Registry {
     client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
     tokens: Mutex<(f64, Instant)>,
 }
 
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Registry {
-    pub(super) fn new() -> Self {
+    /// A client that trusts what the machine trusts.
+    pub fn new() -> Self {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_connect_timeout(Some(Duration::from_secs(5)));
@@ -97,36 +129,59 @@ impl Registry {
     }
 
     /// The digest of the manifest that `image` names, `sha256:<hex>`.
-    pub(super) async fn digest(
+    pub async fn digest(
         &self,
         image: &ImageReference,
         credentials: Option<&Credentials>,
     ) -> Result<String, RegistryError> {
+        let path = format!("manifests/{}", image.identifier());
+        let (_, response) = self.authorized(Method::HEAD, image, &path, credentials).await?;
+        told_digest(&response).ok_or_else(|| RegistryError::NoDigest(image.to_string()))
+    }
+
+    /// What lies at `path` within the repository of `image`.
+    pub(crate) async fn document(
+        &self,
+        image: &ImageReference,
+        path: &str,
+        credentials: Option<&Credentials>,
+    ) -> Result<Document, RegistryError> {
+        let (url, mut response) = self.authorized(Method::GET, image, path, credentials).await?;
+        let digest = told_digest(&response);
+        let mut at = url.clone();
+        for _ in 0..REDIRECTS {
+            let Some(place) = redirected(&at, &response)? else {
+                break;
+            };
+            // Whoever it leads to has been told what it needs to know by the address; credentials are not for others.
+            response = self.ask(Method::GET, &place, None).await?;
+            at = place;
+        }
+        succeeded(Method::GET, &at, &response)?;
+        let body = Limited::new(response.into_body(), DOCUMENT_MAX).collect().await;
+        let bytes = body.map_err(|_| RegistryError::Body(url.clone()))?.to_bytes();
+        Ok(Document { url, bytes, digest })
+    }
+
+    /// Asks, and if the registry wants to know who asks, again. Gives the URL too.
+    async fn authorized(
+        &self,
+        method: Method,
+        image: &ImageReference,
+        path: &str,
+        credentials: Option<&Credentials>,
+    ) -> Result<(String, Response<Incoming>), RegistryError> {
         let base = base_url(image.registry());
-        let url = format!(
-            "{base}/v2/{}/manifests/{}",
-            image.repository(),
-            image.identifier()
-        );
-        let mut response = self.ask(Method::HEAD, &url, None).await?;
+        let url = format!("{base}/v2/{}/{path}", image.repository());
+        let mut response = self.ask(method.clone(), &url, None).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
             let authorization = self.authorize(&base, image, &response, credentials).await?;
-            response = self.ask(Method::HEAD, &url, authorization.as_deref()).await?;
+            response = self.ask(method.clone(), &url, authorization.as_deref()).await?;
         }
-        if !response.status().is_success() {
-            return Err(RegistryError::Status {
-                method: Method::HEAD,
-                url,
-                status: response.status(),
-            });
+        if !response.status().is_redirection() {
+            succeeded(method, &url, &response)?;
         }
-        let digest = response
-            .headers()
-            .get("docker-content-digest")
-            .and_then(|value| value.to_str().ok());
-        digest
-            .map(str::to_owned)
-            .ok_or_else(|| RegistryError::NoDigest(image.to_string()))
+        Ok((url, response))
     }
 
     /// The header to come back with.
@@ -197,10 +252,10 @@ impl Registry {
             .header(USER_AGENT, AGENT)
             .header(
                 ACCEPT,
-                if method == Method::HEAD {
+                if url.contains("/manifests/") {
                     MANIFESTS
                 } else {
-                    "application/json"
+                    "*/*"
                 },
             );
         if let Some(authorization) = authorization {
@@ -230,6 +285,43 @@ impl Registry {
             tokio::time::sleep(Duration::from_secs_f64(wait)).await;
         }
     }
+}
+
+fn told_digest(response: &Response<Incoming>) -> Option<String> {
+    let digest = response.headers().get("docker-content-digest")?;
+    digest.to_str().ok().map(str::to_owned)
+}
+
+fn succeeded(method: Method, url: &str, response: &Response<Incoming>) -> Result<(), RegistryError> {
+    let status = response.status();
+    match status.is_success() {
+        true => Ok(()),
+        false => Err(RegistryError::Status {
+            method,
+            url: url.to_owned(),
+            status,
+        }),
+    }
+}
+
+/// Where an answer leads to, if it leads on. What was asked for safely is not asked for in clear text.
+fn redirected(url: &str, response: &Response<Incoming>) -> Result<Option<String>, RegistryError> {
+    if !response.status().is_redirection() {
+        return Ok(None);
+    }
+    let place = response
+        .headers()
+        .get(LOCATION)
+        .and_then(|place| place.to_str().ok())
+        .unwrap_or_default();
+    let base = Url::parse(url).map_err(|_| RegistryError::Url(url.to_owned()))?;
+    let next = base
+        .join(place)
+        .map_err(|_| RegistryError::Url(place.to_owned()))?;
+    if next.scheme() == "https" || next.scheme() == base.scheme() {
+        return Ok(Some(next.into()));
+    }
+    Err(RegistryError::Url(place.to_owned()))
 }
 
 #[derive(Deserialize)]

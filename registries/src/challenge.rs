@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// How to come back with credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Challenge {
+pub(crate) enum Challenge {
     Basic,
     /// Get a token from `realm` first.
     Bearer {
@@ -15,7 +15,7 @@ pub(super) enum Challenge {
 }
 
 /// Reads the challenge; `None` for a scheme that is not known, or a token service without a place.
-pub(super) fn parse(header: &str) -> Option<Challenge> {
+pub(crate) fn parse(header: &str) -> Option<Challenge> {
     let (scheme, rest) = header.trim().split_once(' ').unwrap_or((header.trim(), ""));
     if scheme.eq_ignore_ascii_case("basic") {
         return Some(Challenge::Basic);
