@@ -11,9 +11,9 @@ use crate::images::digest;
 use crate::tools::find;
 
 /// The commands that containers of the tests use.
-const COMMANDS: [&str; 15] = [
-    "sh", "cat", "echo", "sleep", "httpd", "nslookup", "head", "tail", "yes", "timeout", "true", "ls", "nc",
-    "wget", "cut",
+const COMMANDS: [&str; 16] = [
+    "sh", "cat", "echo", "sleep", "httpd", "grep", "nslookup", "head", "tail", "yes", "timeout", "true",
+    "ls", "nc", "wget", "cut",
 ];
 
 /// How images name the architecture of this machine, and another one.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use e2e::tools::Need;
-use e2e::{Platform, busybox, cases, eventually, shared, stop_shared, suite, turn};
+use e2e::{Options, Platform, busybox, cases, eventually, shared, stop_shared, suite, turn};
 use serde_json::{Value, json};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Kubectl, Need::Busybox];
@@ -347,6 +347,85 @@ fn workspaces_are_where_the_task_wants_them() -> anyhow::Result<()> {
     Ok(())
 }
 
+fn a_step_can_leave_its_command_to_its_image() -> anyhow::Result<()> {
+    let (platform, image) = platform()?;
+    // The image has a Cmd and no entrypoint, so arguments take the place of all of it.
+    let spec = json!({"taskSpec": {
+        "results": [{"name": "said"}],
+        "steps": [{"name": "s", "image": image, "args": ["sh", "-c", "echo -n own > $(results.said.path)"]}],
+    }});
+    let run = ended(platform, &run_of("own-command", spec))?;
+    expect(&run, "True", "Succeeded", "")?;
+    ensure!(run["status"]["results"][0]["value"] == "own", "{}", run["status"]);
+    let pod = run["status"]["podName"].as_str().context("no pod")?;
+    let pinned = platform.get(&["pod", pod])?["spec"]["containers"][0]["image"].clone();
+    ensure!(
+        pinned.as_str().is_some_and(|name| name.contains("@sha256:")),
+        "{pinned}"
+    );
+    let spec = json!({"taskSpec": {
+        "steps": [{"name": "s", "image": format!("{}/nowhere:never", platform.registry())}],
+    }});
+    let run = ended(platform, &run_of("no-command", spec))?;
+    expect(&run, "False", "TaskRunImagePullFailed", "404")
+}
+
+fn a_run_goes_on_where_it_was_when_the_platform_was_killed() -> anyhow::Result<()> {
+    let _turn = turn();
+    let mut platform = Platform::start(Options::default())?;
+    let image = busybox::load(&platform, "busybox:tasks")?;
+    let step = |name: &str| {
+        let script =
+            format!("echo {name} >> /workspace/log; while ! grep -q {name} /go/steps; do sleep 0.1; done");
+        let mounts = json!([{"name": "go", "mountPath": "/go"}]);
+        json!({"name": name, "image": image, "script": script, "volumeMounts": mounts})
+    };
+    let annotation = json!({"path": "steps", "fieldRef": {"fieldPath": "metadata.annotations['go']"}});
+    let spec = json!({"taskSpec": {
+        "volumes": [{"name": "go", "downwardAPI": {"items": [annotation]}}],
+        "results": [{"name": "log"}],
+        "steps": [step("one"), step("two"),
+                  {"name": "three", "image": image, "script": "cat /workspace/log > $(results.log.path)"}],
+    }});
+    let name = create(&platform, &run_of("survivor", spec))?;
+    let running = |platform: &Platform| -> anyhow::Result<String> {
+        let run = platform.get(&[&name])?;
+        ensure!(
+            run["status"]["conditions"][0]["reason"] == "Running",
+            "{}",
+            run["status"]
+        );
+        Ok(run["status"]["podName"].as_str().context("no pod")?.to_owned())
+    };
+    let pod = eventually("the first step", || running(&platform))?;
+    let go = |platform: &Platform, steps: &str| {
+        let line = ["annotate", "pod", &pod, "--overwrite", &format!("go={steps}")];
+        platform.kubectl(&line)?.ok()
+    };
+    platform.kill()?;
+    platform.restart()?;
+    go(&platform, "one")?;
+    eventually("the end of the first step", || {
+        let run = platform.get(&[&name])?;
+        let first = &run["status"]["steps"][0]["terminated"];
+        ensure!(first["exitCode"] == 0, "{}", run["status"]);
+        Ok(())
+    })?;
+    platform.kill()?;
+    platform.restart()?;
+    go(&platform, "one-two")?;
+    let run = finished(&platform, &name)?;
+    expect(&run, "True", "Succeeded", "")?;
+    let log = &run["status"]["results"][0]["value"];
+    ensure!(*log == "one\ntwo\n", "a step ran again: {log}");
+    let pods = platform.get(&["pods", "-l", "tekton.dev/taskRun"])?;
+    ensure!(
+        pods["items"].as_array().is_some_and(|pods| pods.len() == 1),
+        "{pods}"
+    );
+    platform.stop()
+}
+
 fn what_cannot_run_says_why() -> anyhow::Result<()> {
     let (platform, image) = platform()?;
     let registry = platform.registry();
@@ -397,6 +476,8 @@ fn main() -> ExitCode {
             a_pending_run_waits,
             steps_wait_for_sidecars_which_end_with_them,
             workspaces_are_where_the_task_wants_them,
+            a_step_can_leave_its_command_to_its_image,
+            a_run_goes_on_where_it_was_when_the_platform_was_killed,
             what_cannot_run_says_why,
         ]],
         stop_shared,
