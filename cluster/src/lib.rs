@@ -160,6 +160,7 @@ impl Cluster {
             client.clone(),
             cluster_controllers::Config {
                 ca_pem: api.ca_pem().to_owned(),
+                volumes: std::path::absolute(config.data_dir.join("volumes")).ok(),
             },
         );
         let catalog = Catalog::start(client.clone());

@@ -14,6 +14,7 @@ mod pod;
 mod replica_set;
 mod scheduler;
 mod service_account;
+mod volume_claim;
 mod worker;
 
 use kube::Client;
@@ -26,6 +27,8 @@ use worker::Setup;
 pub struct Config {
     /// PEM of the API server's certificate authority, published as ConfigMap `kube-root-ca.crt` in every namespace.
     pub ca_pem: String,
+    /// Where the directories of PersistentVolumeClaims are made; `None` makes none.
+    pub volumes: Option<std::path::PathBuf>,
 }
 
 /// The running controllers; dropping it stops them.
@@ -50,6 +53,7 @@ pub fn start(client: Client, config: Config) -> Controllers {
     scheduler::spawn(&mut setup);
     namespace::spawn(&mut setup);
     service_account::spawn(&mut setup, config.ca_pem);
+    volume_claim::spawn(&mut setup, config.volumes);
     garbage::spawn(&mut setup);
     Controllers { tasks: setup.start() }
 }

@@ -12,7 +12,11 @@ use test_api::TestApi;
 
 /// Starts the controllers.
 pub fn controllers(client: &Client) -> Controllers {
-    cluster_controllers::start(client.clone(), Config { ca_pem: "PEM".into() })
+    let config = Config {
+        ca_pem: "PEM".into(),
+        volumes: None,
+    };
+    cluster_controllers::start(client.clone(), config)
 }
 
 /// Starts an API server with a node that pods fit on.
