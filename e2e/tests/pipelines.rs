@@ -426,6 +426,62 @@ fn a_run_goes_on_where_it_was_when_the_platform_was_killed() -> anyhow::Result<(
     platform.stop()
 }
 
+fn a_claim_is_made_for_a_run_and_goes_with_it() -> anyhow::Result<()> {
+    let (platform, image) = platform()?;
+    // As another user, who must be able to write, too.
+    let security = json!({"runAsUser": 1234});
+    let spec = json!({
+        "retries": 1,
+        "workspaces": [{"name": "kept", "volumeClaimTemplate": {"spec": {
+            "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}},
+        }}}],
+        "taskSpec": {
+            "workspaces": [{"name": "kept"}],
+            "results": [{"name": "count"}],
+            "steps": [{"name": "s", "image": image, "securityContext": security,
+                "script": "cd $(workspaces.kept.path); echo x >> file; cat file > $(results.count.path); \
+                           test $(context.task.retry-count) = 1"}],
+        },
+    });
+    let run = ended(platform, &run_of("claims", spec))?;
+    expect(&run, "True", "Succeeded", "")?;
+    // The attempts share it.
+    ensure!(
+        run["status"]["results"][0]["value"] == "x\nx\n",
+        "{}",
+        run["status"]
+    );
+    let uid = run["metadata"]["uid"].as_str().unwrap_or_default();
+    let of_run = || -> anyhow::Result<Vec<Value>> {
+        let all = platform.get(&["pvc"])?["items"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        Ok(all
+            .into_iter()
+            .filter(|claim| claim["metadata"]["ownerReferences"][0]["uid"] == uid)
+            .collect())
+    };
+    let claims = of_run()?;
+    ensure!(
+        claims.len() == 1 && claims[0]["status"]["phase"] == "Bound",
+        "{claims:?}"
+    );
+    let volume = claims[0]["spec"]["volumeName"].as_str().context("no volume")?;
+    let directory = platform.data_dir().join("volumes").join(volume);
+    ensure!(directory.join("file").is_file(), "{}", directory.display());
+    let name = run["metadata"]["name"].as_str().context("no name")?;
+    platform.kubectl(&["delete", "taskrun", name])?.ok()?;
+    eventually("the directory to go", || {
+        ensure!(
+            of_run()?.is_empty() && !directory.exists(),
+            "{}",
+            directory.display()
+        );
+        Ok(())
+    })
+}
+
 fn what_cannot_run_says_why() -> anyhow::Result<()> {
     let (platform, image) = platform()?;
     let registry = platform.registry();
@@ -478,6 +534,7 @@ fn main() -> ExitCode {
             workspaces_are_where_the_task_wants_them,
             a_step_can_leave_its_command_to_its_image,
             a_run_goes_on_where_it_was_when_the_platform_was_killed,
+            a_claim_is_made_for_a_run_and_goes_with_it,
             what_cannot_run_says_why,
         ]],
         stop_shared,

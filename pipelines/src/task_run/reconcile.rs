@@ -19,7 +19,7 @@ use super::ending::{Ending, end};
 use super::progress::{Progress, may_begin, progress};
 use super::refusal::{self, Refusal};
 use super::spec::{Found, Invalid, resolved};
-use super::{images, results, steps};
+use super::{claims, images, results, steps};
 use crate::config::{Defaults, FeatureFlags};
 use crate::pod::{self, Attempt, Settings};
 use crate::run::Clock;
@@ -195,6 +195,11 @@ impl TaskRuns {
         let run = self.label(run, &name).await?;
         let defaults = self.shared.config.get::<Defaults>();
         let settings = self.settings(&defaults);
+        if let Err(message) = claims::make(&self.shared.client, &run).await? {
+            let reason = reasons::COULDNT_CREATE_WORKSPACE_PVC;
+            refuse(&run, status, Invalid::new(reason, message), now);
+            return Ok(Created::Not(run, Next::OnChange));
+        }
         let images = match images::look_up(&self.shared.client, &self.registry, &run, &spec).await {
             Ok(images) => images,
             Err(message) => {
