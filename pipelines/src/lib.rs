@@ -7,9 +7,12 @@ pub mod matrix;
 pub mod params;
 pub mod pipeline_run;
 pub mod pod;
+mod resolve;
 pub mod run;
+mod shared;
 pub mod substitution;
 mod task_run;
 pub mod when;
 
 pub use run::{Config, Election, run_until, run_with};
+pub use shared::Clock;

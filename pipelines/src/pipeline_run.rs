@@ -8,6 +8,7 @@ mod child;
 mod children;
 mod prepare;
 mod progress;
+mod reconcile;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ pub use child::{Child, Kind, Outcome};
 pub use children::NewChild;
 pub use prepare::{Invalid, Prepared, Task, prepare};
 use progress::{Inputs, Mode, Progress};
+pub use reconcile::run;
 use status::Summary;
 use timeouts::{Budgets, Clocks};
 

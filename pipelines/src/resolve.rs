@@ -1,0 +1,154 @@
+//! Finds Tasks and Pipelines by their references: those of the cluster, by name or through the `cluster` resolver.
+
+use std::sync::Arc;
+
+use crds::tekton::{Param, Pipeline, PipelineRef, Task, TaskRef};
+use reconciler::object::api;
+use reconciler::{Cache, Key, Object, Scoped};
+
+use crate::shared::Shared;
+
+/// The resolver that is served here.
+const CLUSTER: &str = "cluster";
+/// Where the `cluster` resolver looks if nothing is said (upstream: `default-namespace`).
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// Why there is nothing to run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("{kind} {key} was not found")]
+    NotFound { kind: &'static str, key: Key },
+    #[error(
+        "{kind} cannot be fetched: the resolver {resolver:?} is not available here, only \"cluster\" and names of \
+         the same namespace are"
+    )]
+    NoResolver { kind: &'static str, resolver: String },
+    #[error("the cluster resolver needs the param {param}{hint}")]
+    Param { param: &'static str, hint: String },
+    /// The API server did not answer; trying again may help.
+    #[error("{kind} {key} could not be read")]
+    Read {
+        kind: &'static str,
+        key: Key,
+        #[source]
+        source: kube::Error,
+    },
+}
+
+/// The Task that a reference of an object in `namespace` means.
+pub(crate) async fn task(shared: &Shared, namespace: &str, reference: &TaskRef) -> Result<Arc<Task>, Error> {
+    let key = key(
+        "task",
+        namespace,
+        &reference.resolver,
+        &reference.name,
+        &reference.params,
+    )?;
+    find(shared, &shared.tasks, "task", key).await
+}
+
+/// The Pipeline that a reference of an object in `namespace` means.
+pub(crate) async fn pipeline(
+    shared: &Shared,
+    namespace: &str,
+    reference: &PipelineRef,
+) -> Result<Arc<Pipeline>, Error> {
+    let key = key(
+        "pipeline",
+        namespace,
+        &reference.resolver,
+        &reference.name,
+        &reference.params,
+    )?;
+    find(shared, &shared.pipelines, "pipeline", key).await
+}
+
+/// Where a reference points to.
+fn key(
+    kind: &'static str,
+    namespace: &str,
+    resolver: &str,
+    name: &str,
+    params: &[Param],
+) -> Result<Key, Error> {
+    match resolver {
+        "" => Ok(Key::new(namespace, name)),
+        CLUSTER => {
+            let param = |wanted: &str| {
+                let found = params.iter().find(|param| param.name == wanted);
+                found
+                    .and_then(|param| param.value.as_str())
+                    .filter(|text| !text.is_empty())
+            };
+            if let Some(other) = param("kind").filter(|other| *other != kind) {
+                let hint = format!(" to be {kind}, and it is {other}");
+                return Err(Error::Param { param: "kind", hint });
+            }
+            let name = param("name").ok_or(Error::Param {
+                param: "name",
+                hint: String::new(),
+            })?;
+            Ok(Key::new(param("namespace").unwrap_or(DEFAULT_NAMESPACE), name))
+        }
+        other => Err(Error::NoResolver {
+            kind,
+            resolver: other.to_owned(),
+        }),
+    }
+}
+
+/// From the cache, or from the API server, since what was applied together with a run may not have been seen yet.
+async fn find<K>(shared: &Shared, cache: &Cache<K>, kind: &'static str, key: Key) -> Result<Arc<K>, Error>
+where
+    K: Object,
+    K::Scope: Scoped,
+{
+    if let Some(found) = cache.get(&key) {
+        return Ok(found);
+    }
+    match api::<K>(&shared.client, &key.namespace).get_opt(&key.name).await {
+        Ok(Some(found)) => Ok(Arc::new(found)),
+        Ok(None) => Err(Error::NotFound { kind, key }),
+        Err(source) => Err(Error::Read { kind, key, source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_point_to_names() {
+        let params = |all: &[(&str, &str)]| -> Vec<Param> {
+            all.iter()
+                .map(|(name, value)| Param::new(*name, *value))
+                .collect()
+        };
+        for (resolver, given, expected) in [
+            ("", &[][..], Ok("ns/build")),
+            ("cluster", &[("name", "n")], Ok("default/n")),
+            (
+                "cluster",
+                &[("kind", "task"), ("name", "n"), ("namespace", "other")],
+                Ok("other/n"),
+            ),
+            (
+                "cluster",
+                &[("kind", "pipeline"), ("name", "n")],
+                Err("to be task, and it is pipeline"),
+            ),
+            ("cluster", &[], Err("needs the param name")),
+            (
+                "git",
+                &[("url", "u")],
+                Err("the resolver \"git\" is not available here"),
+            ),
+        ] {
+            match (key("task", "ns", resolver, "build", &params(given)), expected) {
+                (Ok(key), Ok(expected)) => assert_eq!(key.to_string(), expected),
+                (Err(error), Err(words)) => assert!(error.to_string().contains(words), "{error}"),
+                (found, expected) => panic!("{found:?} is not {expected:?}"),
+            }
+        }
+    }
+}
