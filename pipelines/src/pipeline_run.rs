@@ -6,6 +6,7 @@
 
 mod child;
 mod children;
+mod metrics;
 mod prepare;
 mod progress;
 mod reconcile;
@@ -98,7 +99,6 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
     }
     let start = started(&status, children, now);
     status.start_time = Some(Time(start));
-    status.pipeline_spec = Some(facts.pipeline.clone());
     if wanted == Some(PipelineRunSpecStatus::Cancelled) {
         let cancel = end(children, child::CANCELLED, |_| true);
         return Decision {
@@ -106,6 +106,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
             ..finish(facts, status, status::cancelled(run))
         };
     }
+    status.pipeline_spec = Some(facts.pipeline.clone());
     let prepared = match prepare(run, facts.pipeline, facts.name) {
         Ok(prepared) => prepared,
         Err(invalid) => {
@@ -145,7 +146,7 @@ fn go_on(facts: &Facts<'_>, mut status: PipelineRunStatus, prepared: &Prepared, 
     let create: Vec<NewChild> = progress
         .planned
         .iter()
-        .map(|planned| children::child(facts.run, facts.name, planned, &inputs.clocks))
+        .map(|planned| children::child(&prepared.run, facts.name, planned, &inputs.clocks))
         .collect();
     let cancel = cancellations(&inputs, prepared, facts.children);
     let summary = status::summary(&progress, &inputs);
@@ -157,7 +158,7 @@ fn go_on(facts: &Facts<'_>, mut status: PipelineRunStatus, prepared: &Prepared, 
         claims: if create.is_empty() {
             Vec::new()
         } else {
-            children::claims(facts.run)
+            children::claims(&prepared.run)
         },
         create,
         cancel,

@@ -31,7 +31,7 @@ pub(crate) enum Error {
         kind: &'static str,
         key: Key,
         #[source]
-        source: kube::Error,
+        source: Box<kube::Error>,
     },
 }
 
@@ -109,7 +109,11 @@ where
     match api::<K>(&shared.client, &key.namespace).get_opt(&key.name).await {
         Ok(Some(found)) => Ok(Arc::new(found)),
         Ok(None) => Err(Error::NotFound { kind, key }),
-        Err(source) => Err(Error::Read { kind, key, source }),
+        Err(source) => Err(Error::Read {
+            kind,
+            key,
+            source: Box::new(source),
+        }),
     }
 }
 

@@ -31,6 +31,8 @@ impl Invalid {
 /// A pipeline, ready to be scheduled.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prepared {
+    /// The run itself, with the variables in its workspaces and pod templates replaced.
+    pub run: PipelineRun,
     pub tasks: Vec<Task>,
     pub finally: Vec<Task>,
     pub graph: Graph,
@@ -64,6 +66,7 @@ pub fn prepare(run: &PipelineRun, pipeline: &PipelineSpec, name: &str) -> Result
         Graph::of(&specs, &references).map_err(|error| Invalid::new(reasons::INVALID_GRAPH, error))?;
     check_references(&tasks, &finally)?;
     Ok(Prepared {
+        run: variables.fill_run(run)?,
         tasks,
         finally,
         graph,
@@ -247,6 +250,18 @@ impl<'a> Variables<'a> {
             workspaces,
             pipeline,
         }
+    }
+
+    fn fill_run(&self, run: &PipelineRun) -> Result<PipelineRun, Invalid> {
+        let invalid = |error: &dyn std::fmt::Display| Invalid::new(reasons::VALIDATION_FAILED, error);
+        let mut json = serde_json::to_value(&run.spec).map_err(|error| invalid(&error))?;
+        for pass in [&self.params, &self.context] {
+            substitution::apply(&mut json, pipeline::RUN, pass)
+                .map_err(|error| Invalid::new(reasons::PARAM_ARRAY_INDEXING_INVALID, error))?;
+        }
+        let mut run = run.clone();
+        run.spec = serde_json::from_value(json).map_err(|error| invalid(&error))?;
+        Ok(run)
     }
 
     fn fill_all(&self, tasks: &[PipelineTask]) -> Result<Vec<Task>, Invalid> {

@@ -14,7 +14,7 @@ use kube::ResourceExt;
 use reconciler::error::{chain, is_not_found};
 use reconciler::{Applier, Caches, Class, Controller, Error, Key, Leadership, Next, Reconcile};
 
-use super::{Cancellation, Child, Decision, Facts, Kind, child, decide, is_done, second};
+use super::{Cancellation, Child, Decision, Facts, Kind, child, decide, is_done, metrics, second};
 use crate::shared::{Clock, Shared};
 
 /// Keeps PipelineRuns.
@@ -212,6 +212,10 @@ impl PipelineRuns {
         }
         if stored.is_ok() {
             self.tell(run, &updated);
+            // Once: a run that is done is not looked at again.
+            if is_done(&updated) {
+                metrics::ended(&updated);
+            }
         }
         let next = result?;
         stored.map(|_| next)

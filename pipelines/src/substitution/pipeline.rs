@@ -1,4 +1,4 @@
-//! The fields of a Pipeline's tasks and results that may have variables.
+//! The fields of a Pipeline's tasks and results, and of a PipelineRun, that may have variables.
 
 use super::fields::Field;
 
@@ -21,3 +21,16 @@ pub const TASK: &[Field] = &[
 
 /// Of the results of a Pipeline.
 pub const RESULTS: &[Field] = &[Field::Value("results[].value")];
+
+/// Of a PipelineRun's spec: what its workspaces are bound to, and what is said about the pods of single tasks.
+pub const RUN: &[Field] = &[
+    Field::Text("workspaces[].subPath"),
+    Field::Text("workspaces[].persistentVolumeClaim.claimName"),
+    Field::Text("workspaces[].configMap.name"),
+    Field::Text("workspaces[].secret.secretName"),
+    Field::Text("workspaces[].projected.sources[].configMap.name"),
+    Field::Text("workspaces[].projected.sources[].secret.name"),
+    Field::Text("workspaces[].csi.driver"),
+    Field::Text("workspaces[].csi.nodePublishSecretRef.name"),
+    Field::Text("taskRunSpecs[].podTemplate.**"),
+];

@@ -104,7 +104,7 @@ async fn find(
 /// What cannot be found ends the run; what could not be read is tried again.
 fn not(run: Arc<PipelineRun>, reason: &'static str, error: resolve::Error) -> Result<Begun, Error> {
     match error {
-        resolve::Error::Read { kind, key, source } => Err(Error::api(format!("read {kind} {key}"), source)),
+        resolve::Error::Read { kind, key, source } => Err(Error::api(format!("read {kind} {key}"), *source)),
         error => Ok(Begun::Not {
             run,
             reason,

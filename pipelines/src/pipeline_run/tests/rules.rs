@@ -657,3 +657,43 @@ fn what_could_not_be_ended_is_not_done() {
         [false, true]
     );
 }
+
+#[test]
+fn the_run_itself_may_have_variables_in_its_workspaces_and_pods() {
+    let mut world = World::new(
+        json!({
+            "params": [{"name": "p", "default": "d"}],
+            "workspaces": [{"name": "w"}],
+            "tasks": [with("a", json!({"workspaces": [{"name": "w", "subPath": "$(params.p)"}]}))],
+        }),
+        json!({
+            "workspaces": [{"name": "w", "subPath": "$(context.pipelineRun.name)", "persistentVolumeClaim": {"claimName": "c-$(params.p)"}}],
+            "taskRunSpecs": [{"pipelineTaskName": "a", "podTemplate": {"nodeSelector": {"k": "$(params.p)"}}}],
+        }),
+    );
+    world.step();
+    let spec = serde_json::to_value(&world.task_run("run-a").spec).unwrap();
+    let expected = json!([{"name": "w", "subPath": "run/d", "persistentVolumeClaim": {"claimName": "c-d"}}]);
+    assert_eq!(spec["workspaces"], expected);
+    assert_eq!(spec["podTemplate"]["nodeSelector"], json!({"k": "d"}));
+}
+
+#[test]
+fn a_long_chain_is_scheduled_in_little_time() {
+    let names: Vec<String> = (0..300)
+        .map(|n: usize| {
+            if n == 0 {
+                "t0".to_owned()
+            } else {
+                format!("t{n}<t{}", n - 1)
+            }
+        })
+        .collect();
+    let mut world = World::of_tasks(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    for n in 0..300 {
+        assert_eq!(world.step(), [format!("run-t{n}")]);
+        world.succeed(&format!("t{n}"));
+    }
+    world.step();
+    assert_eq!(world.told(), "True Succeeded");
+}
