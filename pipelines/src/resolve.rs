@@ -1,12 +1,9 @@
 //! Finds Tasks and Pipelines by their references: those of the cluster, by name or through the `cluster` resolver.
 
-use std::sync::Arc;
-
 use crds::tekton::{Param, Pipeline, PipelineRef, Task, TaskRef};
+use kube::Client;
 use reconciler::object::api;
-use reconciler::{Cache, Key, Object, Scoped};
-
-use crate::shared::Shared;
+use reconciler::{Key, Object, Scoped};
 
 /// The resolver that is served here.
 const CLUSTER: &str = "cluster";
@@ -36,7 +33,7 @@ pub(crate) enum Error {
 }
 
 /// The Task that a reference of an object in `namespace` means.
-pub(crate) async fn task(shared: &Shared, namespace: &str, reference: &TaskRef) -> Result<Arc<Task>, Error> {
+pub(crate) async fn task(client: &Client, namespace: &str, reference: &TaskRef) -> Result<Task, Error> {
     let key = key(
         "task",
         namespace,
@@ -44,15 +41,15 @@ pub(crate) async fn task(shared: &Shared, namespace: &str, reference: &TaskRef) 
         &reference.name,
         &reference.params,
     )?;
-    find(shared, &shared.tasks, "task", key).await
+    find(client, "task", key).await
 }
 
 /// The Pipeline that a reference of an object in `namespace` means.
 pub(crate) async fn pipeline(
-    shared: &Shared,
+    client: &Client,
     namespace: &str,
     reference: &PipelineRef,
-) -> Result<Arc<Pipeline>, Error> {
+) -> Result<Pipeline, Error> {
     let key = key(
         "pipeline",
         namespace,
@@ -60,7 +57,7 @@ pub(crate) async fn pipeline(
         &reference.name,
         &reference.params,
     )?;
-    find(shared, &shared.pipelines, "pipeline", key).await
+    find(client, "pipeline", key).await
 }
 
 /// Where a reference points to.
@@ -97,17 +94,14 @@ fn key(
     }
 }
 
-/// From the cache, or from the API server, since what was applied together with a run may not have been seen yet.
-async fn find<K>(shared: &Shared, cache: &Cache<K>, kind: &'static str, key: Key) -> Result<Arc<K>, Error>
+/// Not from a cache: whoever changes something and then creates a run means what he changed.
+async fn find<K>(client: &Client, kind: &'static str, key: Key) -> Result<K, Error>
 where
     K: Object,
     K::Scope: Scoped,
 {
-    if let Some(found) = cache.get(&key) {
-        return Ok(found);
-    }
-    match api::<K>(&shared.client, &key.namespace).get_opt(&key.name).await {
-        Ok(Some(found)) => Ok(Arc::new(found)),
+    match api::<K>(client, &key.namespace).get_opt(&key.name).await {
+        Ok(Some(found)) => Ok(found),
         Ok(None) => Err(Error::NotFound { kind, key }),
         Err(source) => Err(Error::Read {
             kind,

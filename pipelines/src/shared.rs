@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crds::tekton::{CustomRun, Pipeline, PipelineRun, Task, TaskRun};
+use crds::tekton::{CustomRun, PipelineRun, TaskRun};
 use k8s_openapi::jiff::Timestamp;
 use reconciler::{Applier, Cache, Caches, Recorder};
 
@@ -15,8 +15,6 @@ pub(crate) struct Shared {
     pub client: kube::Client,
     pub events: Recorder,
     pub clock: Clock,
-    pub pipelines: Cache<Pipeline>,
-    pub tasks: Cache<Task>,
     pub pipeline_runs: Cache<PipelineRun>,
     pub task_runs: Cache<TaskRun>,
     pub custom_runs: Cache<CustomRun>,
@@ -28,8 +26,6 @@ impl Shared {
         Self {
             events: Recorder::new(client.clone(), "pipelines-controller"),
             clock,
-            pipelines: caches.cache(),
-            tasks: caches.cache(),
             pipeline_runs: caches.cache(),
             task_runs: caches.cache(),
             custom_runs: caches.cache(),

@@ -427,3 +427,18 @@ async fn runs_of_other_controllers_are_left_alone_and_changes_are_told_as_events
         .await
         .unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_status_cannot_be_stored_fails_instead_of_hanging() {
+    let cluster = Cluster::start().await;
+    // The status holds the pipeline a second time.
+    let description = "x".repeat(900_000);
+    cluster
+        .run("r", json!({"pipelineSpec": {"description": description, "tasks": [{"name": "a", "taskRef": {"name": "work"}}]}}))
+        .await;
+    let run = cluster.told("r", "False", "Failed").await;
+    let message = run.status.unwrap().succeeded().unwrap().message.clone().unwrap();
+    assert!(message.contains("too large to be stored"), "{message}");
+    let child: TaskRun = cluster.there("r-a").await;
+    assert!(child.spec.is_cancelled());
+}

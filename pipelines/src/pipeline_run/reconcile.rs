@@ -210,6 +210,10 @@ impl PipelineRuns {
         {
             self.shared.events.warning(run.as_ref(), "Error", chain(error));
         }
+        let stored = match stored {
+            Err(error) if is_too_large(&error) => self.give_up(run, &mut updated).await,
+            stored => stored,
+        };
         if stored.is_ok() {
             self.tell(run, &updated);
             // Once: a run that is done is not looked at again.
@@ -219,6 +223,30 @@ impl PipelineRuns {
         }
         let next = result?;
         stored.map(|_| next)
+    }
+
+    /// Ends a run whose status the server cannot store: it could neither go on nor fail otherwise.
+    async fn give_up(
+        &self,
+        run: &Arc<PipelineRun>,
+        updated: &mut PipelineRun,
+    ) -> Result<Arc<PipelineRun>, Error> {
+        for told in super::end(&self.children(run), child::CANCELLED, |_| true) {
+            self.end(run, &told).await?;
+        }
+        let now = Time(second(self.shared.now()));
+        let status = updated.status.get_or_insert_default();
+        // The children are found by their labels, and the pipeline is where it was.
+        status.pipeline_spec = None;
+        status.results.clear();
+        status.skipped_tasks.clear();
+        status.child_references.clear();
+        let message = "the status of the run is too large to be stored: use fewer tasks, or smaller results";
+        status.set_succeeded(ConditionStatus::False, reasons::FAILED, message, &now);
+        status.completion_time = Some(now);
+        self.applier
+            .update_status(&self.shared.pipeline_runs, run, updated)
+            .await
     }
 
     /// One event for each change of reason.
@@ -250,6 +278,17 @@ impl PipelineRuns {
                 self.shared.events.normal(after, reason, message);
             }
         }
+    }
+}
+
+/// Has the server no room for an object of this size?
+fn is_too_large(error: &Error) -> bool {
+    match error {
+        Error::Api {
+            source: kube::Error::Api(status),
+            ..
+        } => status.code == 413 || status.message.contains("request is too large"),
+        _ => false,
     }
 }
 

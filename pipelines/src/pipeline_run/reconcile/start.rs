@@ -80,7 +80,7 @@ pub(super) async fn begin(
             if written.contains("$(") || !seen.insert(written) {
                 continue;
             }
-            if let Err(error) = resolve::task(shared, &namespace, reference).await {
+            if let Err(error) = resolve::task(&shared.client, &namespace, reference).await {
                 return not(run, reasons::COULDNT_GET_TASK, error);
             }
         }
@@ -97,8 +97,8 @@ async fn find(
         return Ok(None);
     };
     let namespace = run.namespace().unwrap_or_default();
-    let found = resolve::pipeline(shared, &namespace, reference).await?;
-    Ok(Some((found.metadata.clone(), found.spec.clone())))
+    let found = resolve::pipeline(&shared.client, &namespace, reference).await?;
+    Ok(Some((found.metadata, found.spec)))
 }
 
 /// What cannot be found ends the run; what could not be read is tried again.
