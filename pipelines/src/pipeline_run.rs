@@ -100,6 +100,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
     let start = started(&status, children, now);
     status.start_time = Some(Time(start));
     if wanted == Some(PipelineRunSpecStatus::Cancelled) {
+        status::refer_to(&mut status.child_references, children);
         let cancel = end(children, child::CANCELLED, |_| true);
         return Decision {
             cancel,
@@ -110,6 +111,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
     let prepared = match prepare(run, facts.pipeline, facts.name) {
         Ok(prepared) => prepared,
         Err(invalid) => {
+            status::refer_to(&mut status.child_references, children);
             let cancel = end(children, child::CANCELLED, |_| true);
             let summary = Summary::failed(invalid.reason, invalid.message);
             return Decision {

@@ -236,6 +236,21 @@ pub fn child_references(
     references
 }
 
+/// Refers to all children that are not referred to yet, for runs whose pipeline is of no interest any more.
+pub fn refer_to(references: &mut Vec<ChildStatusReference>, children: &[Child]) {
+    for child in children {
+        if references.iter().all(|known| known.name != child.name) {
+            references.push(ChildStatusReference {
+                api_version: child.kind.type_().0.to_owned(),
+                kind: child.kind.type_().1.to_owned(),
+                name: child.name.clone(),
+                pipeline_task_name: child.task.clone(),
+                ..ChildStatusReference::default()
+            });
+        }
+    }
+}
+
 /// The task as children show it: only what is shown has to be filled in.
 fn shown(inputs: &Inputs<'_>, task: &Task, finally: bool, progress: &Progress) -> PipelineTask {
     if task.spec.when.is_empty() && !task.spec.display_name.contains("$(") {

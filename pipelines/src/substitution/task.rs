@@ -42,7 +42,7 @@ macro_rules! container {
 const STEPS: [Field; 17] = container!("steps[]");
 const SIDECARS: [Field; 17] = container!("sidecars[]");
 const TEMPLATE: [Field; 17] = container!("stepTemplate");
-const OTHER: [Field; 8] = [
+const OTHER: [Field; 7] = [
     Field::Value("steps[].params[].value"),
     Field::Text("steps[].ref.name"),
     Field::Value("steps[].ref.params[].value"),
@@ -50,8 +50,6 @@ const OTHER: [Field; 8] = [
     Field::Text("steps[].when[].values"),
     Field::Text("volumes[].**"),
     Field::Text("workspaces[].mountPath"),
-    // The value of a result that comes from a step: only so that it is checked like the rest.
-    Field::Text("results[].value"),
 ];
 
 /// The fields of a TaskSpec that may have variables.
@@ -118,7 +116,7 @@ pub fn substitute<T: Serialize + DeserializeOwned>(spec: &T, variables: &Variabl
     Ok(serde_json::from_value(json)?)
 }
 
-/// Replaces the params of an embedded spec by what surrounds it, but for those in `hidden`.
+/// The params, under both names that they have: the older one is still written.
 pub(crate) fn scope_of_params(params: &BTreeMap<String, ParamValue>) -> Scope {
     let mut scope = Scope::new();
     for (name, value) in params {

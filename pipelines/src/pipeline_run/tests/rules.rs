@@ -697,3 +697,20 @@ fn a_long_chain_is_scheduled_in_little_time() {
     world.step();
     assert_eq!(world.told(), "True Succeeded");
 }
+
+#[test]
+fn cancelling_refers_to_children_that_a_lost_status_did_not() {
+    let mut world = World::of_tasks(&["a", "b"]);
+    world.step();
+    world.run.status = None;
+    world.run.spec.status = Some(PipelineRunSpecStatus::Cancelled);
+    world.step();
+    let children: Vec<&str> = world
+        .status()
+        .child_references
+        .iter()
+        .map(|child| child.name.as_str())
+        .collect();
+    assert_eq!(children, ["run-a", "run-b"]);
+    assert_eq!(world.cancelled(), ["run-a", "run-b"]);
+}
