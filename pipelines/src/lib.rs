@@ -15,4 +15,3 @@ mod task_run;
 pub mod when;
 
 pub use run::{Config, Election, run_until, run_with};
-pub use shared::Clock;

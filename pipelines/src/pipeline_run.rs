@@ -28,6 +28,7 @@ pub use child::{Child, Kind, Outcome};
 pub use children::NewChild;
 pub use prepare::{Invalid, Prepared, Task, prepare};
 use progress::{Inputs, Mode, Progress};
+pub(crate) use reconcile::controller;
 pub use reconcile::run;
 use status::Summary;
 use timeouts::{Budgets, Clocks};

@@ -8,7 +8,8 @@ use reconciler::{Caches, ConfigStore, Leadership, Recorder, Selection, leases};
 use tokio::task::JoinSet;
 
 use crate::config::NAMESPACE;
-use crate::task_run;
+use crate::shared::Shared;
+use crate::{pipeline_run, task_run};
 
 /// Source of the current time; tests pass a fixed one.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -58,9 +59,10 @@ pub fn run_until(caches: Caches, config: Config, stop: BoxFuture<'static, ()>) -
 
 async fn controllers(caches: Caches, config: Config, stop: BoxFuture<'static, ()>) {
     let client = caches.client().clone();
+    let events = Recorder::new(client.clone(), "pipelines-controller");
     let shared = task_run::Shared {
         config: ConfigStore::start(&caches, &config.system_namespace),
-        events: Recorder::new(client.clone(), "pipelines-controller"),
+        events: events.clone(),
         clock: config.clock.clone(),
         entrypoint_image: config.entrypoint_image.clone(),
         task_runs: caches.cache(),
@@ -68,31 +70,38 @@ async fn controllers(caches: Caches, config: Config, stop: BoxFuture<'static, ()
         client: client.clone(),
     };
     let task_runs = task_run::controller(&shared);
+    let of_pipelines = Shared::new(&caches, events, config.clock.clone());
+    let pipeline_runs = pipeline_run::controller(&of_pipelines);
     // Everything that reads has subscribed by now; writing begins when the caches are complete.
     caches.synced().await;
-    tracing::info!(task_runs = shared.task_runs.len(), "Pipelines controllers start");
+    tracing::info!(
+        task_runs = shared.task_runs.len(),
+        pipeline_runs = of_pipelines.pipeline_runs.len(),
+        "Pipelines controllers start"
+    );
 
     let (stopping, stopped) = tokio::sync::watch::channel(false);
     let (mut running, mut elections) = (JoinSet::new(), JoinSet::new());
-    let leadership = match &config.election {
-        None => Leadership::always(),
-        Some(election) => {
-            let candidate = leases::Election::new(
-                client,
-                &config.system_namespace,
-                "pipelines-controller.taskrun.00-of-01",
-                &election.identity,
-                election.timing.clone(),
-            );
-            let leadership = candidate.leadership();
-            let mut stopped = stopped.clone();
-            elections.spawn(candidate.run(async move {
-                let _ = stopped.wait_for(|stopped| *stopped).await;
-            }));
-            leadership
-        }
+    let mut leadership = |name: &str| {
+        let Some(election) = &config.election else {
+            return Leadership::always();
+        };
+        let candidate = leases::Election::new(
+            client.clone(),
+            &config.system_namespace,
+            &format!("pipelines-controller.{name}.00-of-01"),
+            &election.identity,
+            election.timing.clone(),
+        );
+        let leadership = candidate.leadership();
+        let mut stopped = stopped.clone();
+        elections.spawn(candidate.run(async move {
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        }));
+        leadership
     };
-    running.spawn(task_runs.run(leadership));
+    running.spawn(task_runs.run(leadership("taskrun")));
+    running.spawn(pipeline_runs.run(leadership("pipelinerun")));
     stop.await;
     // First no more writes, then the leases.
     running.shutdown().await;

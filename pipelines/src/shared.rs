@@ -1,13 +1,10 @@
-//! What the reconcilers of this crate share: caches, events, the clock.
-
-use std::sync::Arc;
+//! What the reconciler of PipelineRuns works with: caches, events, the clock.
 
 use crds::tekton::{CustomRun, PipelineRun, TaskRun};
 use k8s_openapi::jiff::Timestamp;
 use reconciler::{Applier, Cache, Caches, Recorder};
 
-/// Source of the current time; tests pass a fixed one.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+use crate::run::Clock;
 
 /// The collaborators of a reconciler.
 #[derive(Clone)]
@@ -21,10 +18,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(caches: &Caches, clock: Clock) -> Self {
+    pub(crate) fn new(caches: &Caches, events: Recorder, clock: Clock) -> Self {
         let client = caches.client().clone();
         Self {
-            events: Recorder::new(client.clone(), "pipelines-controller"),
+            events,
             clock,
             pipeline_runs: caches.cache(),
             task_runs: caches.cache(),

@@ -12,10 +12,11 @@ use futures::future::BoxFuture;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use reconciler::error::{chain, is_not_found};
-use reconciler::{Applier, Caches, Class, Controller, Error, Key, Leadership, Next, Reconcile};
+use reconciler::{Applier, Caches, Class, Controller, Error, Key, Leadership, Next, Reconcile, Recorder};
 
 use super::{Cancellation, Child, Decision, Facts, Kind, child, decide, is_done, metrics, second};
-use crate::shared::{Clock, Shared};
+use crate::run::Clock;
+use crate::shared::Shared;
 
 /// Keeps PipelineRuns.
 pub(crate) struct PipelineRuns {
@@ -40,7 +41,8 @@ pub(crate) fn controller(shared: &Shared) -> Controller<PipelineRuns> {
 pub fn run(caches: Caches, clock: Clock) -> BoxFuture<'static, ()> {
     // Boxed, so that all below is compiled with this crate and not again with each program that calls it.
     Box::pin(async move {
-        let shared = Shared::new(&caches, clock);
+        let events = Recorder::new(caches.client().clone(), "pipelines-controller");
+        let shared = Shared::new(&caches, events, clock);
         let controller = controller(&shared);
         // Everything that reads has subscribed by now; writing begins when the caches are complete.
         caches.synced().await;
