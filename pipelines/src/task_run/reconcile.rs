@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use crds::conditions::ConditionStatus;
 use crds::tekton::reasons::task_run as reasons;
-use crds::tekton::{RunStatus, Task, TaskRun, TaskRunStatus, TaskSpec, annotations, labels, names};
+use crds::tekton::{RunStatus, TaskRun, TaskRunStatus, TaskSpec, annotations, labels, names};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -22,6 +22,7 @@ use super::spec::{Found, Invalid, resolved};
 use super::{claims, images, results, steps};
 use crate::config::{Defaults, FeatureFlags};
 use crate::pod::{self, Attempt, Settings};
+use crate::resolve;
 use crate::run::Clock;
 
 /// The collaborators of the reconciler.
@@ -324,12 +325,6 @@ impl TaskRuns {
         let Some(reference) = &run.spec.task_ref else {
             return unresolved("neither taskRef nor taskSpec is set".to_owned());
         };
-        if !reference.resolver.is_empty() {
-            return unresolved(format!(
-                "taskRef.resolver: there is no resolver {:?} here; refer to a Task of the namespace by its name",
-                reference.resolver
-            ));
-        }
         if !matches!(reference.kind.as_str(), "" | "Task") {
             return unresolved(format!(
                 "taskRef.kind: {:?} is not supported, use Task",
@@ -337,21 +332,20 @@ impl TaskRuns {
             ));
         }
         let namespace = run.namespace().unwrap_or_default();
-        // Not from a cache: whoever creates a Task and then a run means that Task.
-        let tasks: Api<Task> = Api::namespaced(self.shared.client.clone(), &namespace);
-        let found = tasks.get_opt(&reference.name).await;
-        let found =
-            found.map_err(|error| Error::api(format!("read Task {namespace}/{}", reference.name), error))?;
-        match found {
-            Some(task) => Ok(Ok(Found {
-                name: reference.name.clone(),
+        match resolve::task(&self.shared.client, &namespace, reference).await {
+            Ok(task) => Ok(Ok(Found {
+                name: task.name_any(),
                 spec: task.spec,
             })),
-            None => unresolved(format!(
+            Err(resolve::Error::Read { kind, key, source }) => {
+                Err(Error::api(format!("read {kind} {key}"), *source))
+            }
+            Err(resolve::Error::NotFound { key, .. }) => unresolved(format!(
                 "error when listing tasks for taskRun {}: tasks.tekton.dev {:?} not found",
                 run.name_any(),
-                reference.name
+                key.name
             )),
+            Err(error) => unresolved(error.to_string()),
         }
     }
 
