@@ -20,10 +20,13 @@ const MANAGER: &str = "spindrift-install";
 /// The API server says in milliseconds that it serves a new kind; a remote one may take seconds.
 const ESTABLISHED: Duration = Duration::from_secs(30);
 
+/// Kinds of pipelines that a controller serves; CustomRuns are for controllers of others.
+const SERVED: [&str; 5] = ["Task", "TaskRun", "Pipeline", "PipelineRun", "CustomRun"];
+
 /// The CRDs of an install. Of the kinds of pipelines only those that a controller serves: an object that nobody looks
 /// at helps nobody.
 fn definitions() -> Vec<CustomResourceDefinition> {
-    let served = |crd: &CustomResourceDefinition| matches!(crd.spec.names.kind.as_str(), "Task" | "TaskRun");
+    let served = |crd: &CustomResourceDefinition| SERVED.contains(&crd.spec.names.kind.as_str());
     let pipelines = crds::tekton_definitions().into_iter().filter(served);
     crds::all().into_iter().chain(pipelines).collect()
 }
