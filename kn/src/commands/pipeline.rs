@@ -57,8 +57,6 @@ pub enum Command {
     after_help = "Examples:\n  kn pipeline start release -p url=http://git/app.git -w name=src,emptyDir= --showlog\n  kn pipeline start release -p flags=--fast,--quiet -p image=name:app,tag:v1\n  kn pipeline start release --last\n  kn pipeline start release -p url=x -w name=src,claimName=sources --dry-run"
 )]
 pub struct Start {
-    #[command(flatten)]
-    start: StartArgs,
     /// How long all may take, such as 10m; 0 for as long as it likes
     #[arg(long, value_name = "DURATION")]
     pipeline_timeout: Option<String>,
@@ -68,6 +66,8 @@ pub struct Start {
     /// How long the tasks of `finally` may take
     #[arg(long, value_name = "DURATION")]
     finally_timeout: Option<String>,
+    #[command(flatten)]
+    start: StartArgs,
 }
 
 impl Command {

@@ -49,11 +49,11 @@ pub enum Command {
     after_help = "Examples:\n  kn task start build -p url=http://git/app.git -w name=src,emptyDir= --showlog\n  kn task start build -p flags=--fast,--quiet -p image=name:app,tag:v1\n  kn task start build --last\n  kn task start build -p url=x -w name=src,claimName=sources,subPath=app --dry-run"
 )]
 pub struct Start {
-    #[command(flatten)]
-    start: StartArgs,
     /// How long an attempt may take, such as 10m; 0 for as long as it likes
     #[arg(long, value_name = "DURATION")]
     timeout: Option<String>,
+    #[command(flatten)]
+    start: StartArgs,
 }
 
 impl Command {
