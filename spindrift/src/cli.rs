@@ -328,6 +328,9 @@ pub struct WebhookArgs {
     /// URL by which the API server reaches this webhook, instead of a Service
     #[arg(long, value_name = "URL", conflicts_with_all = ["service", "service_port"], value_parser = https_url)]
     pub url: Option<url::Url>,
+    /// Answer for tasks and pipelines too; not where another installation of Tekton does
+    #[arg(long)]
+    pub pipelines: bool,
 }
 
 fn replicas(text: &str) -> Result<usize, String> {

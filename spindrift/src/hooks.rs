@@ -88,6 +88,29 @@ pub fn eventing(settings: impl Fn() -> eventing::admission::Settings + Send + Sy
         .collect()
 }
 
+/// The webhooks of tasks and pipelines; otherwise like [`serving`].
+pub fn pipelines(settings: impl Fn() -> pipelines::admission::Settings + Send + Sync + 'static) -> Vec<Hook> {
+    use pipelines::admission::{Webhook, handle};
+    let settings = Arc::new(settings);
+    let namespace = settings().system_namespace;
+    Webhook::ALL
+        .into_iter()
+        .map(|webhook| {
+            let settings = settings.clone();
+            Hook {
+                name: webhook.name(),
+                path: webhook.path(),
+                mutating: webhook.is_mutating(),
+                rules: webhook.rules(),
+                part: "tekton-pipelines",
+                live: None,
+                only_in: (webhook == Webhook::ConfigValidation).then(|| namespace.clone()),
+                decide: Arc::new(move |review| handle(webhook, review, &settings())),
+            }
+        })
+        .collect()
+}
+
 /// The webhook that binds workloads to sinks. Until `bindings` yields something it lets all through as it is.
 pub fn sink_bindings(bindings: impl Fn() -> Option<Bindings> + Send + Sync + 'static) -> Hook {
     let bindings = Arc::new(bindings);
@@ -119,10 +142,11 @@ pub fn sink_bindings(bindings: impl Fn() -> Option<Bindings> + Send + Sync + 'st
     }
 }
 
-/// The live configuration of both halves of the platform, and the bindings of workloads.
+/// The live configuration of the parts of the platform, and the bindings of workloads.
 pub struct LiveConfig {
     pub serving: ConfigStore,
     pub eventing: ConfigStore,
+    pub pipelines: ConfigStore,
     pub bindings: Bindings,
 }
 
@@ -145,10 +169,19 @@ pub fn embedded(config: &LateConfig) -> Vec<Admission> {
         }
     });
     let late = config.clone();
+    let of_pipelines = pipelines(move || {
+        let settings = pipelines::admission::Settings::default();
+        match late.get() {
+            Some(config) => settings.with_present(&config.pipelines),
+            None => settings,
+        }
+    });
+    let late = config.clone();
     let of_bindings = sink_bindings(move || Some(late.get()?.bindings.clone()));
     of_serving
         .into_iter()
         .chain(of_eventing)
+        .chain(of_pipelines)
         .chain([of_bindings])
         .map(in_process)
         .collect()

@@ -158,6 +158,7 @@ impl Up {
         let _ = late.set(LiveConfig {
             serving: config.clone(),
             eventing: ConfigStore::start(&caches, crds::names::EVENTING_NAMESPACE),
+            pipelines: ConfigStore::start(&caches, crds::tekton::names::NAMESPACE),
             bindings: Bindings::new(&caches, selection_mode, crds::names::EVENTING_NAMESPACE),
         });
         caches.synced().await;

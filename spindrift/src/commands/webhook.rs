@@ -45,6 +45,12 @@ pub async fn run(args: WebhookArgs) -> anyhow::Result<ExitCode> {
     hooks.extend(hooks::eventing(move || {
         eventing::admission::Settings::default().with_present(&of_events)
     }));
+    if args.pipelines {
+        let of_pipelines = ConfigStore::start(&caches, crds::tekton::names::NAMESPACE);
+        hooks.extend(hooks::pipelines(move || {
+            pipelines::admission::Settings::default().with_present(&of_pipelines)
+        }));
+    }
     let bindings = Bindings::new(&caches, events::selection_mode()?, names::EVENTING_NAMESPACE);
     // Which kinds the API server has to ask about changes with them.
     let changed = Arc::new(Notify::new());
