@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use crds::tekton::names::NAMESPACE;
 use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;
 use reconciler::{Caches, ConfigStore, Leadership, Recorder, Selection, leases};
 use tokio::task::JoinSet;
 
-use crate::config::NAMESPACE;
 use crate::shared::Shared;
 use crate::{pipeline_run, task_run};
 

@@ -72,7 +72,7 @@ fn parts(system_namespace: &str, install: &crds::config::Install) -> [(Namespace
             crds::config::events::defaults_manifests(),
         ),
         (
-            pipelines::config::NAMESPACE,
+            crds::tekton::names::NAMESPACE,
             "tekton-pipelines",
             pipelines::config::manifests(),
         ),

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crds::conditions::ConditionStatus;
+use crds::config::tekton::{Defaults, Features};
 use crds::tekton::reasons::task_run as reasons;
 use crds::tekton::{RunStatus, TaskRun, TaskRunStatus, TaskSpec, annotations, labels, names};
 use k8s_openapi::api::core::v1::Pod;
@@ -20,7 +21,6 @@ use super::progress::{Progress, may_begin, progress};
 use super::refusal::{self, Refusal};
 use super::spec::{Found, Invalid, resolved};
 use super::{claims, images, results, steps};
-use crate::config::{Defaults, FeatureFlags};
 use crate::pod::{self, Attempt, Settings};
 use crate::resolve;
 use crate::run::Clock;
@@ -67,7 +67,7 @@ impl Reconcile for TaskRuns {
         let mut status = run.status.clone().unwrap_or_default();
         status.observed_generation = run.metadata.generation;
         let time = Time(now);
-        let (run, next) = match decide(&run, defaults.timeout, now) {
+        let (run, next) = match decide(&run, default_timeout(&defaults), now) {
             Decision::Leave => return Ok(Next::OnChange),
             Decision::Hold => {
                 let (reason, message) = (reasons::TASK_RUN_PENDING, "TaskRun is pending");
@@ -97,11 +97,16 @@ impl Reconcile for TaskRuns {
     }
 }
 
+/// How long an attempt may take that does not say; zero is as long as it likes.
+fn default_timeout(defaults: &Defaults) -> std::time::Duration {
+    defaults.timeout().timeout().unwrap_or_default()
+}
+
 /// When the time of the attempt is up, which no watch tells.
 fn until_deadline(run: &TaskRun, status: &TaskRunStatus, defaults: &Defaults, now: Timestamp) -> Next {
     let mut shown = run.clone();
     shown.status = Some(status.clone());
-    match decide(&shown, defaults.timeout, now) {
+    match decide(&shown, default_timeout(defaults), now) {
         Decision::Run(Some(deadline)) => {
             let left = std::time::Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
             Next::After(left)
@@ -215,7 +220,7 @@ impl TaskRuns {
             spec: &spec,
             settings: &settings,
             retry,
-            timeout: timeout(&run, defaults.timeout),
+            timeout: timeout(&run, default_timeout(&defaults)),
             images: &images,
         });
         let wanted = match wanted {
@@ -289,13 +294,13 @@ impl TaskRuns {
     }
 
     fn settings(&self, defaults: &Defaults) -> Settings {
-        let flags = self.shared.config.get::<FeatureFlags>();
+        let flags = self.shared.config.get::<Features>();
         Settings {
             entrypoint_image: self.shared.entrypoint_image.clone(),
             pod_template: defaults.pod_template.clone(),
-            managed_by: defaults.managed_by.clone(),
+            managed_by: defaults.managed_by_label_value.clone(),
             await_sidecars: flags.await_sidecar_readiness,
-            injected_sidecars: flags.injected_sidecars,
+            injected_sidecars: flags.running_in_environment_with_injected_sidecars,
             secure_init: flags.set_security_context,
             forbidden_env: defaults.forbidden_env.clone(),
         }

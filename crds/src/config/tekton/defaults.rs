@@ -79,10 +79,10 @@ impl Snapshot for Defaults {
             found.timeout_minutes,
             "must not be negative",
         )?;
-        read_text(data, &["default-service-account"], &mut found.service_account);
-        read_text(
+        text(data, "default-service-account", &mut found.service_account);
+        text(
             data,
-            &["default-managed-by-label-value"],
+            "default-managed-by-label-value",
             &mut found.managed_by_label_value,
         );
         found.pod_template = yaml(data, "default-pod-template")?;
@@ -122,6 +122,17 @@ impl Snapshot for Defaults {
         read(data, key, &mut found.step_ref_concurrency_limit)?;
         ensure(found.step_ref_concurrency_limit > 0, key, 0, "must be at least 1")?;
         Ok(found)
+    }
+}
+
+/// Overwrites `field` with a text that is not empty: pods are somebody, and looked after by somebody.
+fn text(data: &Data, key: &str, field: &mut String) {
+    if let Some(text) = data
+        .get(key)
+        .map(|text| text.trim())
+        .filter(|text| !text.is_empty())
+    {
+        text.clone_into(field);
     }
 }
 

@@ -26,6 +26,7 @@ fn values_are_read() {
         ("default-pod-template", "nodeSelector:\n  a: b\n"),
         ("default-task-run-workspace-binding", "emptyDir: {}\n"),
         ("default-forbidden-env", "A, B"),
+        ("default-managed-by-label-value", ""),
         ("default-imagepullbackoff-timeout", "5m"),
         (
             "default-container-resource-requirements",
@@ -35,6 +36,7 @@ fn values_are_read() {
     .unwrap();
     assert_eq!(defaults.timeout().to_string(), "5m0s");
     assert_eq!(defaults.service_account, "builder");
+    assert_eq!(defaults.managed_by_label_value, "tekton-pipelines");
     assert_eq!(defaults.pod_template.unwrap().node_selector["a"], "b");
     assert!(defaults.task_run_workspace_binding.unwrap().empty_dir.is_some());
     assert_eq!(defaults.forbidden_env, ["A", "B"]);
