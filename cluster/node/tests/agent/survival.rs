@@ -31,11 +31,8 @@ async fn pods_survive_their_agent_and_leftovers_go() {
         .await;
     world.until_gone("orphan").await;
     world.start_agent().await;
-    assert_eq!(
-        shims_of(world.dir.path()).len(),
-        1,
-        "a pod that is no more is removed"
-    );
+    // A pod that is no more is removed.
+    world.until_shims(1).await;
     assert_eq!(world.network.attached(), 1);
     let after = world.pods().get("kept").await.unwrap();
     let after = serde_json::to_value(after).unwrap();

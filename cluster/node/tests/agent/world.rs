@@ -190,7 +190,17 @@ impl World {
         self.api.shutdown().await;
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
         assert!(!mounts.contains(self.dir.path().to_str().unwrap()), "{mounts}");
-        assert_eq!(shims_of(self.dir.path()), Vec::<i32>::new());
+        self.until_shims(0).await;
+    }
+
+    /// Waits until that many shims run: one that was killed is still there for a moment.
+    pub(crate) async fn until_shims(&self, count: usize) {
+        let start = tokio::time::Instant::now();
+        while shims_of(self.dir.path()).len() != count {
+            let shims = shims_of(self.dir.path());
+            assert!(start.elapsed() < PATIENCE, "{shims:?} where {count} should run");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 }
 
