@@ -185,6 +185,7 @@ fn out_of_time(
     let inputs = inputs(facts, prepared, &before, clocks);
     let progress = inputs.progress();
     if progress.is_over()
+        && !status::timed_out(&progress, &inputs)
         && progress.planned.is_empty()
         && status::skipped_tasks(&progress) == before.skipped_tasks
     {

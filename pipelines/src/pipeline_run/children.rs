@@ -103,8 +103,15 @@ fn timeout(run: &PipelineRun, planned: &Planned, clocks: &Clocks) -> Duration {
         .and_then(|spec| spec.timeout);
     own.or(planned.task.timeout).unwrap_or_else(|| {
         let left = clocks.left(planned.finally);
-        // A timeout of zero would mean none at all; whole seconds are enough, and easier to read.
-        let seconds = |left: std::time::Duration| left.as_secs().max(1).try_into().unwrap_or(i64::MAX);
+        // A timeout of zero would mean none at all. Whole seconds are enough, and easier to read; rounded up, so that
+        // a child is not up before its parent.
+        let seconds = |left: std::time::Duration| {
+            left.as_millis()
+                .div_ceil(1000)
+                .max(1)
+                .try_into()
+                .unwrap_or(i64::MAX)
+        };
         left.map_or(Duration::ZERO, |left| {
             Duration(SignedDuration::from_secs(seconds(left)))
         })

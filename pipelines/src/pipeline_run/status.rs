@@ -1,7 +1,7 @@
 //! What a run says about itself.
 
 use crds::conditions::ConditionStatus;
-use crds::tekton::reasons::pipeline_run as reasons;
+use crds::tekton::reasons::{custom_run, pipeline_run as reasons, task_run};
 use crds::tekton::{ChildStatusReference, PipelineRun, PipelineRunResult, PipelineTask, SkippedTask, names};
 use kube::ResourceExt;
 use serde_json::json;
@@ -148,7 +148,7 @@ pub fn summary(progress: &Progress, inputs: &Inputs<'_>) -> Summary {
 }
 
 /// Has time cut the run short? Not if all was done before.
-fn timed_out(progress: &Progress, inputs: &Inputs<'_>) -> bool {
+pub fn timed_out(progress: &Progress, inputs: &Inputs<'_>) -> bool {
     use crds::tekton::reasons::skipped;
     let short = |state: &State| match state {
         State::Skipped(task) => [
@@ -168,8 +168,25 @@ fn timed_out(progress: &Progress, inputs: &Inputs<'_>) -> bool {
     };
     states().any(short)
         || inputs.children.values().flatten().any(told)
+        || inputs
+            .children
+            .values()
+            .flatten()
+            .any(|child| ran_out(child, inputs))
         || (inputs.clocks.tasks_are_up() && !progress.tasks_are_over())
         || (inputs.clocks.finally_is_up() && !progress.is_over())
+}
+
+/// Was a child's time up that was nothing but what its parent had left? Then both clocks are up, and the child may
+/// have looked at its own first.
+fn ran_out(child: &Child, inputs: &Inputs<'_>) -> bool {
+    let timed_out = [task_run::TIMEOUT, custom_run::TIMED_OUT, reasons::TIMED_OUT];
+    let prepared = inputs.prepared;
+    let mut tasks = prepared.tasks.iter().chain(&prepared.finally);
+    let mut specs = prepared.run.spec.task_run_specs.iter();
+    let own = tasks.any(|task| task.spec.name == child.task && task.spec.timeout.is_some())
+        || specs.any(|spec| spec.pipeline_task_name == child.task && spec.timeout.is_some());
+    child.outcome == Outcome::Failed && timed_out.contains(&child.reason.as_str()) && !own
 }
 
 /// The tasks that were skipped, in the order of the pipeline.

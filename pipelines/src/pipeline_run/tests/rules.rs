@@ -714,3 +714,57 @@ fn cancelling_refers_to_children_that_a_lost_status_did_not() {
     assert_eq!(children, ["run-a", "run-b"]);
     assert_eq!(world.cancelled(), ["run-a", "run-b"]);
 }
+
+#[test]
+fn a_child_that_sees_first_that_its_parents_time_is_up_times_the_run_out() {
+    for (own, reason) in [
+        (json!({}), "PipelineRunTimeout"),
+        (json!({"timeout": "3s"}), "Failed"),
+    ] {
+        let mut world = World::new(
+            json!({"tasks": [with("a", own)], "finally": [named("z")]}),
+            json!({"timeouts": {"pipeline": "1m", "tasks": "4s"}}),
+        );
+        world.step();
+        world.now += 4;
+        world.fail("a");
+        world.child("run-a").reason = "TaskRunTimeout".to_owned();
+        assert_eq!(world.step(), ["run-z"]);
+        world.succeed("z");
+        world.step();
+        assert_eq!(world.told(), format!("False {reason}"));
+    }
+    let mut world = World::new(
+        json!({"tasks": [named("a")]}),
+        json!({"timeouts": {"pipeline": "1m"}}),
+    );
+    world.step();
+    world.now += 60;
+    world.fail("a");
+    world.child("run-a").reason = "TaskRunTimeout".to_owned();
+    world.step();
+    assert_eq!(world.told(), "False PipelineRunTimeout");
+    assert!(
+        world.message().contains("failed to finish within"),
+        "{}",
+        world.message()
+    );
+}
+
+#[test]
+fn what_is_left_for_a_child_is_rounded_up() {
+    let mut world = World::of_tasks(&["a"]);
+    let facts = Facts {
+        run: &world.run,
+        pipeline: &world.pipeline,
+        name: "pipe",
+        children: &[],
+        now: Timestamp::from_millisecond(1_000_900).unwrap(),
+    };
+    let decision = decide(&facts);
+    world.make(&decision.create[0]);
+    assert_eq!(
+        world.task_run("run-a").spec.timeout.unwrap().to_string(),
+        "1h0m0s"
+    );
+}
