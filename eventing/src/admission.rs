@@ -16,9 +16,9 @@ use reconciler::admission::{Decision, Write, answer};
 use serde_json::Value;
 
 pub use bindings::{Bindings, Reach};
-pub use reconciler::admission::Review;
+pub use reconciler::admission::{Review, Webhook};
 pub use settings::Settings;
-pub use webhook::Webhook;
+pub use webhook::WEBHOOKS;
 
 /// Answers a review. A review without a request is refused.
 pub fn handle(webhook: Webhook, review: Review, settings: &Settings) -> Review {

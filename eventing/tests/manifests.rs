@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster_apiserver::{Admission, ApiServer, Config, Rule};
-use eventing::admission::{Review, Settings, Webhook, handle};
+use eventing::admission::{Review, Settings, WEBHOOKS, Webhook, handle};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, PostParams};
@@ -16,10 +16,10 @@ use serde_json::{Value, json};
 
 fn admission() -> Vec<Admission> {
     let all = Webhook::ALL.into_iter().map(|webhook| Admission {
-        name: webhook.name().to_owned(),
+        name: WEBHOOKS.name(webhook),
         mutating: webhook.is_mutating(),
-        rules: webhook
-            .rules()
+        rules: WEBHOOKS
+            .rules(webhook)
             .into_iter()
             .map(|rule| Rule {
                 operations: rule.operations.unwrap_or_default(),

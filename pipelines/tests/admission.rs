@@ -10,15 +10,15 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
 use kube::runtime::{conditions::is_crd_established, wait::await_condition};
-use pipelines::admission::{Review, Settings, Webhook, handle};
+use pipelines::admission::{Review, Settings, WEBHOOKS, Webhook, handle};
 use serde_json::{Value, json};
 
 fn admission() -> Vec<Admission> {
     let all = Webhook::ALL.into_iter().map(|webhook| Admission {
-        name: webhook.name().to_owned(),
+        name: WEBHOOKS.name(webhook),
         mutating: webhook.is_mutating(),
-        rules: webhook
-            .rules()
+        rules: WEBHOOKS
+            .rules(webhook)
             .into_iter()
             .map(|rule| Rule {
                 operations: rule.operations.unwrap_or_default(),

@@ -13,6 +13,92 @@ use serde_json::Value;
 /// A review as it is asked and answered.
 pub type Review = AdmissionReview<DynamicObject>;
 
+/// What one of the three webhooks of each part of the platform does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Webhook {
+    /// Fills in defaults.
+    Defaulting,
+    /// Checks resources.
+    ResourceValidation,
+    /// Checks the ConfigMaps of the install.
+    ConfigValidation,
+}
+
+impl Webhook {
+    /// All of them, in the order in which they are asked.
+    pub const ALL: [Self; 3] = [Self::Defaulting, Self::ResourceValidation, Self::ConfigValidation];
+
+    /// May it change objects?
+    pub fn is_mutating(self) -> bool {
+        self == Self::Defaulting
+    }
+}
+
+/// Plurals of the kinds of one version of an API group: group, version, plurals.
+pub type Kinds = (&'static str, &'static str, &'static [&'static str]);
+
+/// The webhooks of one part of the platform: their names, paths and rules.
+#[derive(Clone, Copy, Debug)]
+pub struct Webhooks {
+    /// What their names end in.
+    pub domain: &'static str,
+    /// What the paths begin with at which they are asked over HTTP; its own for each part, so that one server may
+    /// answer for all.
+    pub prefix: &'static str,
+    /// The part, as `app.kubernetes.io/name` has it.
+    pub part: &'static str,
+    /// The kinds that are defaulted and checked.
+    pub kinds: &'static [Kinds],
+}
+
+impl Webhooks {
+    /// The name of a webhook, which refusals mention.
+    pub fn name(&self, webhook: Webhook) -> String {
+        let role = match webhook {
+            Webhook::Defaulting => "",
+            Webhook::ResourceValidation => "validation.",
+            Webhook::ConfigValidation => "config.",
+        };
+        format!("{role}webhook.{}", self.domain)
+    }
+
+    /// The path it is asked at over HTTP.
+    pub fn path(&self, webhook: Webhook) -> String {
+        let role = match webhook {
+            Webhook::Defaulting => "defaulting",
+            Webhook::ResourceValidation => "resource-validation",
+            Webhook::ConfigValidation => "config-validation",
+        };
+        format!("{}/{role}", self.prefix)
+    }
+
+    /// Which requests it has to be asked about.
+    pub fn rules(&self, webhook: Webhook) -> Vec<RuleWithOperations> {
+        // Deletions are listed though always allowed: an object in deletion may still be updated.
+        let operations: &[&str] = match webhook {
+            Webhook::Defaulting => &["CREATE", "UPDATE"],
+            Webhook::ResourceValidation => &["CREATE", "UPDATE", "DELETE"],
+            Webhook::ConfigValidation => {
+                return vec![rule(
+                    &["CREATE", "UPDATE"],
+                    "",
+                    "v1",
+                    vec!["configmaps".to_owned()],
+                )];
+            }
+        };
+        self.kinds
+            .iter()
+            .map(|(group, version, plurals)| {
+                let resources = plurals
+                    .iter()
+                    .flat_map(|plural| [(*plural).to_owned(), format!("{plural}/status")]);
+                rule(operations, group, version, resources.collect())
+            })
+            .collect()
+    }
+}
+
 /// A write that is to be decided about.
 #[derive(Debug)]
 pub struct Write<'a> {
@@ -172,6 +258,50 @@ mod tests {
 
     fn object() -> Value {
         json!({"apiVersion": "g/v1", "kind": "K", "metadata": {"name": "x"}, "spec": {"a": 1}})
+    }
+
+    #[test]
+    fn webhooks_of_a_part_have_names_paths_and_rules() {
+        let webhooks = Webhooks {
+            domain: "part.example",
+            prefix: "/part",
+            part: "example-part",
+            kinds: &[("g", "v1", &["as", "bs"]), ("g", "v2", &["cs"])],
+        };
+        let described = |webhook| {
+            let rules = webhooks.rules(webhook).into_iter().map(|rule| {
+                let parts = [rule.api_versions, rule.operations, rule.resources];
+                parts.map(|part| part.unwrap_or_default().join(",")).join(" ")
+            });
+            (
+                webhooks.name(webhook),
+                webhooks.path(webhook),
+                rules.collect::<Vec<_>>().join("; "),
+            )
+        };
+        let expected = [
+            (
+                "webhook.part.example",
+                "/part/defaulting",
+                "v1 CREATE,UPDATE as,as/status,bs,bs/status; v2 CREATE,UPDATE cs,cs/status",
+            ),
+            (
+                "validation.webhook.part.example",
+                "/part/resource-validation",
+                "v1 CREATE,UPDATE,DELETE as,as/status,bs,bs/status; v2 CREATE,UPDATE,DELETE cs,cs/status",
+            ),
+            (
+                "config.webhook.part.example",
+                "/part/config-validation",
+                "v1 CREATE,UPDATE configmaps",
+            ),
+        ];
+        for (webhook, (name, path, rules)) in Webhook::ALL.into_iter().zip(expected) {
+            assert_eq!(
+                described(webhook),
+                (name.to_owned(), path.to_owned(), rules.to_owned())
+            );
+        }
     }
 
     #[test]

@@ -11,9 +11,9 @@ use crds::resource::{Context, Resource};
 use crds::validation;
 use reconciler::admission::{Decision, Write, answer};
 
-pub use reconciler::admission::Review;
+pub use reconciler::admission::{Review, Webhook};
 pub use settings::Settings;
-pub use webhook::Webhook;
+pub use webhook::WEBHOOKS;
 
 /// Answers a review. A review without a request is refused.
 pub fn handle(webhook: Webhook, review: Review, settings: &Settings) -> Review {

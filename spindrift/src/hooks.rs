@@ -5,21 +5,17 @@ use std::sync::{Arc, OnceLock};
 use cluster::{Admission, Concern, Rule};
 use eventing::admission::{Bindings, Reach};
 use k8s_openapi::api::admissionregistration::v1::RuleWithOperations;
-use kube::core::DynamicObject;
-use kube::core::admission::AdmissionReview;
 use reconciler::ConfigStore;
-use serving::admission::{Settings, Webhook, handle};
-
-/// A review as it is asked and answered.
-pub type Review = AdmissionReview<DynamicObject>;
+use reconciler::admission::{Review, Webhook, Webhooks};
+use serving::admission::Settings;
 
 /// One webhook.
 #[derive(Clone)]
 pub struct Hook {
     /// Its name, which refusals mention.
-    pub name: &'static str,
+    pub name: String,
     /// Where it is asked over HTTP.
-    pub path: &'static str,
+    pub path: String,
     /// May it change objects?
     pub mutating: bool,
     /// Which requests it has to be asked about.
@@ -45,67 +41,54 @@ pub struct Live {
 
 /// The webhooks of serving, in the order in which they are asked. `settings` says what they go by at each moment.
 pub fn serving(settings: impl Fn() -> Settings + Send + Sync + 'static) -> Vec<Hook> {
-    let settings = Arc::new(settings);
     let namespace = settings().system_namespace;
-    Webhook::ALL
-        .into_iter()
-        .map(|webhook| {
-            let settings = settings.clone();
-            Hook {
-                name: webhook.name(),
-                path: webhook.path(),
-                mutating: webhook.is_mutating(),
-                rules: webhook.rules(),
-                part: "knative-serving",
-                live: None,
-                only_in: (webhook == Webhook::ConfigValidation).then(|| namespace.clone()),
-                decide: Arc::new(move |review| handle(webhook, review, &settings())),
-            }
-        })
-        .collect()
+    hooks(
+        &serving::admission::WEBHOOKS,
+        &namespace,
+        move |webhook, review| serving::admission::handle(webhook, review, &settings()),
+    )
 }
 
 /// The webhooks of events; otherwise like [`serving`].
 pub fn eventing(settings: impl Fn() -> eventing::admission::Settings + Send + Sync + 'static) -> Vec<Hook> {
-    use eventing::admission::{Webhook, handle};
-    let settings = Arc::new(settings);
     let namespace = settings().system_namespace;
-    Webhook::ALL
-        .into_iter()
-        .map(|webhook| {
-            let settings = settings.clone();
-            Hook {
-                name: webhook.name(),
-                path: webhook.path(),
-                mutating: webhook.is_mutating(),
-                rules: webhook.rules(),
-                part: "knative-eventing",
-                live: None,
-                only_in: (webhook == Webhook::ConfigValidation).then(|| namespace.clone()),
-                decide: Arc::new(move |review| handle(webhook, review, &settings())),
-            }
-        })
-        .collect()
+    hooks(
+        &eventing::admission::WEBHOOKS,
+        &namespace,
+        move |webhook, review| eventing::admission::handle(webhook, review, &settings()),
+    )
 }
 
 /// The webhooks of tasks and pipelines; otherwise like [`serving`].
 pub fn pipelines(settings: impl Fn() -> pipelines::admission::Settings + Send + Sync + 'static) -> Vec<Hook> {
-    use pipelines::admission::{Webhook, handle};
-    let settings = Arc::new(settings);
     let namespace = settings().system_namespace;
+    hooks(
+        &pipelines::admission::WEBHOOKS,
+        &namespace,
+        move |webhook, review| pipelines::admission::handle(webhook, review, &settings()),
+    )
+}
+
+/// The webhooks of one part of the platform; `namespace` has its ConfigMaps.
+fn hooks(
+    webhooks: &Webhooks,
+    namespace: &str,
+    handle: impl Fn(Webhook, Review) -> Review + Send + Sync + 'static,
+) -> Vec<Hook> {
+    let handle = Arc::new(handle);
     Webhook::ALL
         .into_iter()
         .map(|webhook| {
-            let settings = settings.clone();
+            let handle = handle.clone();
             Hook {
-                name: webhook.name(),
-                path: webhook.path(),
+                name: webhooks.name(webhook),
+                path: webhooks.path(webhook),
                 mutating: webhook.is_mutating(),
-                rules: webhook.rules(),
-                part: "tekton-pipelines",
+                rules: webhooks.rules(webhook),
+                part: webhooks.part,
                 live: None,
-                only_in: (webhook == Webhook::ConfigValidation).then(|| namespace.clone()),
-                decide: Arc::new(move |review| handle(webhook, review, &settings())),
+                only_in: (webhook == Webhook::ConfigValidation).then(|| namespace.to_owned()),
+                decide: Arc::new(move |review| handle(webhook, review)),
             }
         })
         .collect()
@@ -117,8 +100,8 @@ pub fn sink_bindings(bindings: impl Fn() -> Option<Bindings> + Send + Sync + 'st
     let (known, concerned) = (bindings.clone(), bindings.clone());
     let all = |texts: &[&str]| Some(texts.iter().map(|text| (*text).to_owned()).collect());
     Hook {
-        name: Bindings::NAME,
-        path: Bindings::PATH,
+        name: Bindings::NAME.to_owned(),
+        path: Bindings::PATH.to_owned(),
         mutating: true,
         rules: vec![RuleWithOperations {
             api_groups: all(&["*"]),
@@ -190,7 +173,7 @@ pub fn embedded(config: &LateConfig) -> Vec<Admission> {
 fn in_process(hook: Hook) -> Admission {
     let decide = hook.decide;
     Admission {
-        name: hook.name.to_owned(),
+        name: hook.name,
         mutating: hook.mutating,
         rules: hook.rules.into_iter().map(rule).collect(),
         only: hook.live.map(|live| live.concern),

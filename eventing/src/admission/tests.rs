@@ -203,7 +203,7 @@ fn config_maps_of_the_system_namespace_must_parse() {
 
 #[test]
 fn every_kind_is_asked_about() {
-    let rules = Webhook::ResourceValidation.rules();
+    let rules = WEBHOOKS.rules(Webhook::ResourceValidation);
     for resource in Resource::ALL {
         let plural = match resource {
             Resource::EventPolicy => "eventpolicies".to_owned(),

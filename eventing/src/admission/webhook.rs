@@ -1,101 +1,39 @@
 //! The three webhooks: their names, paths and rules.
 
-use k8s_openapi::api::admissionregistration::v1::RuleWithOperations;
-use reconciler::admission::rule;
+use reconciler::admission::Webhooks;
 
-/// One of the webhooks of the events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Webhook {
-    /// Fills in defaults.
-    Defaulting,
-    /// Checks resources.
-    ResourceValidation,
-    /// Checks the ConfigMaps of the install.
-    ConfigValidation,
-}
-
-impl Webhook {
-    /// All of them, in the order in which they are asked.
-    pub const ALL: [Self; 3] = [Self::Defaulting, Self::ResourceValidation, Self::ConfigValidation];
-
-    /// The name, which refusals mention.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Defaulting => "webhook.eventing.knative.dev",
-            Self::ResourceValidation => "validation.webhook.eventing.knative.dev",
-            Self::ConfigValidation => "config.webhook.eventing.knative.dev",
-        }
-    }
-
-    /// The path it is asked at over HTTP; another one than serving's, so that one server may answer for both.
-    pub fn path(self) -> &'static str {
-        match self {
-            Self::Defaulting => "/eventing/defaulting",
-            Self::ResourceValidation => "/eventing/resource-validation",
-            Self::ConfigValidation => "/eventing/config-validation",
-        }
-    }
-
-    /// May it change objects?
-    pub fn is_mutating(self) -> bool {
-        self == Self::Defaulting
-    }
-
-    /// Which requests it has to be asked about.
-    pub fn rules(self) -> Vec<RuleWithOperations> {
-        if self == Self::ConfigValidation {
-            return vec![rule(
-                &["CREATE", "UPDATE"],
-                "",
-                "v1",
-                vec!["configmaps".to_owned()],
-            )];
-        }
-        // Deletions are listed though always allowed: an object in deletion may still be updated.
-        let operations: &[&str] = if self.is_mutating() {
-            &["CREATE", "UPDATE"]
-        } else {
-            &["CREATE", "UPDATE", "DELETE"]
-        };
-        KINDS
-            .iter()
-            .map(|(group, version, plurals)| {
-                let resources = plurals
-                    .iter()
-                    .flat_map(|plural| [(*plural).to_owned(), format!("{plural}/status")]);
-                rule(operations, group, version, resources.collect())
-            })
-            .collect()
-    }
-}
-
-/// The kinds that are defaulted and checked.
-const KINDS: &[(&str, &str, &[&str])] = &[
-    (crds::eventing::GROUP, "v1", &["brokers", "triggers"]),
-    (crds::eventing::GROUP, "v1beta1", &["eventtypes"]),
-    (crds::eventing::GROUP, "v1beta2", &["eventtypes"]),
-    (
-        crds::eventing::GROUP,
-        "v1alpha1",
-        &["eventpolicies", "requestreplies"],
-    ),
-    (
-        crds::messaging::GROUP,
-        "v1",
-        &["channels", "inmemorychannels", "subscriptions"],
-    ),
-    (crds::flows::GROUP, "v1", &["sequences", "parallels"]),
-    (
-        crds::sources::GROUP,
-        "v1",
-        &[
-            "apiserversources",
-            "pingsources",
-            "containersources",
-            "sinkbindings",
-        ],
-    ),
-    (crds::sources::GROUP, "v1beta2", &["pingsources"]),
-    (crds::sources::GROUP, "v1alpha1", &["githubsources"]),
-    (crds::sinks::GROUP, "v1alpha1", &["jobsinks"]),
-];
+/// The webhooks of the events, and the kinds that they default and check.
+pub const WEBHOOKS: Webhooks = Webhooks {
+    domain: "eventing.knative.dev",
+    prefix: "/eventing",
+    part: "knative-eventing",
+    kinds: &[
+        (crds::eventing::GROUP, "v1", &["brokers", "triggers"]),
+        (crds::eventing::GROUP, "v1beta1", &["eventtypes"]),
+        (crds::eventing::GROUP, "v1beta2", &["eventtypes"]),
+        (
+            crds::eventing::GROUP,
+            "v1alpha1",
+            &["eventpolicies", "requestreplies"],
+        ),
+        (
+            crds::messaging::GROUP,
+            "v1",
+            &["channels", "inmemorychannels", "subscriptions"],
+        ),
+        (crds::flows::GROUP, "v1", &["sequences", "parallels"]),
+        (
+            crds::sources::GROUP,
+            "v1",
+            &[
+                "apiserversources",
+                "pingsources",
+                "containersources",
+                "sinkbindings",
+            ],
+        ),
+        (crds::sources::GROUP, "v1beta2", &["pingsources"]),
+        (crds::sources::GROUP, "v1alpha1", &["githubsources"]),
+        (crds::sinks::GROUP, "v1alpha1", &["jobsinks"]),
+    ],
+};

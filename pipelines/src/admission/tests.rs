@@ -338,7 +338,7 @@ fn what_is_probably_a_mistake_is_warned_about() {
 
 #[test]
 fn rules_name_every_kind_and_only_ours() {
-    let rules = Webhook::Defaulting.rules();
+    let rules = WEBHOOKS.rules(Webhook::Defaulting);
     for definition in crds::tekton_definitions() {
         let (group, plural) = (&definition.spec.group, &definition.spec.names.plural);
         for version in &definition.spec.versions {

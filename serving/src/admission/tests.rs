@@ -198,8 +198,8 @@ fn a_review_without_a_request_is_refused() {
 
 #[test]
 fn webhooks_cover_every_kind() {
-    let listed: Vec<String> = Webhook::ResourceValidation
-        .rules()
+    let listed: Vec<String> = WEBHOOKS
+        .rules(Webhook::ResourceValidation)
         .into_iter()
         .flat_map(|rule| rule.resources.unwrap())
         .collect();

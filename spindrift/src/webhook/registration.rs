@@ -72,7 +72,7 @@ pub async fn register(
         let configuration = configuration(hook, reached, namespace, ca_bundle);
         let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind(hook));
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::from_gvk(&kind));
-        api.patch(hook.name, &params, &Patch::Apply(configuration))
+        api.patch(&hook.name, &params, &Patch::Apply(configuration))
             .await
             .with_context(|| format!("cannot register {}", hook.name))?;
     }
@@ -92,7 +92,7 @@ fn configuration(hook: &Hook, reached: &Reached, namespace: &str, ca_bundle: &st
     let mut webhook = json!({
         "name": hook.name,
         "admissionReviewVersions": ["v1"],
-        "clientConfig": reached.client_config(namespace, hook.path, ca_bundle),
+        "clientConfig": reached.client_config(namespace, &hook.path, ca_bundle),
         "failurePolicy": "Fail",
         "matchPolicy": "Equivalent",
         "namespaceSelector": {"matchExpressions": [not_excluded]},

@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use prometheus::{HistogramOpts, HistogramVec};
+use reconciler::admission::Review;
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -25,7 +26,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
 use super::certificate::{CERTIFICATE, Data, KEY, text};
-use crate::hooks::{Hook, Review};
+use crate::hooks::Hook;
 
 /// Connections at once; API servers keep few and reuse them.
 const MAX_CONNECTIONS: usize = 256;
@@ -212,7 +213,7 @@ impl Hooks {
         let answer = (hook.decide)(review);
         let allowed = answer.response.as_ref().is_some_and(|response| response.allowed);
         self.seconds
-            .with_label_values(&[hook.name, if allowed { "true" } else { "false" }])
+            .with_label_values(&[hook.name.as_str(), if allowed { "true" } else { "false" }])
             .observe(start.elapsed().as_secs_f64());
         answer
     }
@@ -226,7 +227,7 @@ mod tests {
     fn hooks_are_found_by_their_paths() {
         let hooks = Hooks::new(crate::hooks::serving(serving::admission::Settings::default)).unwrap();
         for hook in &hooks.all {
-            assert_eq!(hooks.at(hook.path).map(|found| found.name), Some(hook.name));
+            assert_eq!(hooks.at(&hook.path).map(|found| &found.name), Some(&hook.name));
         }
         assert!(hooks.at("/defaulting/").is_some());
         assert!(hooks.at("/other").is_none());
