@@ -11,6 +11,7 @@ use crate::validation::{diff, is_owned};
 
 pub mod events;
 mod revision;
+pub mod spindrift;
 pub mod tekton;
 
 /// Fills in the defaults of an object.

@@ -55,6 +55,8 @@ pub mod serving;
 pub mod sinks;
 #[cfg(feature = "kinds")]
 pub mod sources;
+#[cfg(feature = "kinds")]
+pub mod spindrift;
 pub mod stat;
 #[cfg(feature = "kinds")]
 pub mod tekton;
@@ -64,6 +66,6 @@ mod types;
 pub mod validation;
 
 #[cfg(feature = "kinds")]
-pub use schema::{all, tekton as tekton_definitions};
+pub use schema::{all, spindrift as spindrift_definitions, tekton as tekton_definitions};
 #[cfg(feature = "kinds")]
 pub use types::{Addressable, KReference};

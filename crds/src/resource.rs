@@ -7,6 +7,7 @@
 use serde_json::Value;
 
 pub mod events;
+pub mod spindrift;
 pub mod tekton;
 
 use crate::config::Configs;

@@ -16,6 +16,7 @@ mod networking;
 mod pod;
 mod serving;
 mod sources;
+mod spindrift;
 mod status;
 mod tekton;
 mod unknown;
@@ -102,6 +103,19 @@ pub fn tekton() -> Vec<CustomResourceDefinition> {
                 *spec = build::or_empty(duck::keeping_unknown(spec.take()));
             }
             with_status(with_schema(crd, schema))
+        })
+        .collect()
+}
+
+/// The CRDs of what Spindrift has of its own.
+pub fn spindrift() -> Vec<CustomResourceDefinition> {
+    let crds = [(crate::spindrift::Repository::crd(), spindrift::repository())];
+    crds.into_iter()
+        .map(|(crd, mut schema)| {
+            if let Some(spec) = schema.pointer_mut("/properties/spec") {
+                *spec = build::or_empty(duck::keeping_unknown(spec.take()));
+            }
+            with_schema(crd, schema)
         })
         .collect()
 }

@@ -16,6 +16,7 @@ mod metadata;
 mod pod;
 mod probe;
 mod serving;
+pub mod spindrift;
 pub mod tekton;
 mod template;
 mod traffic;

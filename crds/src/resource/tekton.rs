@@ -72,15 +72,7 @@ impl Resource {
 
     /// The spec, read by its type and written again.
     fn typed_spec(self, object: &Value) -> Result<Value, serde_json::Error> {
-        let mut object = object.clone();
-        if let Some(fields) = object.as_object_mut() {
-            if fields.get("spec").is_none_or(Value::is_null) {
-                fields.insert("spec".to_owned(), Value::Object(serde_json::Map::new()));
-            }
-            if fields.get("metadata").is_none_or(Value::is_null) {
-                fields.insert("metadata".to_owned(), Value::Object(serde_json::Map::new()));
-            }
-        }
+        let object = with_spec(object);
         match self {
             Self::Task => spec_of::<tekton::Task, _>(object, |object| object.spec),
             Self::TaskRun => spec_of::<tekton::TaskRun, _>(object, |object| object.spec),
@@ -93,7 +85,20 @@ impl Resource {
     }
 }
 
-fn spec_of<T: serde::de::DeserializeOwned, S: serde::Serialize>(
+/// The object, with a spec and metadata even if it has none.
+pub(super) fn with_spec(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(fields) = object.as_object_mut() {
+        for name in ["spec", "metadata"] {
+            if fields.get(name).is_none_or(Value::is_null) {
+                fields.insert(name.to_owned(), Value::Object(serde_json::Map::new()));
+            }
+        }
+    }
+    object
+}
+
+pub(super) fn spec_of<T: serde::de::DeserializeOwned, S: serde::Serialize>(
     object: Value,
     spec: impl FnOnce(T) -> S,
 ) -> Result<Value, serde_json::Error> {
@@ -101,7 +106,7 @@ fn spec_of<T: serde::de::DeserializeOwned, S: serde::Serialize>(
 }
 
 /// Fields of `given` that `kept` lacks. Values of params may have become their text, and are not looked into.
-fn lost(given: &Value, kept: &Value, names: &mut Vec<String>) {
+pub(super) fn lost(given: &Value, kept: &Value, names: &mut Vec<String>) {
     match (given, kept) {
         (Value::Object(given), Value::Object(kept)) => {
             for (name, field) in given {

@@ -29,7 +29,7 @@ fn root_schema(name: &str) -> Value {
 fn the_committed_yaml_is_what_the_types_say() {
     let bless = std::env::var_os(BLESS).is_some();
     let mut expected = Vec::new();
-    for crd in all().into_iter().chain(tekton()) {
+    for crd in all().into_iter().chain(tekton()).chain(spindrift()) {
         let file = format!("{}.yaml", crd.metadata.name.clone().unwrap());
         let path = yaml_directory().join(&file);
         let yaml = serde_saphyr::to_string(&crd).unwrap();
@@ -55,7 +55,7 @@ fn the_committed_yaml_is_what_the_types_say() {
 
 #[test]
 fn the_yaml_reads_back_as_the_same_crd() {
-    for crd in all().into_iter().chain(tekton()) {
+    for crd in all().into_iter().chain(tekton()).chain(spindrift()) {
         let yaml = serde_saphyr::to_string(&crd).unwrap();
         let read: CustomResourceDefinition = serde_saphyr::from_str(&yaml).unwrap();
         assert_eq!(read, crd);
@@ -110,7 +110,7 @@ fn assert_structural(path: &str, schema: &Value) {
 
 #[test]
 fn every_schema_is_structural() {
-    for crd in all().into_iter().chain(tekton()) {
+    for crd in all().into_iter().chain(tekton()).chain(spindrift()) {
         for version in &crd.spec.versions {
             let schema = version
                 .schema

@@ -1,0 +1,19 @@
+//! `spindrift.dev`: what Spindrift has beside the kinds of Knative and Tekton.
+
+mod marks;
+mod repository;
+
+pub use marks::{annotations, labels};
+pub use repository::{
+    Build, Deployed, Filters, Globs, Preview, PushRecord, PushState, Repository, RepositorySpec,
+    RepositoryStatus, SecretKey, ServiceTemplate, Strategy, Webhook,
+};
+
+/// API group of the kinds in this module.
+pub const GROUP: &str = "spindrift.dev";
+/// `apiVersion` of the kinds in this module.
+pub const API_VERSION: &str = "spindrift.dev/v1alpha1";
+/// Kind of the custom task that makes a revision of an image; there are no objects of it.
+pub const DEPLOY_KIND: &str = "Deploy";
+/// Name that the pipelines of builds go by in `tekton.dev/pipeline`.
+pub const BUILD_PIPELINE: &str = "build";
