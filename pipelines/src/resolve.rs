@@ -1,6 +1,6 @@
-//! Finds Tasks and Pipelines by their references: those of the cluster, by name or through the `cluster` resolver.
+//! Finds Tasks, Pipelines and StepActions by their references: those of the cluster, by name or through the `cluster` resolver.
 
-use crds::tekton::{Param, Pipeline, PipelineRef, Task, TaskRef};
+use crds::tekton::{Param, Pipeline, PipelineRef, StepAction, StepRef, Task, TaskRef};
 use kube::Client;
 use reconciler::object::api;
 use reconciler::{Key, Object, Scoped};
@@ -58,6 +58,22 @@ pub(crate) async fn pipeline(
         &reference.params,
     )?;
     find(client, "pipeline", key).await
+}
+
+/// The StepAction that a reference of a step in `namespace` means.
+pub(crate) async fn step_action(
+    client: &Client,
+    namespace: &str,
+    reference: &StepRef,
+) -> Result<StepAction, Error> {
+    let key = key(
+        "stepaction",
+        namespace,
+        &reference.resolver,
+        &reference.name,
+        &reference.params,
+    )?;
+    find(client, "stepaction", key).await
 }
 
 /// Where a reference points to.

@@ -7,6 +7,7 @@
 mod fields;
 pub mod pipeline;
 mod scope;
+pub mod step_action;
 pub mod task;
 mod template;
 

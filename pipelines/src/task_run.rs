@@ -10,8 +10,10 @@ mod images;
 mod progress;
 mod reconcile;
 mod refusal;
+mod rerun;
 mod results;
 mod spec;
+mod step_actions;
 mod steps;
 
 pub(crate) use reconcile::{Shared, controller};

@@ -18,6 +18,11 @@ pub const PIPELINE_TASK_ON_ERROR: &str = "pipeline.tekton.dev/pipeline-task-on-e
 pub const AUTO_CLEANUP_PVC: &str = "tekton.dev/auto-cleanup-pvc";
 /// On TaskRuns: `hermetic` takes the network away from steps.
 pub const EXECUTION_MODE: &str = "experimental.tekton.dev/execution-mode";
+/// On a new run: the name of an earlier run of the same kind and namespace. What succeeded there with the same spec is
+/// taken over with its results instead of being run again.
+pub const RERUN_OF: &str = "spindrift.dev/rerun-of";
+/// In the status of a TaskRun: the TaskRun whose results it has, as [`RERUN_OF`] asked for.
+pub const TAKEN_OVER_FROM: &str = "spindrift.dev/taken-over-from";
 /// What kubectl notes about what it applied; never passed on to children.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// What the signer of runs notes; never passed on to children.
@@ -25,5 +30,5 @@ pub const CHAINS_PREFIX: &str = "chains.tekton.dev/";
 
 /// May a label or annotation be passed on from a run to its children?
 pub fn is_inherited(key: &str) -> bool {
-    key != LAST_APPLIED && !key.starts_with(CHAINS_PREFIX)
+    ![LAST_APPLIED, RERUN_OF].contains(&key) && !key.starts_with(CHAINS_PREFIX)
 }

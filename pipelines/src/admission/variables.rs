@@ -10,7 +10,7 @@ use crds::tekton::{ParamType, ParamValue};
 use crds::validation::{FieldError, FieldErrors};
 use serde_json::Value;
 
-use crate::substitution::{Field, Selector, Template, Variable, each_text, pipeline, task};
+use crate::substitution::{Field, Selector, Template, Variable, each_text, pipeline, step_action, task};
 
 /// What is wrong with the variables of an object.
 pub(super) fn problems(resource: Resource, object: &Value) -> FieldErrors {
@@ -28,18 +28,6 @@ pub(super) fn problems(resource: Resource, object: &Value) -> FieldErrors {
 
 /// What variables of workspaces ask for in a task.
 const OF_WORKSPACES: &[&str] = &["path", "bound", "claim", "volume"];
-
-/// The fields of a StepAction that have variables.
-const STEP_ACTION: &[Field] = &[
-    Field::Text("image"),
-    Field::Text("command"),
-    Field::Text("args"),
-    Field::Text("workingDir"),
-    Field::Text("env[].value"),
-    Field::Text("volumeMounts[].name"),
-    Field::Text("volumeMounts[].mountPath"),
-    Field::Text("volumeMounts[].subPath"),
-];
 
 fn of_task(spec: &Value) -> FieldErrors {
     let scope = Scope {
@@ -63,7 +51,7 @@ fn of_step_action(spec: &Value) -> FieldErrors {
         of_workspaces: &[],
         contexts: &[],
     };
-    scope.problems(spec, STEP_ACTION)
+    scope.problems(spec, step_action::FIELDS)
 }
 
 fn of_pipeline(spec: &Value) -> FieldErrors {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use crds::conditions::Condition;
 use crds::tekton::reasons::{custom_run, pipeline_run, task_run};
-use crds::tekton::{CustomRun, ParamValue, PipelineRun, PipelineRunSpecStatus, RunStatus, TaskRun, labels};
+use crds::tekton::{
+    CustomRun, ParamValue, PipelineRun, PipelineRunSpecStatus, RunStatus, TaskRun, annotations, labels,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
@@ -60,6 +62,8 @@ pub struct Child {
     pub cancelled: bool,
     /// Because its parent's time was up?
     pub timed_out: bool,
+    /// Was it done by an earlier run already?
+    pub taken_over: bool,
     /// What came out.
     pub results: BTreeMap<String, ParamValue>,
     pub created: Option<Timestamp>,
@@ -102,6 +106,7 @@ impl Child {
             reason,
             cancelled: false,
             timed_out: false,
+            taken_over: false,
             results: BTreeMap::new(),
             created: meta.creation_timestamp.as_ref().map(|time| time.0),
         }
@@ -124,6 +129,8 @@ impl From<&TaskRun> for Child {
         let succeeded = status.and_then(RunStatus::succeeded);
         let mut child = Self::new(Kind::TaskRun, run.meta(), succeeded, &[task_run::CANCELLED])
             .told(run.spec.is_cancelled(), &run.spec.status_message);
+        let notes = status.and_then(|status| status.annotations.as_ref());
+        child.taken_over = notes.is_some_and(|notes| notes.contains_key(annotations::TAKEN_OVER_FROM));
         let results = status.into_iter().flat_map(|status| &status.results);
         child.results = results
             .map(|result| (result.name.clone(), result.value.clone()))

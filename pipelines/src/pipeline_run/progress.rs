@@ -3,6 +3,7 @@
 //! A task without children is looked at by rules in a fixed order, each a reason to skip it; see [`Inputs::judge`]. A
 //! reason that has been reported stays.
 
+mod rerun;
 mod variables;
 
 use std::collections::{BTreeMap, HashMap};
@@ -59,6 +60,10 @@ impl State {
 pub struct Planned {
     pub name: String,
     pub finally: bool,
+    /// Which one of a matrix.
+    pub combination: Option<usize>,
+    /// The child of an earlier run whose results it has if they are of the same task.
+    pub rerun_of: Option<String>,
     /// The task with all variables replaced; params of its combination included.
     pub task: PipelineTask,
 }
@@ -362,6 +367,8 @@ impl Inputs<'_> {
             Planned {
                 name: names::run_of_task(self.run, &filled.name, index),
                 finally,
+                combination: index,
+                rerun_of: rerun::of(self, &filled.name, finally, index),
                 task,
             }
         };

@@ -105,6 +105,30 @@ pub enum Error {
 /// # Errors
 /// If an index is out of bounds, or a field does not take its value.
 pub fn substitute<T: Serialize + DeserializeOwned>(spec: &T, variables: &Variables) -> Result<T, Error> {
+    substitute_others(&substitute_params(spec, variables)?, variables)
+}
+
+/// The first of the passes: params. What StepActions do comes in after it, as their params are not the Task's.
+///
+/// # Errors
+/// As [`substitute`].
+pub fn substitute_params<T: Serialize + DeserializeOwned>(
+    spec: &T,
+    variables: &Variables,
+) -> Result<T, Error> {
+    let mut json = serde_json::to_value(spec)?;
+    apply(&mut json, &FIELDS, &scope_of_params(&variables.params))?;
+    Ok(serde_json::from_value(json)?)
+}
+
+/// The passes after [`substitute_params`].
+///
+/// # Errors
+/// As [`substitute`].
+pub fn substitute_others<T: Serialize + DeserializeOwned>(
+    spec: &T,
+    variables: &Variables,
+) -> Result<T, Error> {
     let mut json = serde_json::to_value(spec)?;
     for pass in variables.passes(&json) {
         apply(&mut json, &FIELDS, &pass)?;
@@ -127,9 +151,8 @@ pub(crate) fn scope_of_params(params: &BTreeMap<String, ParamValue>) -> Scope {
 }
 
 impl Variables {
-    fn passes(&self, spec: &Value) -> [Scope; 6] {
+    fn passes(&self, spec: &Value) -> [Scope; 5] {
         [
-            scope_of_params(&self.params),
             self.context(),
             result_paths(spec),
             artifact_paths(),

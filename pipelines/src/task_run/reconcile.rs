@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use crds::conditions::ConditionStatus;
 use crds::config::tekton::{Defaults, Features};
 use crds::tekton::reasons::task_run as reasons;
-use crds::tekton::{RunStatus, TaskRun, TaskRunStatus, TaskSpec, annotations, labels, names};
+use crds::tekton::{RunStatus, StepActionSpec, TaskRun, TaskRunStatus, TaskSpec, annotations, labels, names};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -19,7 +19,8 @@ use super::decide::{Decision, decide, timeout};
 use super::ending::{Ending, end};
 use super::progress::{Progress, may_begin, progress};
 use super::refusal::{self, Refusal};
-use super::spec::{Found, Invalid, resolved};
+use super::rerun;
+use super::spec::{Found, Invalid, begun};
 use super::{claims, images, results, steps};
 use crate::pod::{self, Attempt, Settings};
 use crate::resolve;
@@ -191,14 +192,18 @@ impl TaskRuns {
         now: Timestamp,
     ) -> Result<Created, Error> {
         let retry = status.retries_status.len();
-        let (name, spec) = match self.spec(&run, status).await? {
+        let (found, spec) = match self.spec(&run, status).await? {
             Ok(found) => found,
             Err(invalid) => {
                 refuse(&run, status, invalid, now);
                 return Ok(Created::Not(run, Next::OnChange));
             }
         };
-        let run = self.label(run, &name).await?;
+        let run = self.label(run, &found.name).await?;
+        if let Some(earlier) = self.done_before(&run, status, &found).await? {
+            *status = rerun::taken_over(&earlier, status, spec, &Time(now));
+            return Ok(Created::Not(run, Next::OnChange));
+        }
         let defaults = self.shared.config.get::<Defaults>();
         let settings = self.settings(&defaults);
         if let Err(message) = claims::make(&self.shared.client, &run).await? {
@@ -312,13 +317,72 @@ impl TaskRuns {
         &self,
         run: &TaskRun,
         status: &TaskRunStatus,
-    ) -> Result<Result<(String, TaskSpec), Invalid>, Error> {
+    ) -> Result<Result<(Found, TaskSpec), Invalid>, Error> {
         let found = match self.found(run).await? {
             Ok(found) => found,
             Err(invalid) => return Ok(Err(invalid)),
         };
-        let spec = resolved(run, &found, status.retries_status.len());
-        Ok(spec.map(|spec| (found.name, spec)))
+        let spec = self.resolved(run, &found, status.retries_status.len()).await?;
+        Ok(spec.map(|spec| (found, spec)))
+    }
+
+    /// The earlier run that did the same with the same task, if this one asks for that.
+    async fn done_before(
+        &self,
+        run: &TaskRun,
+        status: &TaskRunStatus,
+        found: &Found,
+    ) -> Result<Option<Arc<TaskRun>>, Error> {
+        let namespace = run.namespace().unwrap_or_default();
+        let earlier = rerun::earlier(run, status)
+            .and_then(|name| self.shared.task_runs.named(&namespace, name))
+            .filter(|earlier| rerun::did_the_same(earlier, run));
+        let Some(earlier) = earlier else { return Ok(None) };
+        let before = earlier.status.as_ref();
+        let retries = before.map_or(0, |status| status.retries_status.len());
+        // The task as it is now, as if the earlier run were resolved today.
+        let today = self.resolved(&earlier, found, retries).await?;
+        let same = today.is_ok_and(|spec| before.and_then(|status| status.task_spec.as_ref()) == Some(&spec));
+        Ok(same.then_some(earlier))
+    }
+
+    /// The spec of an attempt, with what StepActions do in it.
+    async fn resolved(
+        &self,
+        run: &TaskRun,
+        found: &Found,
+        retries: usize,
+    ) -> Result<Result<TaskSpec, Invalid>, Error> {
+        let begun = match begun(run, found, retries) {
+            Ok(begun) => begun,
+            Err(invalid) => return Ok(Err(invalid)),
+        };
+        let namespace = run.namespace().unwrap_or_default();
+        let mut actions: Vec<Option<StepActionSpec>> = Vec::with_capacity(begun.spec.steps.len());
+        for (index, step) in begun.spec.steps.iter().enumerate() {
+            let Some(reference) = &step.ref_ else {
+                actions.push(None);
+                continue;
+            };
+            // Tasks like to use the same action more than once.
+            let mut before = begun.spec.steps.iter().zip(&actions);
+            let known = before.find(|(other, _)| other.ref_.as_ref() == Some(reference));
+            let action = match known {
+                Some((_, action)) => action.clone(),
+                None => match resolve::step_action(&self.shared.client, &namespace, reference).await {
+                    Ok(action) => Some(action.spec),
+                    Err(resolve::Error::Read { kind, key, source }) => {
+                        return Err(Error::api(format!("read {kind} {key}"), *source));
+                    }
+                    Err(error) => {
+                        let message = format!("steps[{index}].ref: {error}");
+                        return Ok(Err(Invalid::new(reasons::RESOLUTION_FAILED, message)));
+                    }
+                },
+            };
+            actions.push(action);
+        }
+        Ok(begun.with(&actions))
     }
 
     async fn found(&self, run: &TaskRun) -> Result<Result<Found, Invalid>, Error> {

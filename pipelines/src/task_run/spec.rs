@@ -1,12 +1,13 @@
 //! From what a run refers to, to what its steps really do: params, workspaces and variables put in.
 
 use crds::tekton::reasons::task_run as reasons;
-use crds::tekton::{TaskRun, TaskSpec};
+use crds::tekton::{StepActionSpec, StepRef, TaskRun, TaskSpec};
 use kube::ResourceExt;
 
+use super::step_actions;
 use crate::params;
 use crate::pod::workspaces::Workspaces;
-use crate::substitution::task::{Run, Variables, substitute};
+use crate::substitution::task::{Run, Variables, substitute_others, substitute_params};
 
 /// A task as it was found.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,10 +33,19 @@ impl Invalid {
     }
 }
 
-/// The spec of an attempt, which `retries` others came before.
-pub(super) fn resolved(run: &TaskRun, found: &Found, retries: usize) -> Result<TaskSpec, Invalid> {
-    supported(&found.spec)?;
-    let invalid = |message: String| Invalid::new(reasons::VALIDATION_FAILED, message);
+/// A task whose params are known. What the steps do that refer to StepActions is not.
+#[derive(Debug)]
+pub(super) struct Begun {
+    pub spec: TaskSpec,
+    variables: Variables,
+}
+
+/// The spec of an attempt, which `retries` others came before, as far as it can be told without StepActions.
+pub(super) fn begun(run: &TaskRun, found: &Found, retries: usize) -> Result<Begun, Invalid> {
+    if found.spec.steps.is_empty() {
+        let message = "the task has no steps";
+        return Err(Invalid::new(reasons::TASK_VALIDATION_FAILED, message));
+    }
     let values = params::resolve(&found.spec.params, &run.spec.params)
         .map_err(|error| Invalid::new(error.task_run_reason(), error.to_string()))?;
     let workspaces = Workspaces::of(run, &found.spec).map_err(invalid)?;
@@ -50,28 +60,38 @@ pub(super) fn resolved(run: &TaskRun, found: &Found, retries: usize) -> Result<T
         retries: u32::try_from(retries).unwrap_or(u32::MAX),
         workspaces: workspaces.variables(run, &found.spec),
     };
-    substitute(&found.spec, &variables).map_err(|error| invalid(error.to_string()))
+    let spec = substitute_params(&found.spec, &variables).map_err(invalid)?;
+    Ok(Begun { spec, variables })
 }
 
-/// What this version cannot do must fail: leaving it out would run something else.
-fn supported(task: &TaskSpec) -> Result<(), Invalid> {
-    let refused = |message: String| Err(Invalid::new(reasons::TASK_VALIDATION_FAILED, message));
-    if task.steps.is_empty() {
-        return refused("the task has no steps".to_owned());
-    }
-    for (index, step) in task.steps.iter().enumerate() {
-        if step.ref_.is_some() {
-            return refused(format!(
-                "steps[{index}].ref: StepActions are not supported yet; write the step itself"
-            ));
+impl Begun {
+    /// The whole spec; `actions` are those of the steps, in their order.
+    pub(super) fn with(self, actions: &[Option<StepActionSpec>]) -> Result<TaskSpec, Invalid> {
+        let Self { mut spec, variables } = self;
+        for (index, step) in spec.steps.iter_mut().enumerate() {
+            let Some(action) = actions.get(index).and_then(Option::as_ref) else {
+                continue;
+            };
+            *step = step_actions::inlined(step, action).map_err(|why| {
+                let reference = step.ref_.clone().unwrap_or_default();
+                let message = format!("steps[{index}].ref {}: {why}", told(&reference));
+                Invalid::new(reasons::RESOLUTION_FAILED, message)
+            })?;
         }
-        if !step.when.is_empty() {
-            return refused(format!(
-                "steps[{index}].when: conditions of steps are not supported yet"
-            ));
-        }
+        substitute_others(&spec, &variables).map_err(invalid)
     }
-    Ok(())
+}
+
+fn invalid(error: impl ToString) -> Invalid {
+    Invalid::new(reasons::VALIDATION_FAILED, error.to_string())
+}
+
+/// A reference as messages name it.
+pub(super) fn told(reference: &StepRef) -> String {
+    match reference.resolver.as_str() {
+        "" => format!("{:?}", reference.name),
+        resolver => format!("of resolver {resolver:?}"),
+    }
 }
 
 #[cfg(test)]
@@ -90,6 +110,59 @@ mod tests {
             name: "t".to_owned(),
             spec: serde_json::from_value(spec).unwrap(),
         }
+    }
+
+    fn resolved(run: &TaskRun, found: &Found, retries: usize) -> Result<TaskSpec, Invalid> {
+        begun(run, found, retries)?.with(&[])
+    }
+
+    #[test]
+    fn a_step_does_what_its_action_says_with_what_the_task_gives() {
+        let run = run(
+            json!({"params": [{"name": "who", "value": "$(params.tag)"}, {"name": "tag", "value": "1"}]}),
+        );
+        let task = found(json!({
+            "params": [{"name": "who"}, {"name": "tag"}],
+            "results": [{"name": "out"}],
+            "steps": [
+                {"name": "a", "ref": {"name": "greet-$(params.tag)"}, "params": [{"name": "name", "value": "$(params.who)!"}]},
+                {"name": "b", "image": "i", "script": "$(steps.a.results.r) $(params.tag)"},
+            ],
+        }));
+        let action: StepActionSpec = serde_json::from_value(json!({
+            "image": "i", "params": [{"name": "name"}], "results": [{"name": "r"}], "args": ["$(params.name)", "$(params.tag)"],
+            "script": "> $(step.results.r.path) $(results.out.path) $(context.taskRun.name)",
+        }))
+        .unwrap();
+        let begun = begun(&run, &task, 0).unwrap();
+        assert_eq!(begun.spec.steps[0].ref_.as_ref().unwrap().name, "greet-1");
+        let spec = begun.with(&[Some(action), None]).unwrap();
+        let step = &spec.steps[0];
+        // What was given is not read again, and what the action does not have stays as it is written.
+        assert_eq!(step.args.clone().unwrap(), ["$(params.tag)!", "$(params.tag)"]);
+        assert_eq!(
+            step.script,
+            "> /tekton/steps/step-a/results/r /tekton/results/out r"
+        );
+        assert_eq!(step.results[0].name, "r");
+        assert!(step.ref_.is_none() && step.params.is_empty());
+        assert_eq!(spec.steps[1].script, "$(steps.a.results.r) 1");
+    }
+
+    #[test]
+    fn an_action_that_does_not_fit_is_named() {
+        let task = found(json!({"steps": [{"ref": {"name": "a"}}]}));
+        let action = serde_json::from_value(json!({"image": "i", "params": [{"name": "p"}]})).unwrap();
+        let error = begun(&run(json!({})), &task, 0)
+            .unwrap()
+            .with(&[Some(action)])
+            .unwrap_err();
+        assert_eq!(error.reason, reasons::RESOLUTION_FAILED);
+        assert!(
+            error.message.starts_with("steps[0].ref \"a\": missing"),
+            "{}",
+            error.message
+        );
     }
 
     #[test]
@@ -129,16 +202,6 @@ mod tests {
     fn what_cannot_run_says_why() {
         for (task, reason, word) in [
             (json!({"steps": []}), reasons::TASK_VALIDATION_FAILED, "no steps"),
-            (
-                json!({"steps": [{"ref": {"name": "a"}}]}),
-                reasons::TASK_VALIDATION_FAILED,
-                "steps[0].ref",
-            ),
-            (
-                json!({"steps": [{"image": "i", "when": [{"input": "a", "operator": "in", "values": ["b"]}]}]}),
-                reasons::TASK_VALIDATION_FAILED,
-                "steps[0].when",
-            ),
             (
                 json!({"params": [{"name": "p"}], "steps": [{"image": "i"}]}),
                 reasons::VALIDATION_FAILED,

@@ -56,6 +56,9 @@ pub(super) fn of_child(
     let mut notes = embedded.annotations;
     notes.extend(inherited(run.metadata.annotations.as_ref()));
     notes.extend(own.annotations);
+    if let Some(earlier) = &planned.rerun_of {
+        notes.insert(annotations::RERUN_OF.to_owned(), earlier.clone());
+    }
     ObjectMeta {
         name: Some(planned.name.clone()),
         namespace: run.metadata.namespace.clone(),

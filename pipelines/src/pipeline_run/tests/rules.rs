@@ -768,3 +768,44 @@ fn what_is_left_for_a_child_is_rounded_up() {
         "1h0m0s"
     );
 }
+
+#[test]
+fn a_rerun_names_the_children_whose_work_may_be_done() {
+    use crds::tekton::annotations::RERUN_OF;
+    let matrix = json!({"params": [{"name": "m", "value": ["x", "y"]}]});
+    let mut world = World::new(
+        json!({"tasks": [
+            named("a"), named("b<a"), named("c<b"), with("m", json!({"matrix": matrix})), named("d"), named("e<d"),
+        ], "finally": [named("z")]}),
+        json!({}),
+    );
+    world.run.metadata.annotations = Some([(RERUN_OF.to_owned(), "old".to_owned())].into());
+    let asked = |world: &World, name: &str| {
+        let notes = world
+            .task_run(name)
+            .metadata
+            .annotations
+            .clone()
+            .unwrap_or_default();
+        notes.get(RERUN_OF).cloned()
+    };
+    let named = |name: &str| Some(name.to_owned());
+    assert_eq!(world.step(), ["run-a", "run-m-0", "run-m-1", "run-d"]);
+    assert_eq!(asked(&world, "run-a"), named("old-a"));
+    assert_eq!(asked(&world, "run-m-1"), named("old-m-1"));
+    world.end("a", Outcome::Succeeded).taken_over = true;
+    world.end("m-0", Outcome::Succeeded).taken_over = true;
+    world.succeed("m-1");
+    // It ran: what comes after it has to run too.
+    world.succeed("d");
+    assert_eq!(world.step(), ["run-b", "run-e"]);
+    assert_eq!(asked(&world, "run-b"), named("old-b"));
+    assert_eq!(asked(&world, "run-e"), None);
+    world.succeed("b");
+    world.succeed("e");
+    assert_eq!(world.step(), ["run-c"]);
+    assert_eq!(asked(&world, "run-c"), None);
+    world.succeed("c");
+    assert_eq!(world.step(), ["run-z"]);
+    assert_eq!(asked(&world, "run-z"), None);
+}
