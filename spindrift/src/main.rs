@@ -10,6 +10,7 @@ mod hooks;
 mod install;
 mod platform;
 mod ports;
+mod rest;
 mod run_file;
 mod webhook;
 
@@ -40,13 +41,18 @@ fn main() -> ExitCode {
         eprint_error(&anyhow::anyhow!("another TLS provider was installed first"));
         return ExitCode::FAILURE;
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .on_thread_park(rest::on_park)
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprint_error(&anyhow::Error::new(error).context("cannot start threads"));
             return ExitCode::FAILURE;
         }
     };
+    runtime.spawn(rest::watch());
     match runtime.block_on(run(cli.command)) {
         Ok(code) => code,
         Err(error) => {
