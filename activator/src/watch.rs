@@ -23,7 +23,7 @@ pub enum Change<K> {
 /// Calls `apply` with each change, for ever. While the API is away the last known state simply stays.
 ///
 /// Objects that vanished during a lost connection are told as deleted before [`Change::Synced`].
-pub async fn follow<K>(api: Api<K>, config: Config, mut apply: impl FnMut(Change<K>))
+pub async fn follow<K>(api: Api<K>, config: Config, mut apply: impl FnMut(Change<K>) + Send)
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {

@@ -13,6 +13,7 @@ pub mod key;
 mod metrics;
 pub mod object;
 pub mod queue;
+mod raw;
 pub mod watch;
 
 pub use attempt::{Broken, attempt};

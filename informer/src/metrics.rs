@@ -26,6 +26,15 @@ pub(crate) static WATCH_FAILURES: LazyLock<IntCounterVec> = LazyLock::new(|| {
     registered(IntCounterVec::new(options, &["kind"]))
 });
 
+/// Objects that a watch showed and that do not have the shape of their kind.
+pub(crate) static UNREADABLE: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let options = Opts::new(
+        "informer_unreadable_objects_total",
+        "Objects that do not have the shape of their kind.",
+    );
+    registered(IntCounterVec::new(options, &["kind"]))
+});
+
 /// The metric families of a set of queues, told apart by the label `name`.
 pub struct QueueMetrics {
     adds: IntCounterVec,

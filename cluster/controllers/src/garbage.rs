@@ -136,7 +136,7 @@ async fn watch(context: &Context, resource: ApiResource) {
     let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(context.client.clone(), &resource);
     let kind = kind_key(&resource.api_version, &resource.kind);
     let mut listed = Vec::new();
-    informer::watch::follow(api, watcher::Config::default(), &resource.kind, |event| {
+    informer::watch::follow_dynamic(api, watcher::Config::default(), &resource.kind, |event| {
         if resource.kind == DEFINITION {
             take_definition(&mut context.definitions.lock(), &event);
             if matches!(event, Event::Apply(_) | Event::Delete(_) | Event::InitDone) {

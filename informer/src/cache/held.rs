@@ -13,18 +13,20 @@ pub(super) enum Held<K> {
     Packed {
         version: u64,
         uid: Option<Box<str>>,
-        json: Box<[u8]>,
+        json: Box<str>,
     },
 }
 
 impl<K: Object> Held<K> {
     pub(super) fn new(object: &Arc<K>, packed: bool) -> Self {
-        let json = packed.then(|| serde_json::to_vec(object.as_ref()).ok()).flatten();
+        let json = packed
+            .then(|| serde_json::to_string(object.as_ref()).ok())
+            .flatten();
         match json {
             Some(json) => Self::Packed {
                 version: version(object.as_ref()),
                 uid: object.meta().uid.as_deref().map(Box::from),
-                json: json.into_boxed_slice(),
+                json: json.into_boxed_str(),
             },
             None => Self::Whole(object.clone()),
         }
@@ -34,7 +36,7 @@ impl<K: Object> Held<K> {
     pub(super) fn read(&self) -> Option<Arc<K>> {
         match self {
             Self::Whole(object) => Some(object.clone()),
-            Self::Packed { json, .. } => serde_json::from_slice(json)
+            Self::Packed { json, .. } => serde_json::from_str(json)
                 .inspect_err(
                     |error| tracing::error!(kind = %K::kind(&()), %error, "Packed object cannot be read"),
                 )

@@ -140,7 +140,10 @@ fn yaml<T: serde::de::DeserializeOwned>(data: &Data, key: &str) -> Result<Option
     let Some(text) = data.get(key).filter(|text| !text.trim().is_empty()) else {
         return Ok(None);
     };
-    serde_saphyr::from_str(text)
+    // By way of JSON, for which the types are decoded anyway: each further format is as much code again.
+    let value: serde_json::Value =
+        serde_saphyr::from_str(text).map_err(|error| ConfigError::parse(key, error))?;
+    serde_json::from_value(value)
         .map(Some)
         .map_err(|error| ConfigError::parse(key, error))
 }
