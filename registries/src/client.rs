@@ -8,7 +8,7 @@ use bytes::Bytes;
 use formats::image::ImageReference;
 use http::header::{ACCEPT, AUTHORIZATION, LOCATION, USER_AGENT, WWW_AUTHENTICATE};
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
@@ -27,13 +27,13 @@ use crate::keychain::Credentials;
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
     application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
-const AGENT: &str = concat!("knative/", env!("CARGO_PKG_VERSION"), " (serving)");
+pub(crate) const AGENT: &str = concat!("knative/", env!("CARGO_PKG_VERSION"), " (serving)");
 /// A token is a few kilobytes; more is no token.
 const TOKEN_MAX: usize = 1 << 20;
 /// Manifests and configurations are at most this long (the specification's advice to registries).
 const DOCUMENT_MAX: usize = 4 << 20;
 /// Registries send those who want a blob to where their blobs are.
-const REDIRECTS: usize = 3;
+pub(crate) const REDIRECTS: usize = 3;
 /// Requests per second over all registries, and how many may come at once (upstream's).
 const RATE: (f64, f64) = (10.0, 100.0);
 
@@ -73,6 +73,19 @@ pub enum RegistryError {
     NoImage(String),
     #[error("{0}: what came does not have the digest that was asked for")]
     WrongDigest(String),
+    #[error("{url}: longer than the {limit} bytes that are allowed")]
+    TooLong { url: String, limit: u64 },
+    #[error("what was to be uploaded cannot be read")]
+    Read(#[source] std::io::Error),
+    #[error("what was downloaded cannot be written")]
+    Write(#[source] std::io::Error),
+    #[error("{method} {url}: status code {status}: {message}")]
+    Refused {
+        method: Method,
+        url: String,
+        status: StatusCode,
+        message: String,
+    },
     #[error("not a URL: {0}")]
     Url(String),
 }
@@ -87,8 +100,10 @@ pub(crate) struct Document {
 
 /// A client of all registries.
 pub struct Registry {
-    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     tokens: Mutex<(f64, Instant)>,
+    /// Registries that are spoken to in clear text though they are not on this machine.
+    insecure: Vec<String>,
 }
 
 impl Default for Registry {
@@ -125,7 +140,23 @@ impl Registry {
         Self {
             client,
             tokens: Mutex::new((RATE.1, Instant::now())),
+            insecure: Vec::new(),
         }
+    }
+
+    /// The same, which speaks http with these registries (`host:port`) too: somebody has said so explicitly.
+    #[must_use]
+    pub fn insecure(mut self, registries: impl IntoIterator<Item = String>) -> Self {
+        self.insecure.extend(registries);
+        self
+    }
+
+    /// How a registry is reached: those on this machine and the insecure ones by http, all others by https.
+    pub(crate) fn base(&self, registry: &str) -> String {
+        if self.insecure.iter().any(|insecure| insecure == registry) {
+            return format!("http://{registry}");
+        }
+        base_url(registry)
     }
 
     /// The digest of the manifest that `image` names, `sha256:<hex>`.
@@ -171,7 +202,7 @@ impl Registry {
         path: &str,
         credentials: Option<&Credentials>,
     ) -> Result<(String, Response<Incoming>), RegistryError> {
-        let base = base_url(image.registry());
+        let base = self.base(image.registry());
         let url = format!("{base}/v2/{}/{path}", image.repository());
         let mut response = self.ask(method.clone(), &url, None).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
@@ -185,7 +216,7 @@ impl Registry {
     }
 
     /// The header to come back with.
-    async fn authorize(
+    pub(crate) async fn authorize(
         &self,
         base: &str,
         image: &ImageReference,
@@ -262,14 +293,19 @@ impl Registry {
             request = request.header(AUTHORIZATION, authorization);
         }
         let request = request
-            .body(Empty::new())
+            .body(Full::default())
             .map_err(|_| RegistryError::Url(url.to_owned()))?;
+        self.send(request).await
+    }
+
+    /// Sends a request as it is.
+    pub(crate) async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, RegistryError> {
+        let (method, url) = (request.method().clone(), request.uri().to_string());
         let response = self.client.request(request).await;
-        response.map_err(|source| RegistryError::Request {
-            method,
-            url: url.to_owned(),
-            source,
-        })
+        response.map_err(|source| RegistryError::Request { method, url, source })
     }
 
     /// A token bucket: one deploy of many services must not look like an attack to a registry.
@@ -287,12 +323,16 @@ impl Registry {
     }
 }
 
-fn told_digest(response: &Response<Incoming>) -> Option<String> {
+pub(crate) fn told_digest(response: &Response<Incoming>) -> Option<String> {
     let digest = response.headers().get("docker-content-digest")?;
     digest.to_str().ok().map(str::to_owned)
 }
 
-fn succeeded(method: Method, url: &str, response: &Response<Incoming>) -> Result<(), RegistryError> {
+pub(crate) fn succeeded(
+    method: Method,
+    url: &str,
+    response: &Response<Incoming>,
+) -> Result<(), RegistryError> {
     let status = response.status();
     match status.is_success() {
         true => Ok(()),
@@ -305,7 +345,7 @@ fn succeeded(method: Method, url: &str, response: &Response<Incoming>) -> Result
 }
 
 /// Where an answer leads to, if it leads on. What was asked for safely is not asked for in clear text.
-fn redirected(url: &str, response: &Response<Incoming>) -> Result<Option<String>, RegistryError> {
+pub(crate) fn redirected(url: &str, response: &Response<Incoming>) -> Result<Option<String>, RegistryError> {
     if !response.status().is_redirection() {
         return Ok(None);
     }

@@ -68,6 +68,16 @@ impl Keychain {
         keychain
     }
 
+    /// The credentials of a `config.json` of Docker's.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn from_docker_config(json: &[u8]) -> Result<Self, serde_json::Error> {
+        let mut keychain = Self::default();
+        keychain.extend(serde_json::from_slice::<DockerConfig>(json)?.auths);
+        Ok(keychain)
+    }
+
     fn add(&mut self, secret: &Secret) {
         let of = |key: &str| {
             secret
@@ -88,6 +98,10 @@ impl Keychain {
             );
             return;
         };
+        self.extend(auths);
+    }
+
+    fn extend(&mut self, auths: BTreeMap<String, Auth>) {
         for (registry, auth) in auths {
             if let Some(credentials) = auth.credentials() {
                 self.entries.push((plain(&registry), credentials));
@@ -127,6 +141,7 @@ fn plain(registry: &str) -> String {
 
 #[derive(Deserialize)]
 struct DockerConfig {
+    /// Absent where a helper keeps them all.
     #[serde(default)]
     auths: BTreeMap<String, Auth>,
 }

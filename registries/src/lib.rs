@@ -1,13 +1,17 @@
-//! What controllers ask image registries: which digest a tag has, and what an image runs by itself.
+//! What is asked of image registries: which digest a tag has, what an image runs by itself, and that something be kept
+//! or given back.
 //!
 //! A [`Registry`] is the client of all of them; a [`Keychain`] holds the credentials that a pod would pull with. Others
-//! pull the images: nothing here reads a layer.
+//! pull the images that run.
 
 mod challenge;
 mod client;
 mod image;
 mod keychain;
+mod session;
+mod transfer;
 
 pub use client::{Registry, RegistryError};
 pub use image::{Command, Image};
 pub use keychain::{Credentials, Keychain, PullSecrets};
+pub use transfer::Manifest;
