@@ -519,6 +519,248 @@ fn what_cannot_run_says_why() -> anyhow::Result<()> {
     Ok(())
 }
 
+fn a_step_can_be_a_step_action() -> anyhow::Result<()> {
+    let (platform, image) = platform()?;
+    let action = format!(
+        r#"
+apiVersion: tekton.dev/v1beta1
+kind: StepAction
+metadata:
+  name: greet-action
+spec:
+  params:
+    - name: who
+    - name: word
+      default: hello
+  results:
+    - name: said
+  image: {image}
+  env:
+    - name: WHO
+      value: $(params.who)
+  args: ["$(params.word)"]
+  script: |
+    printf '%s %s' "$1" "$WHO" > $(step.results.said.path)
+"#
+    );
+    platform.apply(&action, &[])?.ok()?;
+    let spec = json!({
+        "params": [{"name": "name", "value": "you; rm -rf /"}],
+        "taskSpec": {
+            "results": [{"name": "said", "value": "$(steps.greet.results.said)"}],
+            "steps": [
+                {"name": "greet", "ref": {"name": "greet-action"}, "params": [{"name": "who", "value": "$(params.name)"}]},
+                {"name": "read", "image": image, "env": [{"name": "SAID", "value": "$(steps.greet.results.said)"}],
+                 "script": "test \"$SAID\" = 'hello you; rm -rf /'"},
+            ],
+        },
+    });
+    let run = ended(platform, &run_of("action", spec))?;
+    expect(&run, "True", "Succeeded", "")?;
+    let status = &run["status"];
+    ensure!(status["results"][0]["value"] == "hello you; rm -rf /", "{status}");
+    ensure!(
+        status["taskSpec"]["steps"][0]["image"] == image.as_str(),
+        "{status}"
+    );
+    for (reference, params, words) in [
+        ("nowhere", json!([]), "nowhere"),
+        (
+            "greet-action",
+            json!([]),
+            "missing parameters which have no default values: who",
+        ),
+    ] {
+        let step = json!({"name": "s", "ref": {"name": reference}, "params": params});
+        let run = ended(
+            platform,
+            &run_of("action-not", json!({"taskSpec": {"steps": [step]}})),
+        )?;
+        expect(&run, "False", "TaskRunResolutionFailed", words)?;
+    }
+    Ok(())
+}
+
+fn a_step_can_be_left_out() -> anyhow::Result<()> {
+    let (platform, image) = platform()?;
+    let when =
+        |value: &str| json!([{"input": "$(steps.ask.results.answer)", "operator": "in", "values": [value]}]);
+    let spec = json!({"taskSpec": {
+        "results": [{"name": "way"}],
+        "steps": [
+            {"name": "ask", "image": image, "script": "printf left > $(step.results.answer.path)", "results": [{"name": "answer"}]},
+            {"name": "right", "image": image, "script": "exit 7", "when": when("right")},
+            {"name": "left", "image": image, "script": "printf taken > $(results.way.path)", "when": when("left")},
+        ],
+    }});
+    let run = ended(platform, &run_of("fork", spec))?;
+    expect(&run, "True", "Succeeded", "")?;
+    let status = &run["status"];
+    ensure!(status["results"][0]["value"] == "taken", "{status}");
+    let reasons: Vec<_> = (0..3)
+        .map(|step| status["steps"][step]["terminationReason"].as_str())
+        .collect();
+    ensure!(
+        reasons == [Some("Completed"), Some("Skipped"), Some("Completed")],
+        "{status}"
+    );
+    Ok(())
+}
+
+fn credentials_of_the_service_account_are_there_for_git_and_docker() -> anyhow::Result<()> {
+    let (platform, image) = platform()?;
+    let objects = r#"
+apiVersion: v1
+kind: Secret
+metadata:
+  name: git-login
+  annotations:
+    tekton.dev/git-0: https://git.example
+type: kubernetes.io/basic-auth
+stringData:
+  username: me
+  password: hush-hush
+---
+apiVersion: v1
+kind: Secret
+metadata:
+  name: registry-login
+type: kubernetes.io/dockerconfigjson
+stringData:
+  .dockerconfigjson: '{"auths":{"registry.example":{"auth":"bWU6aHVzaA=="}}}'
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: with-logins
+secrets:
+  - name: git-login
+  - name: registry-login
+  - name: nowhere
+"#;
+    platform.apply(objects, &[])?.ok()?;
+    let script = "export HOME=${HOME:-/}; grep -q '^https://me:hush-hush@git.example$' $HOME/.git-credentials\n\
+                  grep -q 'helper = store' $HOME/.gitconfig\n\
+                  grep -q registry.example $HOME/.docker/config.json\n\
+                  grep -q 'tmpfs $(credentials.path)\\|$(credentials.path) tmpfs' /proc/mounts";
+    let step = json!({"name": "use", "image": image, "script": script, "env": [{"name": "HOME", "value": "/tekton/home"}]});
+    let spec = json!({"serviceAccountName": "with-logins", "taskSpec": {"steps": [step]}});
+    let run = ended(platform, &run_of("logins", spec))?;
+    expect(&run, "True", "Succeeded", "")?;
+    let pod = run["status"]["podName"].as_str().context("no pod")?;
+    let log = platform.kubectl(&["logs", pod, "-c", "step-use"])?.ok()?;
+    ensure!(
+        !log.contains("hush") && !run.to_string().contains("hush"),
+        "{log}"
+    );
+    // Who has none pays for none.
+    let spec = json!({"taskSpec": {"steps": [{"name": "s", "image": image, "script": "! grep /tekton/creds /proc/mounts"}]}});
+    expect(
+        &ended(platform, &run_of("no-logins", spec))?,
+        "True",
+        "Succeeded",
+        "",
+    )
+}
+
+fn large_results_come_by_the_log() -> anyhow::Result<()> {
+    let (platform, image) = platform()?;
+    let script = "head -c 60000 /dev/urandom | od -An -tx1 | tr -d ' \\n' > $(results.big.path)\n\
+                  sha256sum < $(results.big.path) | cut -c1-64 | tr -d '\\n' > $(results.sum.path)\n\
+                  printf 'no newline at the end'";
+    let check = "printf '%s' \"$BIG\" | sha256sum | cut -c1-64 | grep -q \"^$SUM$\"";
+    let pipeline = json!({
+        "tasks": [
+            {"name": "make", "taskSpec": {
+                "results": [{"name": "big"}, {"name": "sum"}],
+                "steps": [{"name": "s", "image": image, "script": script}],
+            }},
+            {"name": "use", "runAfter": ["make"],
+             "params": [{"name": "big", "value": "$(tasks.make.results.big)"}, {"name": "sum", "value": "$(tasks.make.results.sum)"}],
+             "taskSpec": {
+                "params": [{"name": "big"}, {"name": "sum"}],
+                "steps": [{"name": "s", "image": image, "script": check, "env": [
+                    {"name": "BIG", "value": "$(params.big)"}, {"name": "SUM", "value": "$(params.sum)"},
+                ]}],
+            }},
+        ],
+    });
+    let run = ended(
+        platform,
+        &pipeline_run_of("large", json!({"pipelineSpec": pipeline})),
+    )?;
+    expect(&run, "True", "Succeeded", "")?;
+    let made = platform.get(&["taskrun", &format!("{}-make", name_of(&run)?)])?;
+    let big = made["status"]["results"][0]["value"].as_str().unwrap_or_default();
+    ensure!(big.len() == 120_000, "{} bytes", big.len());
+    let script = "head -c 900000 /dev/urandom | od -An -tx1 > $(results.big.path)";
+    let spec = json!({"taskSpec": {
+        "results": [{"name": "big"}],
+        "steps": [{"name": "s", "image": image, "script": script}],
+    }});
+    let run = ended(platform, &run_of("too-large", spec))?;
+    expect(&run, "False", "TaskRunResultLargerThanAllowedLimit", "1048576")
+}
+
+fn name_of(run: &Value) -> anyhow::Result<&str> {
+    run["metadata"]["name"].as_str().context("no name")
+}
+
+fn pipeline_run_of(name: &str, spec: Value) -> Value {
+    let mut run = run_of(name, spec);
+    run["kind"] = json!("PipelineRun");
+    run
+}
+
+fn a_rerun_takes_over_what_succeeded() -> anyhow::Result<()> {
+    let (platform, image) = platform()?;
+    let run = |fail: &str, of: Option<&str>| {
+        let spec = json!({
+            "params": [{"name": "fail", "value": fail}],
+            "pipelineSpec": {
+                "params": [{"name": "fail"}],
+                "results": [{"name": "id", "value": "$(tasks.first.results.id)"}],
+                "tasks": [
+                    {"name": "first", "taskSpec": {
+                        "results": [{"name": "id"}],
+                        "steps": [{"name": "s", "image": image, "script": "cat /proc/sys/kernel/random/uuid > $(results.id.path)"}],
+                    }},
+                    {"name": "second", "params": [{"name": "id", "value": "$(tasks.first.results.id)"}], "taskSpec": {
+                        "params": [{"name": "id"}],
+                        "steps": [{"name": "s", "image": image, "script": "exit $(params.fail)"}],
+                    }},
+                ],
+            },
+        });
+        let mut run = pipeline_run_of("rerun", spec);
+        if let Some(of) = of {
+            run["metadata"]["annotations"] = json!({"spindrift.dev/rerun-of": of});
+        }
+        run
+    };
+    let failed = ended(platform, &run("1", None))?;
+    expect(&failed, "False", "Failed", "")?;
+    let before = platform.get(&["taskrun", &format!("{}-first", name_of(&failed)?)])?;
+    let again = ended(platform, &run("0", Some(name_of(&failed)?)))?;
+    expect(&again, "True", "Succeeded", "")?;
+    let after = platform.get(&["taskrun", &format!("{}-first", name_of(&again)?)])?;
+    for field in ["podName", "results", "steps"] {
+        ensure!(
+            after["status"][field] == before["status"][field],
+            "{field}: {}",
+            after["status"]
+        );
+    }
+    ensure!(
+        again["status"]["results"][0]["value"] == before["status"]["results"][0]["value"],
+        "{again}"
+    );
+    let second = platform.get(&["taskrun", &format!("{}-second", name_of(&again)?)])?;
+    let own_pod = format!("{}-pod", name_of(&second)?);
+    ensure!(second["status"]["podName"] == own_pod.as_str(), "{second}");
+    Ok(())
+}
+
 fn main() -> ExitCode {
     suite(
         cases![NEEDS => [
@@ -536,6 +778,11 @@ fn main() -> ExitCode {
             a_run_goes_on_where_it_was_when_the_platform_was_killed,
             a_claim_is_made_for_a_run_and_goes_with_it,
             what_cannot_run_says_why,
+            a_step_can_be_a_step_action,
+            a_step_can_be_left_out,
+            credentials_of_the_service_account_are_there_for_git_and_docker,
+            large_results_come_by_the_log,
+            a_rerun_takes_over_what_succeeded,
         ]],
         stop_shared,
     )

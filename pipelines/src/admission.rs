@@ -3,6 +3,7 @@
 //! What can be told without reading variables is decided by the crate `crds`; here is what needs them: variables that
 //! stand for nothing, and the order of a pipeline's tasks.
 
+mod conditions;
 mod order;
 mod settings;
 mod variables;
@@ -99,6 +100,7 @@ fn validate(resource: Resource, object: &Value, context: &Context<'_>) -> Result
     let mut complaints = validation::validate(resource, object, context);
     if !context.status_only && !is_being_deleted(object) {
         complaints.also(order::problems(resource, object));
+        complaints.also(conditions::problems(resource, object));
         complaints.also(variables::problems(resource, object));
     }
     Decision::checked(&complaints)

@@ -1,6 +1,7 @@
 //! Tasks and pipelines: what `tekton.dev` objects ask for, decided and kept.
 
 pub mod admission;
+pub mod cel;
 pub mod config;
 pub mod graph;
 pub mod matrix;
@@ -10,6 +11,7 @@ pub mod pod;
 mod resolve;
 pub mod run;
 mod shared;
+mod stopwatch;
 pub mod substitution;
 mod task_run;
 pub mod when;

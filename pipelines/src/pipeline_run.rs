@@ -44,6 +44,16 @@ pub struct Facts<'a> {
     /// All that the run controls.
     pub children: &'a [Child],
     pub now: Timestamp,
+    pub elapsed: Elapsed,
+}
+
+/// How long things have taken by a clock that nobody sets; what is `None` is judged by the time of day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Elapsed {
+    /// Since the run started.
+    pub run: Option<Duration>,
+    /// Since `finally` started.
+    pub finally: Option<Duration>,
 }
 
 /// What has to be done.
@@ -122,7 +132,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
         }
     };
     let finally_start = finally_started(&status, &prepared, children);
-    let clocks = Clocks::new(Budgets::of(&run.spec), start, finally_start, now);
+    let clocks = Clocks::new(Budgets::of(&run.spec), start, finally_start, now).corrected(facts.elapsed);
     if let Some(budget) = clocks.budgets.pipeline.filter(|_| clocks.pipeline_is_up()) {
         return out_of_time(facts, status, &prepared, clocks, budget);
     }

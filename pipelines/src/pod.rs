@@ -66,8 +66,25 @@ pub struct Attempt<'a> {
     pub retry: usize,
     /// `None` is no limit.
     pub timeout: Option<Duration>,
+    /// What the service account brings for git, ssh and registries.
+    pub credentials: &'a Credentials,
     /// What images do that steps do not say, by image.
     pub images: &'a BTreeMap<String, ImageCommand>,
+}
+
+/// Secrets that the entrypoint makes files of, for git, ssh and docker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// Flags of the entrypoint.
+    pub flags: Vec<String>,
+    /// The secrets that they name, each once.
+    pub secrets: Vec<String>,
+}
+
+impl Credentials {
+    fn is_empty(&self) -> bool {
+        self.flags.is_empty()
+    }
 }
 
 /// What an image does by itself.
@@ -86,6 +103,11 @@ pub enum PodError {
     NoCommand { step: String, image: String },
     #[error("{0}")]
     Workspace(String),
+    #[error("step {step:?}: {source}")]
+    When {
+        step: String,
+        source: crate::when::Error,
+    },
     #[error("sidecar {0:?} has both a command and a script")]
     CommandAndScript(String),
 }
@@ -99,13 +121,21 @@ pub fn desired(attempt: &Attempt<'_>) -> Result<Pod, PodError> {
     let task = &merge::with_template(attempt.spec);
     let workspaces = Workspaces::of(run, task).map_err(PodError::Workspace)?;
     let template = merge::pod_template(run.spec.pod_template.as_ref(), settings.pod_template.as_ref());
-    let mut containers = Vec::with_capacity(task.steps.len());
-    for index in 0..task.steps.len() {
-        containers.push(step::container(attempt, task, index, &workspaces, &template)?);
-    }
     let sidecars = sidecar::containers(attempt, task, &workspaces)?;
     let own = init::containers(task, settings);
-    let mut pod_volumes = volumes::implicit(task);
+    let limit = message_limit(task.steps.len() + sidecars.len() + own.len());
+    let mut containers = Vec::with_capacity(task.steps.len());
+    for index in 0..task.steps.len() {
+        containers.push(step::container(
+            attempt,
+            task,
+            index,
+            &workspaces,
+            &template,
+            limit,
+        )?);
+    }
+    let mut pod_volumes = volumes::implicit(task, attempt.credentials);
     pod_volumes.extend(workspaces.volumes().cloned());
     pod_volumes.extend(task.volumes.iter().cloned());
     let known: Vec<String> = pod_volumes.iter().map(|volume| volume.name.clone()).collect();
@@ -139,6 +169,12 @@ pub fn silent_images(task: &TaskSpec) -> BTreeSet<String> {
         step.script.is_empty() && step.command.as_ref().is_none_or(|command| command.is_empty())
     });
     silent.map(|step| step.image).collect()
+}
+
+/// Bytes that the termination message of each container may have: Kubernetes cuts what is longer.
+fn message_limit(containers: usize) -> usize {
+    use entrypoint::message::{LIMIT, LIMIT_OF_POD};
+    LIMIT.min(LIMIT_OF_POD / containers.max(1))
 }
 
 /// Seconds after which Kubernetes ends the pod by itself, should nobody else do so: half as much again as the run may

@@ -4,9 +4,11 @@
 //! shown of it; all are pure. The reconciler carries it out.
 
 mod claims;
+mod credentials;
 mod decide;
 mod ending;
 mod images;
+mod logs;
 mod progress;
 mod reconcile;
 mod refusal;

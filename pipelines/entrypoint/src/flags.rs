@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::paths;
+use crate::conditions::Condition;
+use crate::credentials::{Credentials, Target};
+use crate::{message, paths};
 
 /// Every flag of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +34,12 @@ pub struct Flags {
     pub results: Vec<String>,
     /// `-step_results`: names of the step's own.
     pub step_results: Vec<String>,
+    /// `-when_expressions`: JSON of the conditions without which the command does not run.
+    pub conditions: Vec<Condition>,
+    /// `-termination_limit`: bytes that the records may take.
+    pub termination_limit: usize,
+    /// What git, ssh and docker are told.
+    pub credentials: Credentials,
     /// `-results_dir`: where the Task's results are.
     pub results_dir: PathBuf,
     /// `-steps_dir`: where earlier steps are found by name.
@@ -79,6 +87,9 @@ impl Default for Flags {
             stderr_path: None,
             results: Vec::new(),
             step_results: Vec::new(),
+            conditions: Vec::new(),
+            termination_limit: message::LIMIT,
+            credentials: Credentials::default(),
             results_dir: paths::RESULTS.into(),
             steps_dir: paths::STEPS.into(),
             command: Vec::new(),
@@ -130,6 +141,18 @@ impl Flags {
                 "stderr_path" => flags.stderr_path = path(value()?),
                 "results" => flags.results = list(&value()?),
                 "step_results" => flags.step_results = list(&value()?),
+                "when_expressions" => flags.conditions = conditions(value()?)?,
+                "termination_limit" => flags.termination_limit = limit(value()?)?,
+                "basic-git" => flags.credentials.basic_git.push(target("basic-git", value()?)?),
+                "ssh-git" => flags.credentials.ssh_git.push(target("ssh-git", value()?)?),
+                "basic-docker" => flags
+                    .credentials
+                    .basic_docker
+                    .push(target("basic-docker", value()?)?),
+                "docker-config" => flags.credentials.docker_config.push(value()?),
+                "docker-cfg" => flags.credentials.docker_cfg.push(value()?),
+                "creds_secrets_dir" => flags.credentials.secrets = value()?.into(),
+                "creds_dir" => flags.credentials.folder = value()?.into(),
                 "results_dir" => flags.results_dir = value()?.into(),
                 "steps_dir" => flags.steps_dir = value()?.into(),
                 "entrypoint" => command = Some(value()?).filter(|command| !command.is_empty()),
@@ -150,6 +173,30 @@ fn list(text: &str) -> Vec<String> {
         .filter(|item| !item.is_empty())
         .map(str::to_owned)
         .collect()
+}
+
+fn conditions(value: String) -> Result<Vec<Condition>, FlagError> {
+    serde_json::from_str(&value).map_err(|error| FlagError::Bad {
+        flag: "when_expressions",
+        value,
+        why: error.to_string(),
+    })
+}
+
+fn limit(value: String) -> Result<usize, FlagError> {
+    value.parse().map_err(|_| FlagError::Bad {
+        flag: "termination_limit",
+        value,
+        why: "it is no number of bytes".to_owned(),
+    })
+}
+
+fn target(flag: &'static str, value: String) -> Result<Target, FlagError> {
+    Target::parse(&value).ok_or_else(|| FlagError::Bad {
+        flag,
+        value,
+        why: "use <secret>=<address>".to_owned(),
+    })
 }
 
 fn on_error(value: String) -> Result<OnError, FlagError> {
@@ -196,7 +243,9 @@ mod tests {
         let flags = parse(
             "-wait_file /a,/b -wait_file_content -post_file /c -termination_path /t -step_metadata_dir /m \
              -on_error continue -timeout 1m30s -stdout_path /o -stderr_path=/e -results x,y -step_results z \
-             -results_dir /r -steps_dir /s -entrypoint sh -- -c init",
+             -results_dir /r -steps_dir /s -termination_limit 99 -when_expressions \
+             [{\"input\":\"a\",\"operator\":\"in\",\"values\":[\"b\"]}] -basic-git=s=https://h -ssh-git=t=h/p -basic-docker u=r \
+             -docker-config v -docker-cfg w -docker-cfg x -creds_secrets_dir /k -creds_dir /d -entrypoint sh -- -c init",
         )
         .unwrap();
         let expected = Flags {
@@ -211,6 +260,21 @@ mod tests {
             stderr_path: Some("/e".into()),
             results: vec!["x".into(), "y".into()],
             step_results: vec!["z".into()],
+            conditions: vec![Condition {
+                input: "a".into(),
+                operator: crate::conditions::Operator::In,
+                values: vec!["b".into()],
+            }],
+            termination_limit: 99,
+            credentials: Credentials {
+                basic_git: vec![Target::parse("s=https://h").unwrap()],
+                ssh_git: vec![Target::parse("t=h/p").unwrap()],
+                basic_docker: vec![Target::parse("u=r").unwrap()],
+                docker_config: vec!["v".into()],
+                docker_cfg: vec!["w".into(), "x".into()],
+                secrets: "/k".into(),
+                folder: "/d".into(),
+            },
             results_dir: "/r".into(),
             steps_dir: "/s".into(),
             command: vec!["sh".into(), "-c".into(), "init".into()],

@@ -8,8 +8,11 @@
 //! [`message`].
 
 mod child;
+mod conditions;
+mod credentials;
 mod flags;
 mod install;
+pub mod log_results;
 pub mod message;
 mod outcome;
 pub mod paths;
@@ -22,6 +25,8 @@ mod wait;
 
 use std::io::Write;
 
+pub use conditions::{Condition, Operator};
+pub use credentials::{Credentials, Target};
 pub use flags::{FlagError, Flags, OnError};
 pub use platform_command::VARIABLE as PLATFORM_COMMANDS;
 

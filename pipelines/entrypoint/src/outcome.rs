@@ -14,6 +14,8 @@ pub(crate) enum End {
     NotStarted,
     /// An earlier step failed.
     Skipped,
+    /// Its own conditions do not hold.
+    Unneeded,
     /// A signal came while the step waited.
     Stopped(i32),
     /// Its results do not fit.
@@ -59,6 +61,12 @@ pub(crate) fn outcome(end: End, on_error: OnError) -> Outcome {
         }
         (End::Exited(_) | End::Killed(_) | End::Stopped(_), _) => failed(shell_code(end), None),
         (End::TimedOut, _) => failed(1, because(reason::TIMED_OUT)),
+        (End::Unneeded, _) => Outcome {
+            exit: 0,
+            passed: true,
+            exit_code: Some(0),
+            record: because(reason::SKIPPED),
+        },
         (End::Skipped, _) => failed(1, because(reason::SKIPPED)),
         (End::TooLarge, _) => failed(1, because(reason::TOO_LARGE)),
         (End::NotStarted, _) => failed(1, None),
@@ -113,6 +121,7 @@ mod tests {
                 record(REASON, "TimeoutExceeded"),
             ),
             (End::Skipped, go_on, 1, false, None, record(REASON, "Skipped")),
+            (End::Unneeded, stop, 0, true, Some(0), record(REASON, "Skipped")),
             (End::Stopped(15), go_on, 143, false, None, None),
             (End::NotStarted, go_on, 1, false, None, None),
             (

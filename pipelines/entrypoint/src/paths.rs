@@ -18,6 +18,8 @@ pub const RESULTS: &str = "/tekton/results";
 pub const HOME: &str = "/tekton/home";
 /// Credentials in files.
 pub const CREDENTIALS: &str = "/tekton/creds";
+/// The secrets with credentials, one folder each.
+pub const CREDENTIAL_SECRETS: &str = "/tekton/creds-secrets";
 /// One file per script.
 pub const SCRIPTS: &str = "/tekton/scripts";
 /// Annotations of the pod as files.

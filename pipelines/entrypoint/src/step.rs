@@ -13,20 +13,20 @@ use crate::outcome::{End, Outcome, outcome};
 use crate::signals::Signals;
 use crate::step_results::StepResults;
 use crate::wait::{Waited, failed, wait_for};
-use crate::{platform_command, results, say};
+use crate::{conditions, credentials, log_results, platform_command, results, say};
 
 /// Runs the step. Returns the exit code of the container.
 pub(crate) fn run(flags: &Flags) -> i32 {
     let ended = Signals::block().and_then(|mut signals| match waited(flags, &mut signals)? {
         Some(end) => Ok((Timestamp::now(), end)),
-        None => Ok((Timestamp::now(), command(flags, &mut signals))),
+        None => Ok((Timestamp::now(), turn(flags, &mut signals))),
     });
     let (started_at, end) = ended.unwrap_or_else(|error| {
         say(&format!("cannot wait for the turn of this step: {error}"));
         (Timestamp::now(), End::NotStarted)
     });
     let mut records = vec![Record::internal(STARTED_AT, format!("{started_at:.3}"))];
-    if !matches!(end, End::Skipped | End::Stopped(_)) {
+    if !matches!(end, End::Skipped | End::Unneeded | End::Stopped(_)) {
         records.extend(results::read(
             &flags.results_dir,
             &flags.results,
@@ -53,6 +53,27 @@ fn waited(flags: &Flags, signals: &mut Signals) -> io::Result<Option<End>> {
         }
     }
     Ok(None)
+}
+
+/// Runs the command, if the conditions hold.
+fn turn(flags: &Flags, signals: &mut Signals) -> End {
+    match conditions::hold(&flags.conditions, &StepResults::new(&flags.steps_dir)) {
+        Ok(true) => {
+            let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+            credentials::place(&flags.credentials, home.as_ref().map(Path::new));
+            command(flags, signals)
+        }
+        Ok(false) => {
+            say("Skipping step because its when expressions evaluated to false");
+            End::Unneeded
+        }
+        Err(error) => {
+            say(&format!(
+                "cannot evaluate the when expressions of this step: {error}"
+            ));
+            End::NotStarted
+        }
+    }
 }
 
 fn command(flags: &Flags, signals: &mut Signals) -> End {
@@ -88,23 +109,26 @@ fn command(flags: &Flags, signals: &mut Signals) -> End {
 /// Tells the end: first what the TaskRun reads, then what lets the next step begin.
 fn finish(flags: &Flags, end: End, records: &[Record]) -> i32 {
     let mut told = outcome(end, flags.on_error);
-    let with = |outcome: &Outcome, records: &[Record]| {
-        let records: Vec<Record> = records.iter().chain(&outcome.record).cloned().collect();
-        message::encode(&records)
-    };
-    let text = with(&told, records).or_else(|error| {
-        say(&error.to_string());
-        told = outcome(End::TooLarge, flags.on_error);
-        let internal: Vec<Record> = records
-            .iter()
-            .filter(|record| record.kind == Kind::Internal)
-            .cloned()
-            .collect();
-        with(&told, &internal)
+    let internal = || records.iter().filter(|record| record.kind == Kind::Internal);
+    let with =
+        |outcome: &Outcome| -> Vec<Record> { records.iter().chain(&outcome.record).cloned().collect() };
+    let text = message::packed(&with(&told), flags.termination_limit).unwrap_or_else(|error| {
+        let short = |records: Vec<Record>| message::encode(&records);
+        if error.size > message::MOST {
+            say(&error.to_string());
+            told = outcome(End::TooLarge, flags.on_error);
+            return short(internal().cloned().chain(told.record.clone()).collect());
+        }
+        let note = log_results::print(&with(&told), &mut io::stdout());
+        short(
+            internal()
+                .cloned()
+                .chain(told.record.clone())
+                .chain([note])
+                .collect(),
+        )
     });
-    if let Ok(text) = text
-        && let Err(error) = fs::write(&flags.termination_path, text)
-    {
+    if let Err(error) = fs::write(&flags.termination_path, text) {
         say(&format!(
             "cannot write {}: {error}",
             flags.termination_path.display()

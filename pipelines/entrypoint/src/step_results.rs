@@ -68,7 +68,8 @@ impl StepResults {
             .collect()
     }
 
-    fn in_text(&self, text: &str) -> io::Result<String> {
+    /// A text with the references in it replaced.
+    pub(crate) fn in_text(&self, text: &str) -> io::Result<String> {
         let mut replaced = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(start) = rest.find(OPENING) {

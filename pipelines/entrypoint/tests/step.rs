@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use entrypoint::log_results;
 use entrypoint::message::{Kind, Record, decode};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -297,11 +298,46 @@ fn output_is_copied_to_files() {
 }
 
 #[test]
-fn results_that_do_not_fit_fail_the_step() {
+fn results_that_do_not_fit_are_compressed() {
     let pod = Pod::new();
     let output = pod.run(
         "-results r",
-        "head -c 5000 /dev/zero | tr '\\0' x > $DIR/results/r",
+        "head -c 50000 /dev/zero | tr '\\0' x > $DIR/results/r",
+    );
+    assert_eq!((code(&output), output.stdout.as_slice()), (0, b"".as_slice()));
+    assert_eq!(pod.record("r").unwrap(), "x".repeat(50_000));
+    let message = fs::read_to_string(pod.path("termination")).unwrap();
+    assert!(
+        message.starts_with("tknz:") && message.len() < 1000,
+        "{}",
+        message.len()
+    );
+}
+
+#[test]
+fn results_that_do_not_fit_even_then_are_in_the_log() {
+    let pod = Pod::new();
+    let output = pod.run(
+        "-results r -termination_limit 300",
+        "head -c 200000 /dev/urandom | od -An -tx1 > $DIR/results/r; printf said",
+    );
+    assert_eq!(code(&output), 0);
+    assert!(pod.has("out") && pod.record("r").is_none());
+    assert!(fs::metadata(pod.path("termination")).unwrap().len() <= 300);
+    let count = pod.record("ResultsInLog").unwrap().parse().unwrap();
+    let log = String::from_utf8(output.stdout).unwrap();
+    assert!(log.starts_with("said\ntekton-results:0/"), "{}", &log[..80]);
+    let records = log_results::read(&log, count).unwrap();
+    let expected = fs::read_to_string(pod.path("results/r")).unwrap();
+    assert!(records.contains(&Record::new(Kind::TaskResult, "r", expected)));
+}
+
+#[test]
+fn results_without_end_fail_the_step() {
+    let pod = Pod::new();
+    let output = pod.run(
+        "-results r",
+        "head -c 1100000 /dev/zero | tr '\\0' x > $DIR/results/r",
     );
     assert_eq!(code(&output), 1);
     assert!(pod.has("out.err") && !pod.has("out") && !pod.has("status/exitCode"));
@@ -310,7 +346,87 @@ fn results_that_do_not_fit_fail_the_step() {
         pod.record("Reason").as_deref(),
         Some("TaskRunResultLargerThanAllowedLimit")
     );
-    assert!(String::from_utf8(output.stderr).unwrap().contains("4096"));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("1048576 are allowed")
+    );
+}
+
+/// Runs with conditions, which have blanks of their own.
+fn run_when(pod: &Pod, conditions: &str) -> Output {
+    let folder = pod.folder.path().to_str().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_entrypoint"));
+    let flags =
+        "-post_file @/out -termination_path @/termination -step_metadata_dir @/status -steps_dir @/steps";
+    command
+        .args(flags.split_whitespace().map(|word| word.replace('@', folder)))
+        .args([
+            "-when_expressions",
+            conditions,
+            "-entrypoint",
+            "echo",
+            "--",
+            "ran",
+        ])
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_step_runs_only_if_its_conditions_hold() {
+    let pod = Pod::new();
+    fs::create_dir_all(pod.path("steps/step-a/results")).unwrap();
+    fs::write(pod.path("steps/step-a/results/r"), "go on").unwrap();
+    let on =
+        |value: &str| format!(r#"[{{"input":"$(steps.a.results.r)","operator":"in","values":["{value}"]}}]"#);
+    let output = run_when(&pod, &on("go on"));
+    assert_eq!(
+        (code(&output), output.stdout.as_slice()),
+        (0, b"ran\n".as_slice())
+    );
+    assert_eq!(pod.record("Reason"), None);
+    let output = run_when(&pod, &on("stop"));
+    assert_eq!((code(&output), output.stdout.as_slice()), (0, b"".as_slice()));
+    assert!(pod.has("out") && !pod.has("out.err"));
+    assert_eq!(fs::read_to_string(pod.path("status/exitCode")).unwrap(), "0");
+    assert_eq!(pod.record("Reason").as_deref(), Some("Skipped"));
+    let absent = on("x").replace("results.r", "results.z");
+    let output = run_when(&pod, &absent);
+    assert_eq!(code(&output), 1);
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("result \"z\" of step \"a\"")
+    );
+}
+
+#[test]
+fn credentials_are_there_when_the_command_runs_and_nowhere_in_the_log() {
+    let pod = Pod::new();
+    fs::create_dir_all(pod.path("secrets/s")).unwrap();
+    fs::write(pod.path("secrets/s/username"), "me").unwrap();
+    fs::write(pod.path("secrets/s/password"), "hush").unwrap();
+    let home = pod.path("home");
+    fs::create_dir(&home).unwrap();
+    let output = pod
+        .command(
+            "-basic-git=s=https://git.example -basic-git=absent=https://other.example -creds_secrets_dir @/secrets \
+             -creds_dir @/creds",
+            "test \"$(cat $HOME/.git-credentials)\" = https://me:hush@git.example && cmp $HOME/.git-credentials \
+             $DIR/creds/.git-credentials",
+        )
+        .env("HOME", &home)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(code(&output), 0, "{said}");
+    assert!(said.contains("secret absent") && !said.contains("hush"), "{said}");
+    assert!(
+        !fs::read_to_string(pod.path("termination"))
+            .unwrap()
+            .contains("hush")
+    );
 }
 
 #[test]

@@ -10,18 +10,21 @@ use crds::tekton::reasons::pipeline_run as reasons;
 use crds::tekton::{CustomRun, PipelineRun, PipelineRunSpecStatus, RunStatus as _, TaskRun, is_ours, labels};
 use futures::future::BoxFuture;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use reconciler::error::{chain, is_not_found};
 use reconciler::{Applier, Caches, Class, Controller, Error, Key, Leadership, Next, Reconcile, Recorder};
 
-use super::{Cancellation, Child, Decision, Facts, Kind, child, decide, is_done, metrics, second};
+use super::{Cancellation, Child, Decision, Elapsed, Facts, Kind, child, decide, is_done, metrics, second};
 use crate::run::Clock;
 use crate::shared::Shared;
+use crate::stopwatch::Stopwatch;
 
 /// Keeps PipelineRuns.
 pub(crate) struct PipelineRuns {
     shared: Shared,
     applier: Applier,
+    stopwatch: Stopwatch,
 }
 
 /// The controller of PipelineRuns; its children wake it.
@@ -29,6 +32,7 @@ pub(crate) fn controller(shared: &Shared) -> Controller<PipelineRuns> {
     let reconciler = PipelineRuns {
         shared: shared.clone(),
         applier: shared.applier("spindrift-pipelinerun"),
+        stopwatch: Stopwatch::new(),
     };
     Controller::new("pipelines-pipelinerun", reconciler)
         .watches(&shared.pipeline_runs)
@@ -58,6 +62,7 @@ impl Reconcile for PipelineRuns {
         let left_alone =
             run.metadata.deletion_timestamp.is_some() || !is_ours(run.spec.managed_by.as_deref());
         if left_alone || is_done(&run) {
+            self.stopwatch.forget(&run.uid().unwrap_or_default());
             return Ok(Next::OnChange);
         }
         let children = self.children(&run);
@@ -67,12 +72,15 @@ impl Reconcile for PipelineRuns {
                 return self.fail(&run, reason, &message).await;
             }
         };
+        let now = self.shared.now();
+        let elapsed = self.elapsed(&begun.run, now);
         let mut decision = decide(&Facts {
             run: &begun.run,
             pipeline: &begun.pipeline,
             name: &begun.name,
             children: &children,
-            now: self.shared.now(),
+            now,
+            elapsed,
         });
         let next = decision.next.map_or(Next::OnChange, Next::After);
         let done = self.carry_out(&begun.run, &mut decision).await;
@@ -81,6 +89,17 @@ impl Reconcile for PipelineRuns {
 }
 
 impl PipelineRuns {
+    /// How long the run and its `finally` have taken, as far as they have begun.
+    fn elapsed(&self, run: &PipelineRun, now: Timestamp) -> Elapsed {
+        let uid = run.uid().unwrap_or_default();
+        let since = |start: Option<&Time>| start.map(|start| self.stopwatch.since(&uid, start.0, now));
+        let status = run.status.as_ref();
+        Elapsed {
+            run: since(status.and_then(|status| status.start_time.as_ref())),
+            finally: since(status.and_then(|status| status.finally_start_time.as_ref())),
+        }
+    }
+
     /// All that the run controls, whatever its status knows of.
     fn children(&self, run: &PipelineRun) -> Vec<Child> {
         let uid = run.uid().unwrap_or_default();

@@ -5,6 +5,8 @@ use std::time::Duration;
 use crds::tekton::{self, PipelineRunSpec};
 use k8s_openapi::jiff::Timestamp;
 
+use super::Elapsed;
+
 /// How long a PipelineRun may take unless it says otherwise (upstream: `default-timeout-minutes`).
 pub const DEFAULT: tekton::Duration = tekton::Duration::from_mins(60);
 
@@ -59,6 +61,17 @@ impl Clocks {
             budgets,
             elapsed: since(start),
             finally_elapsed: finally_start.map(since),
+        }
+    }
+
+    /// With what is known better than by the time of day.
+    pub fn corrected(self, elapsed: Elapsed) -> Self {
+        Self {
+            elapsed: elapsed.run.unwrap_or(self.elapsed),
+            finally_elapsed: self
+                .finally_elapsed
+                .map(|by_day| elapsed.finally.unwrap_or(by_day)),
+            ..self
         }
     }
 

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{Container, EnvVar};
 
 use super::workspaces::Workspaces;
 use super::{Attempt, ImageCommand, PodError, init, merge, script, volumes};
+use crate::when;
 
 /// The container of step `index` of `task`, whose steps have what the template gives them.
 pub(super) fn container(
@@ -17,12 +18,13 @@ pub(super) fn container(
     index: usize,
     workspaces: &Workspaces,
     template: &PodTemplate,
+    message_limit: usize,
 ) -> Result<Container, PodError> {
     let step = task.steps.get(index).cloned().unwrap_or_default();
     let command = command(attempt, task, &step, index)?;
     let mut mounts = workspaces.mounts(&step.workspaces);
     mounts.extend(step.volume_mounts.clone().unwrap_or_default());
-    let implicit = volumes::mounts(task, index, &mounts);
+    let implicit = volumes::mounts(task, index, attempt.credentials, &mounts);
     mounts.splice(0..0, implicit);
     let mut env = merge::env(&step, template, &attempt.settings.forbidden_env);
     if let Some(platforms) = command.platforms.clone() {
@@ -32,6 +34,16 @@ pub(super) fn container(
             ..EnvVar::default()
         });
     }
+    let mut flags = arguments(task, &step, index, message_limit);
+    if !step.when.is_empty() {
+        let conditions = when::of_step(&step.when).map_err(|source| PodError::When {
+            step: names::step_container(&step.name, index),
+            source,
+        })?;
+        let conditions = serde_json::to_string(&conditions).unwrap_or_default();
+        flags.extend(["-when_expressions".to_owned(), unexpanded(&conditions)]);
+    }
+    flags.extend(attempt.credentials.flags.iter().cloned());
     let image = match attempt.images.get(&step.image) {
         Some(known) if command.from_image => known.pinned.clone(),
         _ => step.image.clone(),
@@ -40,7 +52,7 @@ pub(super) fn container(
         name: names::step_container(&step.name, index),
         image: Some(image),
         command: Some(vec![paths::ENTRYPOINT.to_owned()]),
-        args: Some(arguments(task, &step, index, command)),
+        args: Some(with_command(flags, command)),
         working_dir: (!step.working_dir.is_empty()).then(|| init::absolute(&step.working_dir)),
         env_from: step.env_from.clone(),
         env,
@@ -129,8 +141,13 @@ fn from_image(image: &ImageCommand, arguments: &[String]) -> Option<Command> {
     })
 }
 
-/// The flags of the entrypoint and the command behind them.
-fn arguments(task: &TaskSpec, step: &Step, index: usize, command: Command) -> Vec<String> {
+/// A text that Kubernetes leaves as it is: it would take a `$(` for one of the container's variables.
+fn unexpanded(text: &str) -> String {
+    text.replace('$', "$$")
+}
+
+/// The flags of the entrypoint.
+fn arguments(task: &TaskSpec, step: &Step, index: usize, message_limit: usize) -> Vec<String> {
     let mut flags: Vec<String> = Vec::new();
     let mut flag = |name: &str, value: String| flags.extend([format!("-{name}"), value]);
     match index.checked_sub(1) {
@@ -174,9 +191,17 @@ fn arguments(task: &TaskSpec, step: &Step, index: usize, command: Command) -> Ve
     if !own.is_empty() {
         flag("step_results", own.join(","));
     }
+    if message_limit < entrypoint::message::LIMIT {
+        flag("termination_limit", message_limit.to_string());
+    }
     if index == 0 {
         flags.push("-wait_file_content".to_owned());
     }
+    flags
+}
+
+/// The flags, and the command behind them.
+fn with_command(mut flags: Vec<String>, command: Command) -> Vec<String> {
     let mut words = command.words.into_iter();
     if command.platforms.is_none() {
         flags.extend(["-entrypoint".to_owned(), words.next().unwrap_or_default()]);

@@ -35,6 +35,7 @@ fn attempt_with(
         settings,
         retry: 0,
         timeout: Some(Duration::from_secs(60)),
+        credentials: &Credentials::default(),
         images,
     })
 }
@@ -98,7 +99,6 @@ fn a_single_step_becomes_this_pod() {
                     {"name": "tekton-internal-steps", "mountPath": "/tekton/steps", "readOnly": true},
                     {"name": "tekton-internal-artifacts", "mountPath": "/tekton/artifacts"},
                     {"name": "tekton-internal-bin", "mountPath": "/tekton/bin", "readOnly": true},
-                    {"name": "tekton-creds-init-home-0", "mountPath": "/tekton/creds"},
                     {"name": "tekton-internal-downward", "mountPath": "/tekton/downward", "readOnly": true},
                     {"name": "tekton-internal-run-0", "mountPath": "/tekton/run/0"},
                 ],
@@ -114,7 +114,6 @@ fn a_single_step_becomes_this_pod() {
                     {"path": "ready", "fieldRef": {"fieldPath": "metadata.annotations['tekton.dev/ready']"}},
                 ]}},
                 {"name": "tekton-internal-run-0", "emptyDir": {}},
-                {"name": "tekton-creds-init-home-0", "emptyDir": {"medium": "Memory"}},
             ],
         },
     });
@@ -135,14 +134,15 @@ fn steps_follow_each_other_and_hand_their_flags_to_the_entrypoint() {
     assert_eq!(
         line(&pod, "containers", 0, "args"),
         "-wait_file /tekton/downward/ready -post_file /tekton/run/0/out -termination_path /tekton/termination \
-         -step_metadata_dir /tekton/run/0/status -results a,b -step_results x -wait_file_content \
+         -step_metadata_dir /tekton/run/0/status -results a,b -step_results x \
+         -termination_limit 2457 -wait_file_content \
          -entrypoint /tekton/scripts/script-0 -- init"
     );
     assert_eq!(
         line(&pod, "containers", 1, "args"),
         "-wait_file /tekton/run/0/out -post_file /tekton/run/1/out -termination_path /tekton/termination \
          -step_metadata_dir /tekton/run/1/status -on_error continue -timeout 1m30s -stdout_path /o -stderr_path /e \
-         -results a,b -entrypoint cmd -- -v"
+         -results a,b -termination_limit 2457 -entrypoint cmd -- -v"
     );
     assert_eq!(pod["spec"]["containers"][1]["name"], "step-unnamed-1");
     assert_eq!(pod["spec"]["containers"][1]["workingDir"], "/workspace/sub");
@@ -170,6 +170,66 @@ fn steps_follow_each_other_and_hand_their_flags_to_the_entrypoint() {
         .map(|mount| mount["readOnly"] == true)
         .collect();
     assert_eq!(run_mounts, [true, false]);
+}
+
+#[test]
+fn credentials_are_in_memory_and_only_where_there_are_some() {
+    let credentials = Credentials {
+        flags: vec![
+            "-basic-git=s.x=https://h".to_owned(),
+            "-docker-config=c".to_owned(),
+        ],
+        secrets: vec!["s.x".to_owned(), "c".to_owned()],
+    };
+    let task = json!({"steps": [{"name": "a", "image": "i", "command": ["c"]}, {"name": "b", "image": "i", "command": ["c"]}]});
+    let spec = serde_json::from_value(task).unwrap();
+    let pod = desired(&Attempt {
+        run: &run(json!({})),
+        spec: &spec,
+        settings: &settings(),
+        retry: 0,
+        timeout: None,
+        credentials: &credentials,
+        images: &BTreeMap::new(),
+    })
+    .unwrap();
+    let pod = serde_json::to_value(pod).unwrap();
+    assert!(
+        line(&pod, "containers", 1, "args")
+            .contains(" -basic-git=s.x=https://h -docker-config=c -entrypoint c --")
+    );
+    let mounts = pod["spec"]["containers"][1]["volumeMounts"].as_array().unwrap();
+    let secret = json!({"name": "tekton-internal-secret-volume-0", "mountPath": "/tekton/creds-secrets/s.x", "readOnly": true});
+    assert!(mounts.contains(&secret));
+    assert!(mounts.contains(&json!({"name": "tekton-creds-init-home-1", "mountPath": "/tekton/creds"})));
+    let volumes = pod["spec"]["volumes"].as_array().unwrap();
+    assert!(volumes.contains(&json!({"name": "tekton-creds-init-home-1", "emptyDir": {"medium": "Memory"}})));
+    assert!(
+        volumes.contains(&json!({"name": "tekton-internal-secret-volume-1", "secret": {"secretName": "c"}}))
+    );
+    // Nothing that was made before a step is told about them.
+    assert!(!pod["spec"]["initContainers"].to_string().contains("creds"));
+}
+
+#[test]
+fn conditions_of_steps_go_to_the_entrypoint() {
+    let when = json!([
+        {"input": "$(steps.a.results.r)", "operator": "in", "values": ["x"]},
+        {"cel": "1 == 2"},
+    ]);
+    let found = pod(json!({"steps": [{"name": "s", "image": "i", "command": ["c"], "when": when}]}));
+    let args = line(&found, "containers", 0, "args");
+    let expected = "-when_expressions [{\"input\":\"$$(steps.a.results.r)\",\"operator\":\"in\",\"values\":[\"x\"]},\
+                    {\"input\":\"false\",\"operator\":\"in\",\"values\":[\"true\"]}] -entrypoint c";
+    assert!(args.contains(expected), "{args}");
+    let task = json!({"steps": [{"name": "s", "image": "i", "command": ["c"], "when": [{"cel": "1 =="}]}]});
+    let error = attempt_with(&run(json!({})), task, &settings(), &BTreeMap::new()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("step \"step-s\": the CEL expression"),
+        "{error}"
+    );
 }
 
 #[test]

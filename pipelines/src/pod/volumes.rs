@@ -3,10 +3,11 @@
 use crds::tekton::TaskSpec;
 use entrypoint::paths;
 use k8s_openapi::api::core::v1::{
-    DownwardAPIVolumeFile, DownwardAPIVolumeSource, ObjectFieldSelector, Volume, VolumeMount,
+    DownwardAPIVolumeFile, DownwardAPIVolumeSource, ObjectFieldSelector, SecretVolumeSource, Volume,
+    VolumeMount,
 };
 
-use super::{empty_dir, script};
+use super::{Credentials, empty_dir, script};
 
 pub(super) const BIN: &str = "tekton-internal-bin";
 pub(super) const STEPS: &str = "tekton-internal-steps";
@@ -21,12 +22,17 @@ fn run(index: usize) -> String {
     format!("tekton-internal-run-{index}")
 }
 
-fn credentials(index: usize) -> String {
+fn credentials_of(index: usize) -> String {
     format!("tekton-creds-init-home-{index}")
 }
 
+/// Counted: the names of secrets may be longer than those of volumes.
+fn secret(index: usize) -> String {
+    format!("tekton-internal-secret-volume-{index}")
+}
+
 /// The volumes behind [`mounts`].
-pub(super) fn implicit(task: &TaskSpec) -> Vec<Volume> {
+pub(super) fn implicit(task: &TaskSpec, credentials: &Credentials) -> Vec<Volume> {
     let mut all: Vec<Volume> = [WORKSPACE, HOME, RESULTS, STEPS, ARTIFACTS, BIN]
         .into_iter()
         .map(|name| empty_dir(name, None))
@@ -51,14 +57,35 @@ pub(super) fn implicit(task: &TaskSpec) -> Vec<Volume> {
     }
     for index in 0..task.steps.len() {
         all.push(empty_dir(run(index), None));
-        // Secrets must not reach the disk.
-        all.push(empty_dir(credentials(index), Some("Memory")));
+        if !credentials.is_empty() {
+            // Secrets must not reach the disk.
+            all.push(empty_dir(credentials_of(index), Some("Memory")));
+        }
     }
+    all.extend(
+        credentials
+            .secrets
+            .iter()
+            .enumerate()
+            .map(|(index, name)| Volume {
+                name: secret(index),
+                secret: Some(SecretVolumeSource {
+                    secret_name: Some(name.clone()),
+                    ..SecretVolumeSource::default()
+                }),
+                ..Volume::default()
+            }),
+    );
     all
 }
 
 /// What step `index` sees. `used` are the paths that the user's own mounts have, which win.
-pub(super) fn mounts(task: &TaskSpec, index: usize, used: &[VolumeMount]) -> Vec<VolumeMount> {
+pub(super) fn mounts(
+    task: &TaskSpec,
+    index: usize,
+    credentials: &Credentials,
+    used: &[VolumeMount],
+) -> Vec<VolumeMount> {
     let mut all = vec![
         mount(WORKSPACE, paths::WORKSPACE),
         mount(HOME, paths::HOME),
@@ -66,8 +93,15 @@ pub(super) fn mounts(task: &TaskSpec, index: usize, used: &[VolumeMount]) -> Vec
         read_only(STEPS, paths::STEPS),
         mount(ARTIFACTS, "/tekton/artifacts"),
         read_only(BIN, paths::BIN),
-        mount(credentials(index), paths::CREDENTIALS),
     ];
+    if !credentials.is_empty() {
+        all.push(mount(credentials_of(index), paths::CREDENTIALS));
+    }
+    let secrets = credentials.secrets.iter().enumerate();
+    all.extend(
+        secrets
+            .map(|(index, name)| read_only(secret(index), format!("{}/{name}", paths::CREDENTIAL_SECRETS))),
+    );
     if index == 0 {
         all.push(read_only(DOWNWARD, paths::DOWNWARD));
     }

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use super::cel;
 use super::scope::{Error as ScopeError, Scope};
 use super::template::{Template, Variable};
 use crds::tekton::ParamValue;
@@ -22,6 +23,16 @@ pub enum Field {
     Text(&'static str),
     /// The value of a param, which may become a list or an object.
     Value(&'static str),
+    /// An expression in CEL.
+    Cel(&'static str),
+}
+
+/// How a leaf is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Value,
+    Cel,
 }
 
 /// A variable that asks for what is not there, and the field that has it.
@@ -41,8 +52,8 @@ pub fn apply(spec: &mut Value, fields: &[Field], scope: &Scope) -> Result<(), Er
     if scope.is_empty() {
         return Ok(());
     }
-    each_leaf(spec, fields, &mut |leaf, whole, at| {
-        replace(leaf, whole, scope).map_err(|source| Error {
+    each_leaf(spec, fields, &mut |leaf, kind, at| {
+        replace(leaf, kind, scope).map_err(|source| Error {
             field: at.to_owned(),
             source,
         })
@@ -62,14 +73,13 @@ pub fn each_variable(spec: &Value, fields: &[Field], tell: &mut dyn FnMut(&Varia
 pub fn each_text(spec: &Value, fields: &[Field], tell: &mut dyn FnMut(&str, bool, &str)) {
     // The walk is the one that replaces; it needs a spec of its own, which it leaves as it is.
     let mut spec = spec.clone();
-    let walked: Result<(), std::convert::Infallible> =
-        each_leaf(&mut spec, fields, &mut |leaf, whole, at| {
-            let spreads = leaf.is_array() || (whole && leaf.is_string());
-            for text in texts(leaf) {
-                tell(text, spreads, at);
-            }
-            Ok(())
-        });
+    let walked: Result<(), std::convert::Infallible> = each_leaf(&mut spec, fields, &mut |leaf, kind, at| {
+        let spreads = leaf.is_array() || (kind == Kind::Value && leaf.is_string());
+        for text in texts(leaf) {
+            tell(text, spreads, at);
+        }
+        Ok(())
+    });
     match walked {
         Ok(()) => {}
     }
@@ -85,13 +95,14 @@ fn texts(leaf: &Value) -> Vec<&str> {
     }
 }
 
-fn replace(leaf: &mut Value, whole: bool, scope: &Scope) -> Result<(), ScopeError> {
+fn replace(leaf: &mut Value, kind: Kind, scope: &Scope) -> Result<(), ScopeError> {
     // Most texts have none, and are left alone for next to nothing.
     if !texts(leaf).iter().any(|text| text.contains("$(")) {
         return Ok(());
     }
     match leaf {
-        Value::String(text) if whole => {
+        Value::String(text) if kind == Kind::Cel => *text = cel::fill(scope, text)?,
+        Value::String(text) if kind == Kind::Value => {
             let value = scope.value(&ParamValue::String(std::mem::take(text)))?;
             *leaf = json(value);
         }
@@ -128,22 +139,23 @@ fn json(value: ParamValue) -> Value {
     }
 }
 
-type Leaf<'a, E> = dyn FnMut(&mut Value, bool, &str) -> Result<(), E> + 'a;
+type Leaf<'a, E> = dyn FnMut(&mut Value, Kind, &str) -> Result<(), E> + 'a;
 
 fn each_leaf<E>(spec: &mut Value, fields: &[Field], leaf: &mut Leaf<'_, E>) -> Result<(), E> {
     for field in fields {
-        let (path, whole) = match field {
-            Field::Text(path) => (path, false),
-            Field::Value(path) => (path, true),
+        let (path, kind) = match field {
+            Field::Text(path) => (path, Kind::Text),
+            Field::Value(path) => (path, Kind::Value),
+            Field::Cel(path) => (path, Kind::Cel),
         };
-        walk(spec, path, whole, &Cow::Borrowed(""), leaf)?;
+        walk(spec, path, kind, &Cow::Borrowed(""), leaf)?;
     }
     Ok(())
 }
 
-fn walk<E>(value: &mut Value, path: &str, whole: bool, at: &str, leaf: &mut Leaf<'_, E>) -> Result<(), E> {
+fn walk<E>(value: &mut Value, path: &str, kind: Kind, at: &str, leaf: &mut Leaf<'_, E>) -> Result<(), E> {
     if path.is_empty() {
-        return leaf(value, whole, at);
+        return leaf(value, kind, at);
     }
     if path == "**" {
         return deep(value, at, DEPTH, leaf);
@@ -159,17 +171,17 @@ fn walk<E>(value: &mut Value, path: &str, whole: bool, at: &str, leaf: &mut Leaf
         format!("{at}.{word}")
     };
     if !each {
-        return walk(value, rest, whole, &at, leaf);
+        return walk(value, rest, kind, &at, leaf);
     }
     for (index, element) in value.as_array_mut().into_iter().flatten().enumerate() {
-        walk(element, rest, whole, &format!("{at}[{index}]"), leaf)?;
+        walk(element, rest, kind, &format!("{at}[{index}]"), leaf)?;
     }
     Ok(())
 }
 
 fn deep<E>(value: &mut Value, at: &str, depth: usize, leaf: &mut Leaf<'_, E>) -> Result<(), E> {
     match value {
-        Value::String(_) => leaf(value, false, at),
+        Value::String(_) => leaf(value, Kind::Text, at),
         Value::Array(elements) if depth > 0 => {
             for (index, element) in elements.iter_mut().enumerate() {
                 deep(element, &format!("{at}[{index}]"), depth - 1, leaf)?;

@@ -9,7 +9,7 @@ pub const TASK: &[Field] = &[
     Field::Value("matrix.include[].params[].value"),
     Field::Text("when[].input"),
     Field::Text("when[].values"),
-    Field::Text("when[].cel"),
+    Field::Cel("when[].cel"),
     Field::Text("displayName"),
     Field::Text("workspaces[].subPath"),
     Field::Text("taskRef.name"),

@@ -113,6 +113,14 @@ impl Scope {
         })
     }
 
+    /// The text that a variable stands for, if it is known and does.
+    pub(super) fn text_of(&self, variable: &Variable<'_>) -> Result<Option<&str>, Error> {
+        Ok(match self.find(variable)? {
+            Found::Text(text) => Some(text),
+            Found::Unknown | Found::Array(_) | Found::Object(_) => None,
+        })
+    }
+
     fn fill(&self, template: &Template<'_>) -> Result<String, Error> {
         let mut filled = String::new();
         for piece in template.pieces() {

@@ -42,12 +42,13 @@ macro_rules! container {
 const STEPS: [Field; 17] = container!("steps[]");
 const SIDECARS: [Field; 17] = container!("sidecars[]");
 const TEMPLATE: [Field; 17] = container!("stepTemplate");
-const OTHER: [Field; 7] = [
+const OTHER: [Field; 8] = [
     Field::Value("steps[].params[].value"),
     Field::Text("steps[].ref.name"),
     Field::Value("steps[].ref.params[].value"),
     Field::Text("steps[].when[].input"),
     Field::Text("steps[].when[].values"),
+    Field::Cel("steps[].when[].cel"),
     Field::Text("volumes[].**"),
     Field::Text("workspaces[].mountPath"),
 ];

@@ -169,8 +169,8 @@ fn of_container(reason: &'static str, name: &str, ended: &ContainerStateTerminat
     }
     if word == Some(reason::TOO_LARGE) {
         message.push_str(&format!(
-            ": Termination message is above max allowed size {}, caused by large task result",
-            entrypoint::message::LIMIT
+            ": results are above the max allowed size of {} bytes",
+            entrypoint::message::MOST
         ));
         return Verdict::of(reasons::RESULT_LARGER_THAN_ALLOWED_LIMIT, message);
     }

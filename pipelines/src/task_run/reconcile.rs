@@ -21,10 +21,11 @@ use super::progress::{Progress, may_begin, progress};
 use super::refusal::{self, Refusal};
 use super::rerun;
 use super::spec::{Found, Invalid, begun};
-use super::{claims, images, results, steps};
+use super::{claims, credentials, images, logs, results, steps};
 use crate::pod::{self, Attempt, Settings};
 use crate::resolve;
 use crate::run::Clock;
+use crate::stopwatch::Stopwatch;
 
 /// The collaborators of the reconciler.
 #[derive(Clone)]
@@ -43,6 +44,7 @@ pub(crate) struct Shared {
 pub(crate) struct TaskRuns {
     shared: Shared,
     applier: Applier,
+    stopwatch: Stopwatch,
     /// Made when the first step leaves its command to its image.
     registry: OnceLock<Registry>,
 }
@@ -51,6 +53,7 @@ pub(crate) fn controller(shared: &Shared) -> Controller<TaskRuns> {
     let reconciler = TaskRuns {
         shared: shared.clone(),
         applier: Applier::new(shared.client.clone(), "spindrift-taskrun"),
+        stopwatch: Stopwatch::new(),
         registry: OnceLock::new(),
     };
     Controller::new("pipelines-taskrun", reconciler)
@@ -68,8 +71,15 @@ impl Reconcile for TaskRuns {
         let mut status = run.status.clone().unwrap_or_default();
         status.observed_generation = run.metadata.generation;
         let time = Time(now);
-        let (run, next) = match decide(&run, default_timeout(&defaults), now) {
-            Decision::Leave => return Ok(Next::OnChange),
+        let (run, next) = match decide(
+            &run,
+            default_timeout(&defaults),
+            self.by_stopwatch(&run, &status, now),
+        ) {
+            Decision::Leave => {
+                self.stopwatch.forget(&run.uid().unwrap_or_default());
+                return Ok(Next::OnChange);
+            }
             Decision::Hold => {
                 let (reason, message) = (reasons::TASK_RUN_PENDING, "TaskRun is pending");
                 status.set_succeeded(ConditionStatus::Unknown, reason, message, &time);
@@ -88,7 +98,12 @@ impl Reconcile for TaskRuns {
             Decision::Run(_) => self.run(run, &mut status, now).await?,
         };
         self.tell(&run, &status);
-        let next = next.sooner(until_deadline(&run, &status, &defaults, now));
+        let next = next.sooner(until_deadline(
+            &run,
+            &status,
+            &defaults,
+            self.by_stopwatch(&run, &status, now),
+        ));
         let mut updated = (*run).clone();
         updated.status = Some(status);
         self.applier
@@ -117,6 +132,15 @@ fn until_deadline(run: &TaskRun, status: &TaskRunStatus, defaults: &Defaults, no
 }
 
 impl TaskRuns {
+    /// The time as the present attempt sees it: nobody sets its clock.
+    fn by_stopwatch(&self, run: &TaskRun, status: &TaskRunStatus, now: Timestamp) -> Timestamp {
+        let Some(start) = status.start_time.as_ref().map(|time| time.0) else {
+            return now;
+        };
+        let gone = self.stopwatch.since(&run.uid().unwrap_or_default(), start, now);
+        start.checked_add(gone).unwrap_or(Timestamp::MAX)
+    }
+
     /// Has the pod of the present attempt, and shows how it is.
     async fn run(
         &self,
@@ -220,12 +244,32 @@ impl TaskRuns {
                 return Ok(Created::Not(run, Next::OnChange));
             }
         };
+        let features = self.shared.config.get::<Features>();
+        let credentials = match credentials::look_up(&self.shared.client, &features, &run).await? {
+            Ok(found) => found,
+            Err(message) => {
+                refuse(
+                    &run,
+                    status,
+                    Invalid::new(reasons::VALIDATION_FAILED, message),
+                    now,
+                );
+                return Ok(Created::Not(run, Next::OnChange));
+            }
+        };
+        for secret in &credentials.missing {
+            let message = format!("secret {secret:?} of the service account does not exist");
+            self.shared
+                .events
+                .warning(run.as_ref(), "FailedToRetrieveSecret", message);
+        }
         let wanted = pod::desired(&Attempt {
             run: &run,
             spec: &spec,
             settings: &settings,
             retry,
             timeout: timeout(&run, default_timeout(&defaults)),
+            credentials: &credentials.credentials,
             images: &images,
         });
         let wanted = match wanted {
@@ -440,7 +484,36 @@ impl TaskRuns {
         let task = status.task_spec.clone().unwrap_or_default();
         status.pod_name = pod.name_any();
         steps::show(status, &task, pod);
-        match progress(pod) {
+        let progress = progress(pod);
+        let over = !matches!(progress, Progress::Unknown { .. });
+        let pod = &match over && logs::any(pod) {
+            false => pod.clone(),
+            true => match logs::completed(&self.shared.client, pod).await? {
+                Ok(pod) => Arc::new(pod),
+                Err(lost) => {
+                    let ending = match lost {
+                        logs::Lost::TooLarge(size) => Ending::Refused {
+                            reason: reasons::RESULT_LARGER_THAN_ALLOWED_LIMIT,
+                            message: format!(
+                                "the results of all steps have {size} bytes, and {} are allowed; large data belongs \
+                                 into a workspace",
+                                entrypoint::message::MOST
+                            ),
+                        },
+                        logs::Lost::Unreadable(why) => Ending::Failed {
+                            reason: reasons::FAILED,
+                            message: format!("results could not be read from {why}"),
+                        },
+                    };
+                    end(run, status, ending, &time);
+                    return Ok(Next::OnChange);
+                }
+            },
+        };
+        if over {
+            steps::show(status, &task, pod);
+        }
+        match progress {
             Progress::Unknown { reason, message } => {
                 status.set_succeeded(ConditionStatus::Unknown, reason, &message, &time);
                 self.open_gate(pod).await?;

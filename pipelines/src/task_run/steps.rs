@@ -112,7 +112,10 @@ fn described(mut terminated: ContainerStateTerminated, told: &[Record]) -> Conta
             .filter(|record| record.kind != Kind::Internal)
             .cloned()
             .collect();
-        terminated.message = (!others.is_empty()).then(|| message::encode(&others).unwrap_or_default());
+        terminated.message = (!others.is_empty())
+            .then(|| message::encode(&others))
+            // The results are in the status by themselves, and longer ones not twice.
+            .filter(|message| message.len() <= message::LIMIT);
     }
     terminated
 }

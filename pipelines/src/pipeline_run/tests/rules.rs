@@ -156,18 +156,35 @@ fn conditions_see_params_and_results() {
 }
 
 #[test]
-fn a_condition_in_cel_fails_the_run_with_words() {
-    let mut world = World::new(
-        json!({"tasks": [with("a", json!({"when": [{"cel": "true"}]}))]}),
-        json!({}),
-    );
-    world.step();
-    assert_eq!(world.told(), "False CELEvaluationFailed");
-    assert!(
-        world.message().contains("CEL are not supported here"),
-        "{}",
-        world.message()
-    );
+fn a_condition_in_cel_decides_with_what_was_put_in() {
+    let world_of = |cel: &str, branch: &str| {
+        let mut world = World::new(
+            json!({"params": [{"name": "branch"}], "tasks": [with("a", json!({"when": [{"cel": cel}]}))]}),
+            json!({"params": [{"name": "branch", "value": branch}]}),
+        );
+        let made = world.step();
+        (world, made)
+    };
+    let is_main = "'$(params.branch)' == 'main'";
+    assert_eq!(world_of(is_main, "main").1, ["run-a"]);
+    for branch in ["other", "x' == 'x' || 'main"] {
+        let (world, made) = world_of(is_main, branch);
+        assert!(made.is_empty());
+        assert_eq!(world.told(), "True Completed");
+        assert_eq!(
+            world.status().skipped_tasks[0].reason,
+            "When Expressions evaluated to false"
+        );
+    }
+    for (cel, words) in [
+        ("'a' ==", "is not valid"),
+        ("$(params.branch)", "must be true or false"),
+    ] {
+        let (world, made) = world_of(cel, "main");
+        assert!(made.is_empty());
+        assert_eq!(world.told(), "False CELEvaluationFailed");
+        assert!(world.message().contains(words), "{}", world.message());
+    }
 }
 
 #[test]
@@ -760,6 +777,7 @@ fn what_is_left_for_a_child_is_rounded_up() {
         name: "pipe",
         children: &[],
         now: Timestamp::from_millisecond(1_000_900).unwrap(),
+        elapsed: Elapsed::default(),
     };
     let decision = decide(&facts);
     world.make(&decision.create[0]);
@@ -808,4 +826,25 @@ fn a_rerun_names_the_children_whose_work_may_be_done() {
     world.succeed("c");
     assert_eq!(world.step(), ["run-z"]);
     assert_eq!(asked(&world, "run-z"), None);
+}
+
+#[test]
+fn a_clock_that_is_set_neither_ends_a_run_nor_keeps_it_alive() {
+    let hour = Duration::from_secs(3600);
+    let begun = || {
+        let mut world = World::of_tasks(&["a"]);
+        world.step();
+        world
+    };
+    // The clock jumps ahead, and nothing has happened.
+    let mut world = begun();
+    (world.now, world.elapsed.run) = (world.now + 7200, Some(Duration::from_secs(5)));
+    let decision = world.decide();
+    assert!(decision.cancel.is_empty() && decision.next == Some(hour - Duration::from_secs(5)));
+    // It is set back, and the time is up nevertheless.
+    let mut world = begun();
+    (world.now, world.elapsed.run) = (world.now - 900, Some(hour));
+    assert_eq!(world.decide().cancel.len(), 1);
+    world.step();
+    assert_eq!(world.told(), "False PipelineRunTimeout");
 }

@@ -10,6 +10,7 @@ pub(super) struct World {
     pub children: Vec<Child>,
     pub made: Vec<NewChild>,
     pub now: i64,
+    pub elapsed: Elapsed,
 }
 
 impl World {
@@ -22,6 +23,7 @@ impl World {
             children: Vec::new(),
             made: Vec::new(),
             now: 1000,
+            elapsed: Elapsed::default(),
         }
     }
 
@@ -40,6 +42,7 @@ impl World {
             name: "pipe",
             children: &self.children,
             now: Timestamp::from_second(self.now).unwrap(),
+            elapsed: self.elapsed,
         })
     }
 

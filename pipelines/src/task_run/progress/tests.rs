@@ -108,8 +108,7 @@ fn ends_are_judged_by_what_explains_most() {
             vec![("a", told(1, "TaskRunResultLargerThanAllowedLimit"))],
             none.clone(),
             reasons::RESULT_LARGER_THAN_ALLOWED_LIMIT,
-            "\"step-a\" exited with code 1: Error: Termination message is above max allowed size 4096, caused by large \
-             task result",
+            "\"step-a\" exited with code 1: Error: results are above the max allowed size of 1048576 bytes",
         ),
         (
             "Failed",
