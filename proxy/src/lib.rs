@@ -1,4 +1,4 @@
-//! What every HTTP data-plane process shares: forwarding, protocols, timeouts, breaker, probes, draining.
+//! What every HTTP data-plane process shares: forwarding, protocols, timeouts, breaker, probes, draining, and rest.
 //!
 //! The queue-proxy, the activator and the gateway are chains made from these parts. Nothing here knows Kubernetes.
 
@@ -14,6 +14,7 @@ pub mod network_probe;
 pub mod pool;
 pub mod probe;
 pub mod request_log;
+pub mod rest;
 pub mod server;
 pub mod timeout;
 

@@ -10,13 +10,13 @@ mod hooks;
 mod install;
 mod platform;
 mod ports;
-mod rest;
 mod run_file;
 mod webhook;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use proxy::rest;
 
 use cli::{Cli, Command, LogArgs};
 

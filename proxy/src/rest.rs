@@ -1,9 +1,9 @@
 //! Gives memory back when the process has come to rest.
 //!
-//! A start, and each burst of work, runs instructions and leaves free blocks in the allocator that nothing needs
-//! afterwards, but that stay in the process: more than half of it after `spindrift up`. Once the work has stopped, the
-//! mapped instructions are let go (the kernel's page cache keeps them: what runs again is mapped again, without
-//! reading the disk), and each thread's free blocks are returned.
+//! A start, and each burst of work, maps parts of the program and leaves free blocks in the allocator that nothing
+//! needs afterwards, but that stay in the process: a third of it after `spindrift up`. Once the work has stopped, the
+//! mapped program is let go (the kernel's page cache keeps it: what is used again is mapped again, without reading the
+//! disk), and each thread's free blocks are returned.
 
 use std::fs;
 use std::ops::Range;
@@ -74,7 +74,7 @@ pub async fn watch() {
             for _ in 0..WAKES {
                 tokio::spawn(std::future::ready(()));
             }
-            release_instructions();
+            release_program();
         }
     }
 }
@@ -97,17 +97,17 @@ fn processor_time() -> Option<Duration> {
     Some(Duration::from_micros(u64::try_from(micros).ok()?))
 }
 
-fn release_instructions() {
+/// Lets go of the program as far as it is mapped; what is used next is mapped again.
+pub fn release_program() {
     let (Ok(program), Ok(maps)) = (
         fs::read_link("/proc/self/exe"),
         fs::read_to_string("/proc/self/maps"),
     ) else {
         return;
     };
-    for range in instructions(&maps, &program.to_string_lossy()) {
+    for range in unwritten(&maps, &program.to_string_lossy()) {
         #[expect(unsafe_code, reason = "advice about memory is a system call on addresses")]
-        // SAFETY: the mapping is of a file, private and not writable, so that no page of it can differ from the file;
-        // the kernel maps each page again when it is used.
+        // SAFETY: no page of the mapping differs from the file, and the kernel maps each again when it is used.
         let advised = unsafe {
             nix::libc::madvise(
                 std::ptr::without_provenance_mut(range.start),
@@ -117,21 +117,28 @@ fn release_instructions() {
         };
         if advised != 0 {
             let error = std::io::Error::last_os_error();
-            tracing::debug!(%error, "Cannot let go of mapped instructions");
+            tracing::debug!(%error, "Cannot let go of the mapped program");
         }
     }
 }
 
-/// The addresses at which `maps` (the text of `/proc/<pid>/maps`) has instructions of `program`.
-fn instructions(maps: &str, program: &str) -> Vec<Range<usize>> {
+/// The addresses at which `maps` (the text of `/proc/<pid>/maps`) has parts of `program` that were never written:
+/// instructions, and the constants that begin the file. Other constants may hold addresses, which the start filled in
+/// before it made them read-only.
+fn unwritten(maps: &str, program: &str) -> Vec<Range<usize>> {
     maps.lines()
         .filter_map(|line| {
             let mut fields = line.split_ascii_whitespace();
             let (start, end) = fields.next()?.split_once('-')?;
-            let permissions = fields.next()?;
-            // Behind offset, device and inode; a path may hold spaces.
+            let (permissions, offset) = (fields.next()?, fields.next()?);
+            let untouched = match permissions {
+                "r-xp" => true,
+                "r--p" => offset.bytes().all(|digit| digit == b'0'),
+                _ => false,
+            };
+            // A path may hold spaces.
             let path = line.split_once('/').map(|(_, path)| path)?;
-            if permissions != "r-xp" || program.strip_prefix('/')? != path {
+            if !untouched || program.strip_prefix('/')? != path {
                 return None;
             }
             let address = |text| usize::from_str_radix(text, 16).ok();
@@ -145,21 +152,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_private_instructions_of_the_program_itself() {
+    fn only_what_was_never_written_of_the_program_itself() {
         let maps = "\
 7f2d00000000-7f2d00400000 r--p 00000000 fe:00 42                         /opt/my programs/spindrift
 7f2d00400000-7f2d03400000 r-xp 00400000 fe:00 42                         /opt/my programs/spindrift
-7f2d03400000-7f2d03500000 rw-p 03400000 fe:00 42                         /opt/my programs/spindrift
+7f2d03400000-7f2d03480000 r--p 03400000 fe:00 42                         /opt/my programs/spindrift
+7f2d03480000-7f2d03500000 rw-p 03480000 fe:00 42                         /opt/my programs/spindrift
 7f2d04000000-7f2d04100000 r-xp 00000000 fe:00 43                         /lib/libc.so.6
 7f2d05000000-7f2d05100000 rwxp 00000000 fe:00 42                         /opt/my programs/spindrift
 7ffd00000000-7ffd00002000 r-xp 00000000 00:00 0                          [vdso]
 nonsense
 ";
         assert_eq!(
-            instructions(maps, "/opt/my programs/spindrift"),
-            vec![0x7f2d_0040_0000..0x7f2d_0340_0000]
+            unwritten(maps, "/opt/my programs/spindrift"),
+            vec![
+                0x7f2d_0000_0000..0x7f2d_0040_0000,
+                0x7f2d_0040_0000..0x7f2d_0340_0000
+            ]
         );
-        assert!(instructions(maps, "/opt/other").is_empty());
+        assert!(unwritten(maps, "/opt/other").is_empty());
     }
 
     #[test]
@@ -187,7 +198,7 @@ nonsense
 
     #[test]
     fn what_was_let_go_still_runs() {
-        release_instructions();
+        release_program();
         ASKED.fetch_add(1, Ordering::Relaxed);
         on_park();
         assert!(processor_time().is_some());
