@@ -22,6 +22,8 @@ pub const BROKER_INGRESS: u16 = 8082;
 pub const GIT_HUB_SOURCE: u16 = 8083;
 /// Where job sinks take events.
 pub const JOB_SINK: u16 = 8084;
+/// Where the webhooks of Repositories arrive.
+pub const PUSH: u16 = 8085;
 /// Where the admission webhook listens.
 pub const WEBHOOK: u16 = 8443;
 /// The port that an application listens on unless it says otherwise.

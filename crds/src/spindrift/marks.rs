@@ -36,6 +36,8 @@ pub mod annotations {
     pub const BUILD: &str = "spindrift.dev/build";
     /// On Services: how the last build went, as JSON: `run commit state reason message`.
     pub const LAST_BUILD: &str = "spindrift.dev/last-build";
+    /// On Services that show previews: the revision that their requests were pinned to for the sake of that.
+    pub const PINNED: &str = "spindrift.dev/pinned-revision";
     /// On Repositories: another value than the last one asks for a build of what was built last.
     pub const REBUILD: &str = "spindrift.dev/rebuild";
 }

@@ -1,0 +1,165 @@
+//! Puts the receiver and the controllers together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crds::spindrift::{PushRecord, Repository};
+use crds::tekton::PipelineSpec;
+use crds::tekton::names::NAMESPACE;
+use futures::future::BoxFuture;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::jiff::Timestamp;
+use proxy::{Server, ServerConfig};
+use reconciler::{Caches, Leadership, Recorder, leases};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::receiver::Receiver;
+use crate::shared::Shared;
+use crate::{builds, deploy, repository};
+
+/// Source of the current time; tests pass a fixed one.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// The pipeline that builds something, or one sentence that says why there is none.
+pub type Pipeline = Arc<dyn Fn(&Job<'_>) -> Result<PipelineSpec, String> + Send + Sync>;
+
+/// A Secret for the namespace of that name.
+pub type SecretOf = Arc<dyn Fn(&str) -> Secret + Send + Sync>;
+
+/// What is to be built.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'a> {
+    pub repository: &'a Repository,
+    /// The push, or the upload: then its `tree` is the artifact.
+    pub push: &'a PushRecord,
+    /// Where the image is pushed to, without tag.
+    pub image: &'a str,
+}
+
+/// Connections of git hosts, and of whoever else finds the receiver.
+const MAX_CONNECTIONS: usize = 1024;
+
+/// How it runs.
+#[derive(Clone)]
+pub struct Config {
+    /// Where the Service of the receiver and the leases are.
+    pub system_namespace: String,
+    /// Where images go unless a Repository says, `host[:port]`.
+    pub registry: String,
+    /// Builds of one namespace that run at the same time.
+    pub parallel: usize,
+    /// Makes the pipeline of a build. It has to have a task [`BUILD_TASK`](crate::BUILD_TASK) whose results are
+    /// `IMAGE_URL`, `IMAGE_DIGEST` and `tree`, and of a git repository `commit`.
+    pub pipeline: Pipeline,
+    /// What the pods of builds need in their namespace, the Secret of the registry for one.
+    pub secret: Option<SecretOf>,
+    /// Time for deliveries in flight to finish in the end.
+    pub grace: Duration,
+    /// `None` if there is only one process.
+    pub election: Option<Election>,
+    pub clock: Clock,
+}
+
+/// Who this process is among its replicas.
+#[derive(Clone, Debug)]
+pub struct Election {
+    /// Starts with the pod's name and an underscore.
+    pub identity: String,
+    pub timing: leases::Timing,
+}
+
+impl Config {
+    /// The only process, with images in `registry`.
+    pub fn new(registry: impl Into<String>, pipeline: Pipeline) -> Self {
+        Self {
+            system_namespace: NAMESPACE.to_owned(),
+            registry: registry.into(),
+            parallel: 2,
+            pipeline,
+            secret: None,
+            grace: Duration::from_secs(10),
+            election: None,
+            clock: Arc::new(Timestamp::now),
+        }
+    }
+}
+
+/// Works until `stop` ends: receives webhooks at `listeners`, and keeps Repositories. Then lets deliveries in flight
+/// finish and gives the leases back.
+pub fn run_until(
+    caches: Caches,
+    config: Config,
+    listeners: Vec<TcpListener>,
+    stop: BoxFuture<'static, ()>,
+) -> BoxFuture<'static, ()> {
+    // Boxed, so that all below is compiled with this crate and not again with each program that calls it.
+    Box::pin(all(caches, config, listeners, stop))
+}
+
+async fn all(caches: Caches, config: Config, listeners: Vec<TcpListener>, mut stop: BoxFuture<'static, ()>) {
+    let events = Recorder::new(caches.client().clone(), "repository-controller");
+    let shared = Shared::new(&caches, events, &config);
+    let repositories = repository::controller(&shared);
+    let queue = builds::controller(&shared);
+    let deployments = deploy::controller(&shared);
+    let receiver = Receiver::new(&caches, config.clock.clone());
+    tokio::select! {
+        () = caches.synced() => {}
+        () = &mut stop => return,
+    }
+    let mut elections = Elections {
+        caches: caches.clone(),
+        running: JoinSet::new(),
+        stopping: CancellationToken::new(),
+    };
+    let mut running = JoinSet::new();
+    running.spawn(repositories.run(elections.leadership(&config, "repository")));
+    running.spawn(queue.run(elections.leadership(&config, "build-queue")));
+    running.spawn(deployments.run(elections.leadership(&config, "deploy")));
+    let server = Server::new(
+        Arc::new(receiver),
+        ServerConfig {
+            max_connections: MAX_CONNECTIONS,
+            ..ServerConfig::default()
+        },
+    );
+    let (closing, mut serving) = (CancellationToken::new(), JoinSet::new());
+    for listener in listeners {
+        serving.spawn(server.clone().run(listener, closing.clone(), config.grace));
+    }
+    stop.await;
+    closing.cancel();
+    while serving.join_next().await.is_some() {}
+    running.shutdown().await;
+    elections.stopping.cancel();
+    while elections.running.join_next().await.is_some() {}
+}
+
+/// Takes part in the elections of the controllers.
+struct Elections {
+    caches: Caches,
+    running: JoinSet<()>,
+    /// Tells them to give the leases back.
+    stopping: CancellationToken,
+}
+
+impl Elections {
+    fn leadership(&mut self, config: &Config, name: &str) -> Leadership {
+        let Some(election) = &config.election else {
+            return Leadership::always();
+        };
+        let candidate = leases::Election::new(
+            self.caches.client().clone(),
+            &config.system_namespace,
+            &format!("push-controller.{name}.00-of-01"),
+            &election.identity,
+            election.timing.clone(),
+        );
+        let leadership = candidate.leadership();
+        self.running
+            .spawn(candidate.run(self.stopping.clone().cancelled_owned()));
+        leadership
+    }
+}

@@ -1,0 +1,416 @@
+//! From a push to a deployment, with the controllers and the receiver running and the API server in process. The tests
+//! play those who run tasks and Services.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crds::spindrift::{PushState, Repository};
+use crds::tekton::{PipelineRun, PipelineRunSpecStatus, PipelineSpec};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{
+    Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
+};
+use push::{Config, run_until};
+use reconciler::Caches;
+use serde_json::{Value, json};
+use test_api::TestApi;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+const SYSTEM: &str = "tekton-pipelines";
+
+/// Waits until `look` sees what it looks for.
+async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let looking = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    match tokio::time::timeout(PATIENCE, looking).await {
+        Ok(found) => found,
+        Err(_) => panic!("no {what}"),
+    }
+}
+
+struct Home {
+    api: TestApi,
+    receiver: std::net::SocketAddr,
+    running: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        self.running.abort();
+    }
+}
+
+impl Home {
+    async fn start(parallel: usize) -> Self {
+        let api = TestApi::start().await;
+        let of_serving = crds::all().into_iter().filter(|crd| {
+            crd.spec.group == "serving.knative.dev"
+                && ["Service", "Revision"].contains(&crd.spec.names.kind.as_str())
+        });
+        let definitions: Vec<CustomResourceDefinition> = of_serving
+            .chain(crds::tekton_definitions())
+            .chain(crds::spindrift_definitions())
+            .collect();
+        api.define(&definitions).await;
+        let home = Self {
+            receiver: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
+            running: tokio::spawn(async {}),
+            api,
+        };
+        home.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}}))
+            .await;
+        home.create(json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": push::SERVICE, "namespace": SYSTEM, "annotations": {"eventing.spindrift.dev/external-url": "http://push.example.com"}},
+            "spec": {"ports": [{"port": 80}]},
+        }))
+        .await;
+        home.with_controllers(parallel).await
+    }
+
+    /// Starts the controllers, again if they ran.
+    async fn with_controllers(mut self, parallel: usize) -> Self {
+        self.running.abort();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.receiver = listener.local_addr().unwrap();
+        let pipeline: push::Pipeline = Arc::new(|job| {
+            let tasks = json!({"tasks": [{"name": "build", "taskSpec": {
+                "results": [{"name": "IMAGE_URL"}, {"name": "IMAGE_DIGEST"}, {"name": "commit"}, {"name": "tree"}],
+                "steps": [{"name": "s", "image": job.image}],
+            }}]});
+            serde_json::from_value::<PipelineSpec>(tasks).map_err(|error| error.to_string())
+        });
+        let config = Config {
+            parallel,
+            ..Config::new("localhost:5000", pipeline)
+        };
+        let caches = Caches::new(self.api.client());
+        self.running = tokio::spawn(run_until(
+            caches,
+            config,
+            vec![listener],
+            Box::pin(std::future::pending()),
+        ));
+        self
+    }
+
+    fn objects(&self, object: &Value) -> Api<DynamicObject> {
+        let (group, version) = match object["apiVersion"].as_str().unwrap().split_once('/') {
+            Some((group, version)) => (group, version),
+            None => ("", object["apiVersion"].as_str().unwrap()),
+        };
+        let kind = object["kind"].as_str().unwrap();
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        match object["metadata"]["namespace"].as_str() {
+            _ if kind == "Namespace" => Api::all_with(self.api.client(), &resource),
+            Some(namespace) => Api::namespaced_with(self.api.client(), namespace, &resource),
+            None => Api::namespaced_with(self.api.client(), "default", &resource),
+        }
+    }
+
+    async fn create(&self, object: Value) -> DynamicObject {
+        let typed: DynamicObject = serde_json::from_value(object.clone()).unwrap();
+        self.objects(&object)
+            .create(&PostParams::default(), &typed)
+            .await
+            .unwrap()
+    }
+
+    async fn set_status(&self, api_version: &str, kind: &str, name: &str, status: Value) {
+        let object = json!({"apiVersion": api_version, "kind": kind, "metadata": {}});
+        let change = Patch::Merge(json!({"status": status}));
+        self.objects(&object)
+            .patch_status(name, &PatchParams::default(), &change)
+            .await
+            .unwrap();
+    }
+
+    async fn get(&self, api_version: &str, kind: &str, name: &str) -> Option<Value> {
+        let object = json!({"apiVersion": api_version, "kind": kind, "metadata": {}});
+        let found = self.objects(&object).get_opt(name).await.unwrap()?;
+        Some(serde_json::to_value(found).unwrap())
+    }
+
+    async fn repository(&self, name: &str) {
+        self.create(json!({
+            "apiVersion": "spindrift.dev/v1alpha1", "kind": "Repository", "metadata": {"name": name},
+            "spec": {"url": "http://git/app", "branch": "main", "service": name, "webhook": {"allowUnsigned": true}},
+        }))
+        .await;
+    }
+
+    async fn status(&self, name: &str) -> crds::spindrift::RepositoryStatus {
+        let api: Api<Repository> = Api::namespaced(self.api.client(), "default");
+        api.get(name).await.unwrap().status.unwrap_or_default()
+    }
+
+    async fn runs(&self, repository: &str) -> Vec<PipelineRun> {
+        let api: Api<PipelineRun> = Api::namespaced(self.api.client(), "default");
+        let of = ListParams::default().labels(&format!("spindrift.dev/repository={repository}"));
+        api.list(&of).await.unwrap().items
+    }
+
+    /// The run of that name once it may begin.
+    async fn begun(&self, name: &str) -> PipelineRun {
+        let api: Api<PipelineRun> = Api::namespaced(self.api.client(), "default");
+        eventually("run that begins", async || {
+            let run = api.get_opt(name).await.unwrap()?;
+            (run.spec.status != Some(PipelineRunSpecStatus::PipelineRunPending)).then_some(run)
+        })
+        .await
+    }
+
+    async fn end(&self, run: &str, status: &str, message: &str) {
+        let condition = json!({"type": "Succeeded", "status": status, "reason": "Said", "message": message});
+        self.set_status(
+            "tekton.dev/v1",
+            "PipelineRun",
+            run,
+            json!({"conditions": [condition]}),
+        )
+        .await;
+    }
+
+    /// Tells of a push by the plain form; the run that builds it.
+    async fn push(&self, repository: &str, before: char, after: char) -> Option<String> {
+        let hash = |digit: char| digit.to_string().repeat(40);
+        let body = format!("push {} {} refs/heads/main\n", hash(before), hash(after));
+        let mut stream = TcpStream::connect(self.receiver).await.unwrap();
+        let request = format!(
+            "POST /default/{repository} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Spindrift-Event: push\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+        let (_, json) = answer.split_once("\r\n\r\n").unwrap();
+        let json: Value = serde_json::from_str(json.trim()).unwrap();
+        json["run"].as_str().map(str::to_owned)
+    }
+
+    /// The custom run of a deployment as a PipelineRun makes it.
+    async fn deploy(&self, run: &PipelineRun, image: &str) -> String {
+        let run_name = run.metadata.name.clone().unwrap();
+        let name = format!("{run_name}-deploy");
+        let marks = run.metadata.annotations.clone().unwrap();
+        let repository = run.metadata.labels.clone().unwrap()["spindrift.dev/repository"].clone();
+        let param = |name: &str, value: &str| json!({"name": name, "value": value});
+        self.create(json!({
+            "apiVersion": "tekton.dev/v1beta1", "kind": "CustomRun",
+            "metadata": {"name": name, "labels": {"tekton.dev/pipelineRun": run_name}},
+            "spec": {
+                "customRef": {"apiVersion": "spindrift.dev/v1alpha1", "kind": "Deploy"},
+                "params": [
+                    param("repository", &repository), param("image", image), param("commit", "c"), param("tree", "t"),
+                    param("sequence", &marks["spindrift.dev/sequence"]), param("ref", "refs/heads/main"),
+                ],
+            },
+        }))
+        .await;
+        name
+    }
+
+    /// The Service makes a revision of its template, which becomes ready or not.
+    async fn revision(&self, service: &str, revision: &str, ready: &str) {
+        let found = self
+            .get("serving.knative.dev/v1", "Service", service)
+            .await
+            .unwrap();
+        let marks = &found["spec"]["template"]["metadata"]["annotations"];
+        self.create(json!({
+            "apiVersion": "serving.knative.dev/v1", "kind": "Revision",
+            "metadata": {"name": revision, "annotations": marks},
+            "spec": {"containers": [{"image": "x"}]},
+        }))
+        .await;
+        let conditions =
+            json!([{"type": "Ready", "status": ready, "reason": "Why", "message": "it crashed"}]);
+        self.set_status(
+            "serving.knative.dev/v1",
+            "Revision",
+            revision,
+            json!({"conditions": conditions}),
+        )
+        .await;
+        let mut status = json!({"observedGeneration": found["metadata"]["generation"], "latestCreatedRevisionName": revision});
+        if ready == "True" {
+            status["latestReadyRevisionName"] = json!(revision);
+        }
+        self.set_status("serving.knative.dev/v1", "Service", service, status)
+            .await;
+    }
+
+    /// How a deployment ended.
+    async fn ended(&self, deploy: &str) -> (String, String) {
+        eventually("end of the deployment", async || {
+            let run = self.get("tekton.dev/v1beta1", "CustomRun", deploy).await?;
+            let condition = &run["status"]["conditions"][0];
+            let text = |name: &str| condition[name].as_str().unwrap_or_default().to_owned();
+            (condition["status"] == "True" || condition["status"] == "False")
+                .then(|| (text("reason"), text("message")))
+        })
+        .await
+    }
+
+    async fn told(&self, service: &str, state: &str) -> Value {
+        eventually("word of the last build", async || {
+            let service = self.get("serving.knative.dev/v1", "Service", service).await?;
+            let told = service["metadata"]["annotations"]["spindrift.dev/last-build"]
+                .as_str()?
+                .to_owned();
+            let told: Value = serde_json::from_str(&told).unwrap();
+            (told["state"] == state).then_some(told)
+        })
+        .await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pushes_are_built_one_after_the_other_and_deployed() {
+    let home = Home::start(1).await;
+    home.repository("web").await;
+    // What is there is built as it is.
+    let first = eventually("first run", async || home.runs("web").await.pop()).await;
+    let first = home.begun(first.metadata.name.as_deref().unwrap()).await;
+    let address = eventually("address", async || home.status("web").await.address).await;
+    assert_eq!(
+        address.url.as_deref(),
+        Some("http://push.example.com/default/web")
+    );
+
+    // Another Repository of the namespace waits, and shows its place.
+    home.repository("shop").await;
+    let waiting = eventually("run that waits", async || {
+        let run = home.runs("shop").await.pop()?;
+        run.metadata
+            .annotations
+            .as_ref()?
+            .contains_key("spindrift.dev/position")
+            .then_some(run)
+    })
+    .await;
+    assert_eq!(
+        waiting.spec.status,
+        Some(PipelineRunSpecStatus::PipelineRunPending)
+    );
+
+    let deploy = home.deploy(&first, "r/web@sha256:1").await;
+    let service = eventually("Service", async || {
+        home.get("serving.knative.dev/v1", "Service", "web").await
+    })
+    .await;
+    assert_eq!(
+        service["spec"]["template"]["spec"]["containers"][0]["image"],
+        "r/web@sha256:1"
+    );
+    home.revision("web", "web-00001", "True").await;
+    assert_eq!(home.ended(&deploy).await.0, "Succeeded");
+    home.end(first.metadata.name.as_deref().unwrap(), "True", "")
+        .await;
+    home.begun(waiting.metadata.name.as_deref().unwrap()).await;
+    home.told("web", "succeeded").await;
+    let deployed = home.status("web").await.deployed.unwrap();
+    assert_eq!((deployed.sequence, deployed.revision.as_str()), (1, "web-00001"));
+    eventually("owner", async || {
+        let repository = home.get("spindrift.dev/v1alpha1", "Repository", "web").await?;
+        (repository["metadata"]["ownerReferences"][0]["uid"] == service["metadata"]["uid"]).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_push_is_deployed_and_a_failure_changes_nothing() {
+    let home = Home::start(5).await;
+    home.repository("web").await;
+    eventually("first run", async || home.runs("web").await.pop()).await;
+    let older = home.push("web", 'a', 'b').await.unwrap();
+    home.begun(&older).await;
+    let newer = home.push("web", 'b', 'c').await.unwrap();
+    // Redeliveries, also after a restart, make nothing.
+    let home = home.with_controllers(5).await;
+    assert_eq!(home.push("web", 'b', 'c').await, Some(newer.clone()));
+    assert_eq!(home.push("web", 'a', 'b').await, Some(older.clone()));
+    let cancelled = eventually("end of the older", async || {
+        let runs = home.runs("web").await;
+        let run = runs
+            .into_iter()
+            .find(|run| run.metadata.name.as_ref() == Some(&older))?;
+        (run.spec.status == Some(PipelineRunSpecStatus::CancelledRunFinally)).then_some(run)
+    })
+    .await;
+    let newer = home.begun(&newer).await;
+    assert_eq!(home.runs("web").await.len(), 3);
+    // It was about to be deployed, which now must not happen.
+    let deploy = home.deploy(&cancelled, "r/web@sha256:1").await;
+    assert_eq!(home.ended(&deploy).await.0, "Superseded");
+    assert!(
+        home.get("serving.knative.dev/v1", "Service", "web")
+            .await
+            .is_none()
+    );
+
+    let deploy = home.deploy(&newer, "r/web@sha256:2").await;
+    eventually("Service", async || {
+        home.get("serving.knative.dev/v1", "Service", "web").await
+    })
+    .await;
+    home.revision("web", "web-00001", "True").await;
+    assert_eq!(home.ended(&deploy).await.0, "Succeeded");
+    let states: Vec<PushState> = home
+        .status("web")
+        .await
+        .pushes
+        .iter()
+        .map(|push| push.state)
+        .collect();
+    assert_eq!(
+        states,
+        [PushState::Superseded, PushState::Superseded, PushState::Started]
+    );
+
+    let broken = home.push("web", 'c', 'd').await.unwrap();
+    home.begun(&broken).await;
+    home.end(&broken, "False", "step build failed").await;
+    let told = home.told("web", "failed").await;
+    assert_eq!(
+        (&told["run"], &told["message"]),
+        (&json!(broken), &json!("step build failed"))
+    );
+    let service = home
+        .get("serving.knative.dev/v1", "Service", "web")
+        .await
+        .unwrap();
+    assert_eq!(
+        service["spec"]["template"]["spec"]["containers"][0]["image"],
+        "r/web@sha256:2"
+    );
+
+    // A revision that fails fails its run.
+    let crashing = home.push("web", 'd', 'e').await.unwrap();
+    let crashing = home.begun(&crashing).await;
+    let deploy = home.deploy(&crashing, "r/web@sha256:3").await;
+    eventually("new template", async || {
+        let service = home.get("serving.knative.dev/v1", "Service", "web").await?;
+        (service["spec"]["template"]["spec"]["containers"][0]["image"] == "r/web@sha256:3").then_some(())
+    })
+    .await;
+    home.revision("web", "web-00002", "False").await;
+    let (reason, message) = home.ended(&deploy).await;
+    assert!(
+        reason == "RevisionFailed" && message.contains("it crashed"),
+        "{reason} {message}"
+    );
+    assert_eq!(home.status("web").await.deployed.unwrap().revision, "web-00001");
+}
