@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 
 /// Error of a body: the connection's, or ours when a deadline cuts a stream.
@@ -13,19 +14,13 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 type Boxed = Pin<Box<dyn http_body::Body<Data = Bytes, Error = BoxError> + Send>>;
 
-/// A request or response body. Bodies that only pass by stay unboxed.
-pub struct Body(Kind);
-
-enum Kind {
-    Empty,
-    Full(Option<Bytes>),
-    Incoming(Incoming),
-    Boxed(Boxed),
-}
+/// A request or response body. Two words, since each connection keeps room for dozens of requests on their way to it.
+#[derive(Default)]
+pub struct Body(Option<Boxed>);
 
 impl Body {
     pub fn empty() -> Self {
-        Self(Kind::Empty)
+        Self(None)
     }
 
     pub fn full(bytes: impl Into<Bytes>) -> Self {
@@ -33,7 +28,7 @@ impl Body {
         if bytes.is_empty() {
             Self::empty()
         } else {
-            Self(Kind::Full(Some(bytes)))
+            Self::boxed(Full::new(bytes).map_err(|never| match never {}))
         }
     }
 
@@ -41,7 +36,7 @@ impl Body {
         if http_body::Body::is_end_stream(&incoming) {
             Self::empty()
         } else {
-            Self(Kind::Incoming(incoming))
+            Self::boxed(incoming.map_err(Into::into))
         }
     }
 
@@ -49,7 +44,7 @@ impl Body {
     where
         B: http_body::Body<Data = Bytes, Error = BoxError> + Send + 'static,
     {
-        Self(Kind::Boxed(Box::pin(body)))
+        Self(Some(Box::pin(body)))
     }
 
     /// Calls `observer` for each data frame, and drops it the moment the stream ends, fails or is abandoned.
@@ -67,19 +62,8 @@ impl Body {
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match &self.0 {
-            Kind::Empty => "Empty",
-            Kind::Full(_) => "Full",
-            Kind::Incoming(_) => "Incoming",
-            Kind::Boxed(_) => "Boxed",
-        };
+        let kind = self.0.as_ref().map_or("Empty", |_| "Boxed");
         f.debug_tuple("Body").field(&format_args!("{kind}")).finish()
-    }
-}
-
-impl Default for Body {
-    fn default() -> Self {
-        Self::empty()
     }
 }
 
@@ -92,30 +76,19 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.0 {
-            Kind::Empty => Poll::Ready(None),
-            Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Kind::Incoming(incoming) => {
-                Poll::Ready(ready!(Pin::new(incoming).poll_frame(cx)).map(|frame| frame.map_err(Into::into)))
-            }
-            Kind::Boxed(boxed) => boxed.as_mut().poll_frame(cx),
+            Some(boxed) => boxed.as_mut().poll_frame(cx),
+            None => Poll::Ready(None),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Kind::Empty => true,
-            Kind::Full(bytes) => bytes.is_none(),
-            Kind::Incoming(incoming) => incoming.is_end_stream(),
-            Kind::Boxed(boxed) => boxed.is_end_stream(),
-        }
+        self.0.as_ref().is_none_or(|boxed| boxed.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Empty => SizeHint::with_exact(0),
-            Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Kind::Incoming(incoming) => incoming.size_hint(),
-            Kind::Boxed(boxed) => boxed.size_hint(),
+            Some(boxed) => boxed.size_hint(),
+            None => SizeHint::with_exact(0),
         }
     }
 }
@@ -173,8 +146,6 @@ impl<O: Observer> http_body::Body for Observed<O> {
 mod tests {
     use std::sync::Arc;
 
-    use http_body_util::BodyExt;
-
     use super::*;
 
     #[tokio::test]
@@ -184,6 +155,11 @@ mod tests {
         assert_eq!(Arc::strong_count(&alive), 2);
         body.frame().await.unwrap().unwrap();
         assert_eq!(Arc::strong_count(&alive), 1);
+    }
+
+    #[test]
+    fn body_is_two_words() {
+        assert_eq!(size_of::<Body>(), 2 * size_of::<usize>());
     }
 
     #[test]
