@@ -21,7 +21,14 @@ const MANAGER: &str = "spindrift-install";
 const ESTABLISHED: Duration = Duration::from_secs(30);
 
 /// Kinds of pipelines that a controller serves; CustomRuns are for controllers of others.
-const SERVED: [&str; 5] = ["Task", "TaskRun", "Pipeline", "PipelineRun", "CustomRun"];
+const SERVED: [&str; 6] = [
+    "Task",
+    "TaskRun",
+    "Pipeline",
+    "PipelineRun",
+    "StepAction",
+    "CustomRun",
+];
 
 /// The CRDs of an install. Of the kinds of pipelines only those that a controller serves: an object that nobody looks
 /// at helps nobody.
