@@ -30,7 +30,7 @@ pub(crate) fn build(
 ) -> Result<Outcome, Error> {
     configure(settings)?;
     let driver = driver()?;
-    let mut command = buildah(driver);
+    let mut command = buildah(driver)?;
     command.args([
         "build",
         "--isolation=chroot",
@@ -61,7 +61,7 @@ pub(crate) fn push(settings: &Settings, image: &str, driver: &str) -> Result<Str
         .find(|known| **known == driver)
         .ok_or_else(|| Error::Usage(format!("there is no storage driver {driver:?}")))?;
     let digest = place("digest");
-    let mut command = buildah(driver);
+    let mut command = buildah(driver)?;
     command
         .arg("push")
         .arg("--quiet")
@@ -82,13 +82,8 @@ pub(crate) fn push(settings: &Settings, image: &str, driver: &str) -> Result<Str
 
 /// Writes buildah's configuration: credentials, and which registries are where.
 fn configure(settings: &Settings) -> Result<(), Error> {
-    for (name, content) in [
-        (AUTH, auth::docker_config().to_string()),
-        (REGISTRIES, registries(settings)),
-        (STORAGE_CONF, storage()),
-    ] {
-        fs::write(place(name), content).map_err(|error| Error::io(format!("write {name}"), error))?;
-    }
+    write(AUTH, auth::docker_config().to_string())?;
+    write(REGISTRIES, registries(settings))?;
     let temporary = place("tmp");
     fs::create_dir_all(&temporary).map_err(|error| Error::io("make a folder for temporary files", error))
 }
@@ -113,8 +108,15 @@ fn registries(settings: &Settings) -> String {
     text
 }
 
-fn storage() -> String {
-    format!("[storage]\ngraphroot = \"{STORAGE}/storage\"\nrunroot = \"{STORAGE}/run\"\ndriver = \"\"\n")
+/// containers-storage.conf(5), which buildah asks for although it is told all of it.
+fn storage(driver: &str) -> String {
+    format!(
+        "[storage]\ngraphroot = \"{STORAGE}/storage\"\nrunroot = \"{STORAGE}/run\"\ndriver = \"{driver}\"\n"
+    )
+}
+
+fn write(name: &str, content: String) -> Result<(), Error> {
+    fs::write(place(name), content).map_err(|error| Error::io(format!("write {name}"), error))
 }
 
 /// A TOML string: JSON's are TOML's too, for the letters that names of registries have.
@@ -126,7 +128,8 @@ fn place(name: &str) -> PathBuf {
     Path::new(STORAGE).join(name)
 }
 
-fn buildah(driver: &str) -> Command {
+fn buildah(driver: &str) -> Result<Command, Error> {
+    write(STORAGE_CONF, storage(driver))?;
     let mut command = Command::new("buildah");
     command
         .arg("--storage-driver")
@@ -141,13 +144,13 @@ fn buildah(driver: &str) -> Command {
         .env("REGISTRY_AUTH_FILE", place(AUTH))
         .env("TMPDIR", place("tmp"))
         .stdin(Stdio::null());
-    command
+    Ok(command)
 }
 
 /// The first driver that works here.
 fn driver() -> Result<&'static str, Error> {
     for driver in DRIVERS {
-        let mut probe = buildah(driver);
+        let mut probe = buildah(driver)?;
         probe.args(["images", "--quiet"]).stdout(Stdio::null());
         // Why the better one does not work is nobody's business unless none does.
         if driver != "vfs" {

@@ -13,8 +13,8 @@ use crate::output::say;
 use crate::place::GIT_SECRET;
 use crate::settings::Git;
 
-/// How often the size of what is fetched is looked at.
-const LOOK: Duration = Duration::from_millis(250);
+/// How often git, and the size of what it fetches, is looked at: soon at first, as most commands take a moment.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(250));
 /// What of git's words is kept.
 pub(crate) const WORDS: u64 = 4 << 20;
 
@@ -48,6 +48,7 @@ impl Repository<'_> {
         let mut child = command.spawn().map_err(|error| Error::io("run git", error))?;
         let told = reader(child.stdout.take());
         let complained = reader(child.stderr.take());
+        let mut pause = LOOKS.0;
         let status = loop {
             if let Some(status) = child
                 .try_wait()
@@ -63,7 +64,8 @@ impl Repository<'_> {
                     self.limit
                 )));
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(LOOKS.1);
         };
         let text = told.join().unwrap_or_default();
         if status.success() {

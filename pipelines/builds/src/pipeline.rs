@@ -303,3 +303,104 @@ fn secret(name: &str, secret: Option<&str>) -> Volume {
         ..Volume::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::PodRegistry;
+
+    fn of(source: Source) -> (Plan, PipelineSpec) {
+        let plan = Plan {
+            args: vec!["A=$(params.url) $$ $(HOME)".to_owned()],
+            ..Plan::new(source, "localhost:5000/default/web")
+        };
+        let settings = Settings {
+            builder_image: "localhost:5000/spindrift/builder@sha256:0".to_owned(),
+            registry: Some(PodRegistry::new("localhost:5000", "10.88.0.1:5000", [0; 32])),
+            ..Settings::default()
+        };
+        let made = pipeline(&plan, &settings);
+        (plan, made)
+    }
+
+    fn git() -> Source {
+        Source::Git {
+            url: "https://example.com/$(id).git".to_owned(),
+            commit: "c".repeat(40),
+            reference: "refs/heads/main".to_owned(),
+            secret: Some("token".to_owned()),
+        }
+    }
+
+    fn steps(spec: &PipelineSpec) -> Vec<Step> {
+        spec.tasks[0].task_spec.clone().unwrap().task_spec.steps
+    }
+
+    #[test]
+    fn values_are_data_and_come_through_as_they_are() {
+        let (_, spec) = of(git());
+        let default = |name: &str| {
+            let found = spec.params.iter().find(|param| param.name == name);
+            found.and_then(|param| param.default.clone()).unwrap()
+        };
+        // What Kubernetes makes of it is the value again.
+        assert_eq!(default("url"), "https://example.com/$$(id).git".into());
+        assert_eq!(
+            default("args"),
+            vec!["A=$$(params.url) $$$$ $$(HOME)".to_owned()].into()
+        );
+        for step in steps(&spec) {
+            assert!(step.script.is_empty());
+            assert_eq!(step.command.unwrap()[0], BUILDER);
+            for variable in step.env.unwrap() {
+                assert!(
+                    variable.value.unwrap().starts_with("$(params."),
+                    "{}",
+                    variable.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_step_has_rights_over_the_machine() {
+        for source in [
+            git(),
+            Source::Upload {
+                artifact: "localhost:5000/a@sha256:0".to_owned(),
+            },
+        ] {
+            let (_, spec) = of(source);
+            for (index, step) in steps(&spec).into_iter().enumerate() {
+                let context = step.security_context.unwrap();
+                assert_ne!(context.privileged, Some(true));
+                assert_eq!(context.capabilities.unwrap().add, None);
+                assert_eq!(context.run_as_user == Some(0), index > 0, "{}", step.name);
+            }
+        }
+    }
+
+    #[test]
+    fn each_source_has_its_step_its_secrets_and_its_results() {
+        let upload = Source::Upload {
+            artifact: "localhost:5000/a@sha256:0".to_owned(),
+        };
+        for (source, names, results) in [
+            (git(), ["clone", "build", "push"], 7),
+            (upload, ["fetch", "build", "push"], 3),
+        ] {
+            let (_, spec) = of(source);
+            let steps = steps(&spec);
+            let found: Vec<&str> = steps.iter().map(|step| step.name.as_str()).collect();
+            assert_eq!(found, names);
+            assert_eq!(spec.results.len(), results);
+            // Who builds what strangers wrote does not see the credentials of the git host, nor the other way round.
+            let mounted = |step: &Step, volume: &str| {
+                let mounts = step.volume_mounts.iter().flatten();
+                mounts.clone().any(|mount| mount.name == volume)
+            };
+            assert!(!mounted(&steps[1], GIT) && mounted(&steps[1], REGISTRY));
+            assert_eq!(mounted(&steps[0], REGISTRY), names[0] == "fetch");
+        }
+    }
+}
