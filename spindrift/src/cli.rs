@@ -187,6 +187,11 @@ pub enum ImageCommand {
         #[command(flatten)]
         data: DataArgs,
     },
+    /// Make the image that builds run in, of this machine's buildah and git, and put it into the registry
+    Builder {
+        #[command(flatten)]
+        data: DataArgs,
+    },
     /// Remove a name from the images of this machine; what nothing else uses is deleted later
     #[command(visible_alias = "rm")]
     Remove {

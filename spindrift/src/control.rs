@@ -90,9 +90,11 @@ pub async fn serve(
     let router = Router::new()
         .route("/images", get(list).post(load).delete(remove))
         .route("/components", post(components))
+        .route("/builder", post(builder))
         .with_state(Shared {
             images,
             registry: registry.into(),
+            data_dir: data_dir.into(),
         });
     tokio::select! {
         result = axum::serve(listener, router) => result?,
@@ -108,6 +110,7 @@ struct Shared {
     images: ImageStore,
     /// `host:port` under which images name the registry.
     registry: Arc<str>,
+    data_dir: Arc<Path>,
 }
 
 impl FromRef<Shared> for ImageStore {
@@ -143,6 +146,13 @@ async fn remove(State(images): State<ImageStore>, Query(named): Query<Named>) ->
 
 async fn components(State(shared): State<Shared>) -> Result<Json<Vec<String>>, Refusal> {
     component_images::build_all(&shared.images, &shared.registry)
+        .await
+        .map(Json)
+        .map_err(refuse)
+}
+
+async fn builder(State(shared): State<Shared>) -> Result<Json<String>, Refusal> {
+    crate::builds::make_builder_image(&shared.images, &shared.registry, &shared.data_dir)
         .await
         .map(Json)
         .map_err(refuse)
@@ -196,6 +206,16 @@ impl Images {
             Self::Running(socket) => ask(socket, "POST", "/components", &()).await,
             Self::Stopped(_) => anyhow::bail!(
                 "nothing runs on this data folder, so its registry has no address: start `spindrift cluster up` first"
+            ),
+        }
+    }
+
+    /// Makes the image that builds run in; returns its reference by digest.
+    pub async fn builder(&self) -> anyhow::Result<String> {
+        match self {
+            Self::Running(socket) => ask(socket, "POST", "/builder", &()).await,
+            Self::Stopped(_) => anyhow::bail!(
+                "nothing runs on this data folder, so its registry has no address: start `spindrift up` first"
             ),
         }
     }

@@ -1,6 +1,9 @@
 //! The server binary, where the rooms are put together.
 
+#[allow(dead_code, reason = "the controller of Repositories asks for the rest of it")]
+mod builds;
 mod cli;
+#[allow(dead_code, reason = "the controller of Repositories asks for what builds need")]
 mod commands;
 mod component_images;
 mod control;

@@ -68,7 +68,11 @@ pub fn router(store: ImageStore) -> Router {
 
 /// Serves the registry on `listener` until `shutdown` completes, then lets transfers finish for a while.
 pub async fn serve(listener: TcpListener, store: ImageStore, shutdown: impl Future<Output = ()>) {
-    let service = router(store);
+    serve_router(listener, router(store), shutdown).await;
+}
+
+/// As [`serve`], with a router that asks something of a request before it passes it on to [`router`].
+pub async fn serve_router(listener: TcpListener, service: Router, shutdown: impl Future<Output = ()>) {
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
     let mut tasks = tokio::task::JoinSet::new();

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::interrupt::{self, Interrupt};
 use super::{detach, say};
+use crate::builds::Builds;
 use crate::cli::ClusterUpArgs;
 use crate::platform::Health;
 use crate::ports;
@@ -112,6 +113,8 @@ pub struct Started {
     pub run: Run,
     /// `host:port` under which images name the embedded registry.
     pub registry: String,
+    /// What builds need of it.
+    pub builds: Builds,
 }
 
 /// Checks the machine, chooses ports, starts the cluster and writes the kubeconfig.
@@ -173,9 +176,18 @@ pub async fn start(args: &ClusterUpArgs, admission: Vec<Admission>) -> anyhow::R
         kubeconfig,
     };
     run.write(data_dir)?;
+    let builds = match Builds::start(&cluster, data_dir, &registry_name) {
+        Ok(builds) => builds,
+        Err(error) => {
+            cluster.stop().await;
+            Run::remove(data_dir);
+            return Err(error);
+        }
+    };
     Ok(Started {
         cluster,
         run,
+        builds,
         registry: registry_name,
     })
 }

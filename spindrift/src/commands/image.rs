@@ -37,6 +37,10 @@ pub async fn run(command: ImageCommand) -> anyhow::Result<ExitCode> {
                 say::line(image);
             }
         }
+        ImageCommand::Builder { data } => {
+            say::progress("Making the builder image ...");
+            say::line(images(&data)?.builder().await?);
+        }
         ImageCommand::Remove { data, images: names } => {
             let images = images(&data)?;
             let mut missing = false;
