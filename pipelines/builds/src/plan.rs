@@ -169,7 +169,7 @@ impl Plan {
             } => {
                 check_url(url, &settings.git_protocols)?;
                 let hexadecimal = commit.bytes().all(|byte| byte.is_ascii_hexdigit());
-                if !commit.is_empty() && !(hexadecimal && matches!(commit.len(), 40 | 64)) {
+                if !hexadecimal || !matches!(commit.len(), 0 | 40 | 64) {
                     return Err(wrong("commit", "must be the full hash of a commit"));
                 }
                 if commit.is_empty() && reference.is_empty() {
