@@ -74,6 +74,8 @@ pub enum Command {
     EventSinks(EventSinksArgs),
     /// Run the controllers of tasks against a cluster
     PipelinesController(PipelinesArgs),
+    /// Run what builds pushes to git repositories, and runs the images, against a cluster
+    PushController(PushArgs),
     /// Install what the components work on into a cluster: resource definitions, namespace, configuration
     #[command(
         after_help = "Examples:\n  spindrift install --sidecar-image registry.example.com/spindrift/queue-proxy:v1\n  spindrift install --component-address 10.88.0.1    for components that run on this machine, outside any pod"
@@ -234,6 +236,27 @@ pub struct PipelinesArgs {
     /// Image of the entrypoint of steps
     #[arg(long, env = "ENTRYPOINT_IMAGE", value_name = "IMAGE")]
     pub entrypoint_image: String,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct PushArgs {
+    #[command(flatten)]
+    pub process: ProcessArgs,
+    /// Where webhooks of git hosts arrive
+    #[arg(long, default_value = "0.0.0.0:8085", value_name = "ADDRESS:PORT")]
+    pub listen: std::net::SocketAddr,
+    /// Image that builds run in; see `spindrift image builder`
+    #[arg(long, env = "BUILDER_IMAGE", value_name = "IMAGE")]
+    pub builder_image: String,
+    /// Registry that images go to unless a Repository names an image, such as registry.example.com/apps
+    #[arg(long, value_name = "HOST[/PATH]")]
+    pub registry: String,
+    /// Registries that are spoken to by http; several with commas
+    #[arg(long, value_delimiter = ',', value_name = "HOST:PORT")]
+    pub insecure_registries: Vec<String>,
+    /// Builds of one namespace at the same time
+    #[arg(long, default_value_t = 2, value_name = "NUMBER")]
+    pub parallel_builds: usize,
 }
 
 #[derive(Args, Debug, Clone)]

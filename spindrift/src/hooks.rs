@@ -69,6 +69,14 @@ pub fn pipelines(settings: impl Fn() -> pipelines::admission::Settings + Send + 
     )
 }
 
+/// The webhooks of Repositories, which no configuration steers.
+pub fn push() -> Vec<Hook> {
+    let handle = ::push::admission::handle;
+    let mut hooks = hooks(&::push::admission::WEBHOOKS, "", handle);
+    hooks.retain(|hook| hook.only_in.is_none());
+    hooks
+}
+
 /// The webhooks of one part of the platform; `namespace` has its ConfigMaps.
 fn hooks(
     webhooks: &Webhooks,
@@ -165,6 +173,7 @@ pub fn embedded(config: &LateConfig) -> Vec<Admission> {
         .into_iter()
         .chain(of_eventing)
         .chain(of_pipelines)
+        .chain(push())
         .chain([of_bindings])
         .map(in_process)
         .collect()

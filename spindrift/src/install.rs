@@ -35,7 +35,8 @@ const SERVED: [&str; 6] = [
 fn definitions() -> Vec<CustomResourceDefinition> {
     let served = |crd: &CustomResourceDefinition| SERVED.contains(&crd.spec.names.kind.as_str());
     let pipelines = crds::tekton_definitions().into_iter().filter(served);
-    crds::all().into_iter().chain(pipelines).collect()
+    let own = crds::spindrift_definitions();
+    crds::all().into_iter().chain(pipelines).chain(own).collect()
 }
 
 /// Creates or updates the CRDs, and waits until they are served.
@@ -185,7 +186,7 @@ where
 
 /// A port of a component that runs outside any pod.
 pub struct Front {
-    /// The half of the platform that it belongs to.
+    /// The part of the platform that it belongs to.
     pub half: Half,
     /// Name of the Service.
     pub service: &'static str,
@@ -193,11 +194,12 @@ pub struct Front {
     pub ports: Vec<(&'static str, u16, u16)>,
 }
 
-/// The halves of the platform; each has a namespace of its own.
+/// The parts of the platform; each has a namespace of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Half {
     Serving,
     Events,
+    Pipelines,
 }
 
 impl Front {
@@ -206,6 +208,7 @@ impl Front {
         match self.half {
             Half::Serving => system_namespace,
             Half::Events => crds::names::EVENTING_NAMESPACE,
+            Half::Pipelines => crds::tekton::names::NAMESPACE,
         }
     }
 }
@@ -242,43 +245,57 @@ pub async fn fronts(
     Ok(())
 }
 
-/// The Services of events that are reached from outside, too.
-const OPEN: [&str; 2] = [
-    crds::names::BROKER_INGRESS_SERVICE,
-    crds::names::GIT_HUB_SOURCE_SERVICE,
+/// The Services that are reached from outside, too, by namespace and name.
+const OPEN: [(&str, &str); 3] = [
+    (
+        crds::names::EVENTING_NAMESPACE,
+        crds::names::BROKER_INGRESS_SERVICE,
+    ),
+    WEBHOOKS[0],
+    WEBHOOKS[1],
 ];
 
-/// Lets the gateway pass requests for `<service>.knative-eventing.<domain>` on to where events are accepted, and to
-/// where webhooks are. `port` is that of the gateway.
+/// Those of them that git hosts call.
+const WEBHOOKS: [(&str, &str); 2] = [
+    (
+        crds::names::EVENTING_NAMESPACE,
+        crds::names::GIT_HUB_SOURCE_SERVICE,
+    ),
+    (crds::tekton::names::NAMESPACE, crds::spindrift::PUSH_SERVICE),
+];
+
+/// Lets the gateway pass requests for `<service>.<namespace>.<domain>` on to where events are accepted, and to where
+/// webhooks are. `port` is that of the gateway.
 pub async fn routes(client: &Client, domain: &str, port: u16) -> anyhow::Result<()> {
-    use crds::names::EVENTING_NAMESPACE;
-    let api: Api<crds::networking::Ingress> = Api::namespaced(client.clone(), EVENTING_NAMESPACE);
     let params = PatchParams::apply(MANAGER).force();
-    for service in OPEN {
-        api.patch(service, &params, &Patch::Apply(route(service, domain)))
+    for (namespace, service) in OPEN {
+        let api: Api<crds::networking::Ingress> = Api::namespaced(client.clone(), namespace);
+        api.patch(service, &params, &Patch::Apply(route(namespace, service, domain)))
             .await
             .with_context(|| format!("cannot install the route to {service}"))?;
     }
-    webhook_address(client, domain, port).await
+    for (namespace, service) in WEBHOOKS {
+        webhook_address(client, namespace, service, domain, port).await?;
+    }
+    Ok(())
 }
 
-fn route(service: &str, domain: &str) -> Value {
-    use crds::names::{EVENTING_NAMESPACE, SPINDRIFT_INGRESS_CLASS};
+fn route(namespace: &str, service: &str, domain: &str) -> Value {
     json!({
         "apiVersion": "networking.internal.knative.dev/v1alpha1", "kind": "Ingress",
         "metadata": {
             "name": service,
-            "namespace": EVENTING_NAMESPACE,
-            "annotations": { crds::annotations::INGRESS_CLASS: SPINDRIFT_INGRESS_CLASS },
+            "namespace": namespace,
+            "annotations": { crds::annotations::INGRESS_CLASS: crds::names::SPINDRIFT_INGRESS_CLASS },
         },
         "spec": {
             "httpOption": "Enabled",
             "rules": [{
-                "hosts": [format!("{service}.{EVENTING_NAMESPACE}.{domain}")],
+                "hosts": [format!("{service}.{namespace}.{domain}")],
                 "visibility": "ExternalIP",
                 "http": { "paths": [{ "splits": [{
                     "serviceName": service,
-                    "serviceNamespace": EVENTING_NAMESPACE,
+                    "serviceNamespace": namespace,
                     "servicePort": crds::ports::SERVICE_HTTP,
                     "percent": 100,
                 }] }] },
@@ -287,27 +304,32 @@ fn route(service: &str, domain: &str) -> Value {
     })
 }
 
-/// Says where webhooks find the receiver, unless somebody has said it: GitHub may have to take another way, such as a
+/// Says where webhooks find a receiver, unless somebody has said it: git hosts may have to take another way, such as a
 /// tunnel.
-async fn webhook_address(client: &Client, domain: &str, port: u16) -> anyhow::Result<()> {
-    use crds::names::{EVENTING_NAMESPACE, GIT_HUB_SOURCE_SERVICE as SERVICE};
+async fn webhook_address(
+    client: &Client,
+    namespace: &str,
+    service: &str,
+    domain: &str,
+    port: u16,
+) -> anyhow::Result<()> {
     let port = if port == 80 {
         String::new()
     } else {
         format!(":{port}")
     };
-    let url = format!("http://{SERVICE}.{EVENTING_NAMESPACE}.{domain}{port}");
-    let services: Api<Service> = Api::namespaced(client.clone(), EVENTING_NAMESPACE);
+    let url = format!("http://{service}.{namespace}.{domain}{port}");
+    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
     let change = json!({
         "apiVersion": "v1", "kind": "Service",
-        "metadata": { "name": SERVICE, "annotations": { crds::annotations::EXTERNAL_URL: url } },
+        "metadata": { "name": service, "annotations": { crds::annotations::EXTERNAL_URL: url } },
     });
     // A manager of its own, and no force: who has changed it owns it, and the conflict says so.
     let params = PatchParams::apply("spindrift-install-address");
-    match services.patch(SERVICE, &params, &Patch::Apply(change)).await {
+    match services.patch(service, &params, &Patch::Apply(change)).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("cannot annotate the Service {SERVICE}")),
+        Err(error) => Err(error).with_context(|| format!("cannot annotate the Service {service}")),
     }
 }
 

@@ -1,9 +1,7 @@
 //! The server binary, where the rooms are put together.
 
-#[allow(dead_code, reason = "the controller of Repositories asks for the rest of it")]
 mod builds;
 mod cli;
-#[allow(dead_code, reason = "the controller of Repositories asks for what builds need")]
 mod commands;
 mod component_images;
 mod control;
@@ -13,6 +11,7 @@ mod hooks;
 mod install;
 mod platform;
 mod ports;
+mod push;
 mod run_file;
 mod webhook;
 
@@ -82,6 +81,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::EventSources(args) => commands::events::sources(args).await,
         Command::EventSinks(args) => commands::events::sinks(args).await,
         Command::PipelinesController(args) => commands::pipelines::controller(args).await,
+        Command::PushController(args) => commands::pipelines::push(args).await,
         Command::Install(args) => commands::install::run(args).await,
         Command::Manifests(args) => commands::install::print(&args),
         Command::Completion { shell } => {

@@ -42,6 +42,8 @@ pub struct Listeners {
     webhooks: TcpListener,
     /// Where job sinks take events.
     sinks: TcpListener,
+    /// Where git hosts tell of pushes, through the gateway.
+    pushes: TcpListener,
     /// Health and metrics of the whole process.
     metrics: TcpListener,
     fronts: Vec<Front>,
@@ -66,9 +68,10 @@ impl Listeners {
         let events = listen(0).await?;
         let webhooks = listen(0).await?;
         let sinks = listen(0).await?;
+        let pushes = listen(0).await?;
         let (internal_port, stats_port) = (internal.local_addr()?.port(), stats.local_addr()?.port());
         let (events_port, webhooks_port) = (events.local_addr()?.port(), webhooks.local_addr()?.port());
-        let sinks_port = sinks.local_addr()?.port();
+        let (sinks_port, pushes_port) = (sinks.local_addr()?.port(), pushes.local_addr()?.port());
         let fronts = vec![
             Front {
                 half: Half::Serving,
@@ -109,6 +112,11 @@ impl Listeners {
                 service: crds::names::JOB_SINK_SERVICE,
                 ports: vec![("http", crds::ports::SERVICE_HTTP, sinks_port)],
             },
+            Front {
+                half: Half::Pipelines,
+                service: crds::spindrift::PUSH_SERVICE,
+                ports: vec![("http", crds::ports::SERVICE_HTTP, pushes_port)],
+            },
         ];
         Ok(Self {
             external,
@@ -120,6 +128,7 @@ impl Listeners {
             events,
             webhooks,
             sinks,
+            pushes,
             fronts,
         })
     }
@@ -128,6 +137,12 @@ impl Listeners {
     pub fn fronts(&self) -> &[Front] {
         &self.fronts
     }
+}
+
+/// What the part of the platform that deals with pipelines is started with.
+pub struct Pipelines {
+    pub tasks: pipelines::Config,
+    pub push: push::Config,
 }
 
 /// The running platform.
@@ -140,6 +155,8 @@ pub struct Platform {
     senders: JoinHandle<()>,
     /// Likewise, once its requests have.
     sinks: JoinHandle<()>,
+    /// Likewise, once its deliveries have.
+    push: JoinHandle<()>,
     stores: broker::Stores,
     stop: CancellationToken,
     health: Health,
@@ -158,7 +175,7 @@ impl Platform {
         caches: Caches,
         config: ConfigStore,
         events: Events,
-        pipelines: pipelines::Config,
+        pipelines: Pipelines,
     ) -> Self {
         let client = caches.client().clone();
         let Events {
@@ -167,7 +184,16 @@ impl Platform {
         } = events;
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         tasks.spawn(serving::run_with(caches.clone(), serving::Config::default()));
-        tasks.spawn(pipelines::run_with(caches.clone(), pipelines));
+        tasks.spawn(pipelines::run_with(caches.clone(), pipelines.tasks));
+        let push = tokio::spawn(push::run_until(
+            caches.clone(),
+            push::Config {
+                grace: GRACE,
+                ..pipelines.push
+            },
+            vec![listeners.pushes],
+            Box::pin(stop.clone().cancelled_owned()),
+        ));
         // Processes of the machine do not use the cluster's DNS by themselves.
         let dns = Some(SocketAddr::from((inside, DNS_PORT)));
         let outgoing = broker::client::Config {
@@ -260,6 +286,7 @@ impl Platform {
             broker,
             senders,
             sinks,
+            push,
             stores,
             stop,
             health,
@@ -278,7 +305,8 @@ impl Platform {
             &mut self.gateway,
             &mut self.senders,
             &mut self.broker,
-            &mut self.sinks
+            &mut self.sinks,
+            &mut self.push
         );
         events::close(&self.stores).await;
         self.tasks.shutdown().await;

@@ -96,5 +96,10 @@ fn fronts(plan: &PlanArgs) -> Vec<Front> {
             service: names::JOB_SINK_SERVICE,
             ports: vec![(ports::NAME_HTTP, ports::SERVICE_HTTP, ports::JOB_SINK)],
         },
+        Front {
+            half: Half::Pipelines,
+            service: crds::spindrift::PUSH_SERVICE,
+            ports: vec![(ports::NAME_HTTP, ports::SERVICE_HTTP, ports::PUSH)],
+        },
     ]
 }

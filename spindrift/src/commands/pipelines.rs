@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use reconciler::{Caches, leases};
 
-use super::component::{client, identity, until_told};
-use crate::cli::PipelinesArgs;
+use super::component::{client, identity, listen, until_told};
+use crate::cli::{PipelinesArgs, PushArgs};
 
 pub async fn controller(args: PipelinesArgs) -> anyhow::Result<ExitCode> {
     let client = client(&args.process).await?;
@@ -19,4 +19,32 @@ pub async fn controller(args: PipelinesArgs) -> anyhow::Result<ExitCode> {
     let caches = Caches::new(client);
     let start = |until| pipelines::run_until(caches.clone(), config, until);
     until_told(&args.process, &caches, "the caches are not filled yet", start).await
+}
+
+pub async fn push(args: PushArgs) -> anyhow::Result<ExitCode> {
+    let client = client(&args.process).await?;
+    let settings = builds::Settings {
+        builder_image: args.builder_image,
+        insecure_registries: args.insecure_registries,
+        ..builds::Settings::default()
+    };
+    let pipeline = crate::push::pipeline(move || Ok(settings.clone()));
+    let config = push::Config {
+        parallel: args.parallel_builds,
+        election: Some(push::Election {
+            identity: identity(),
+            timing: leases::Timing::default(),
+        }),
+        ..push::Config::new(args.registry, pipeline)
+    };
+    let listeners = vec![listen(args.listen).await?];
+    let caches = Caches::new(client);
+    let start = |until| push::run_until(caches.clone(), config, listeners, until);
+    until_told(
+        &args.process,
+        &caches,
+        "the Repositories are not known yet",
+        start,
+    )
+    .await
 }

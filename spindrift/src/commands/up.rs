@@ -20,7 +20,7 @@ use crate::demo;
 use crate::events::{self, Events};
 use crate::hooks::{LateConfig, LiveConfig, embedded};
 use crate::install;
-use crate::platform::{Listeners, Platform};
+use crate::platform::{Listeners, Pipelines, Platform};
 use crate::run_file::Run;
 use crate::{component_images, ports};
 
@@ -167,7 +167,17 @@ impl Up {
             stores: events::open(&data_dir.join("events"))?,
             selection_mode,
         };
-        let pipelines = pipelines::Config::new(images.entrypoint);
+        let push = push::Config {
+            secret: Some(std::sync::Arc::new(started.builds.secret())),
+            ..push::Config::new(
+                started.registry.clone(),
+                crate::push::pipeline(started.builds.settings()),
+            )
+        };
+        let pipelines = Pipelines {
+            tasks: pipelines::Config::new(images.entrypoint),
+            push,
+        };
         Ok(Platform::start(
             health, listeners, inside, caches, config, events, pipelines,
         ))

@@ -50,6 +50,7 @@ pub async fn run(args: WebhookArgs) -> anyhow::Result<ExitCode> {
         hooks.extend(hooks::pipelines(move || {
             pipelines::admission::Settings::default().with_present(&of_pipelines)
         }));
+        hooks.extend(hooks::push());
     }
     let bindings = Bindings::new(&caches, events::selection_mode()?, names::EVENTING_NAMESPACE);
     // Which kinds the API server has to ask about changes with them.
