@@ -7,6 +7,7 @@ pub mod busybox;
 pub mod client;
 mod dice;
 pub mod display;
+pub mod git;
 pub mod images;
 pub mod load;
 mod nftables;

@@ -7,11 +7,12 @@ use std::sync::OnceLock;
 use anyhow::Context;
 
 /// Programs that the tests run; built once per test program, with cargo's own up-to-date check.
-const PROGRAMS: [&str; 9] = [
+const PROGRAMS: [&str; 10] = [
     "spindrift",
     "kn",
     "queue-proxy",
     "entrypoint",
+    "builder",
     "hello",
     "ab",
     "echo",
