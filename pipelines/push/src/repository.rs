@@ -13,7 +13,7 @@ use crds::annotations::EXTERNAL_URL;
 use crds::serving::Service;
 use crds::spindrift::annotations::{LAST_BUILD, SUPERSEDED_BY};
 use crds::spindrift::{PushRecord, PushState, Repository};
-use crds::tekton::PipelineRun;
+use crds::tekton::{PipelineRun, RunStatus as _, TaskRun};
 use k8s_openapi::api::core::v1::{Secret, Service as CoreService};
 use kube::api::{Api, PostParams};
 use kube::{Resource as _, ResourceExt};
@@ -275,9 +275,17 @@ impl Repositories {
         repository: &Repository,
         runs: &[Arc<PipelineRun>],
     ) -> Result<(), Error> {
-        let Some(told) = last_build::last_build(repository, runs) else {
+        let Some(mut told) = last_build::last_build(repository, runs) else {
             return Ok(());
         };
+        if told.is_failed() {
+            let known = service.annotations().get(LAST_BUILD);
+            if known.is_some_and(|known| told.is_told_by(known)) {
+                return Ok(());
+            }
+            let why = self.why(runs, &told.run).await?;
+            told.message = why.or(told.message);
+        }
         let text = serde_json::to_string(&told).map_err(Error::fault)?;
         let known = service.annotations().get(LAST_BUILD);
         if known == Some(&text) {
@@ -299,6 +307,32 @@ impl Repositories {
             self.shared.events.warning(repository, "BuildFailed", message);
         }
         Ok(())
+    }
+
+    /// What the task that failed says: the run itself only counts its tasks.
+    async fn why(&self, runs: &[Arc<PipelineRun>], name: &str) -> Result<Option<String>, Error> {
+        let run = runs.iter().find(|run| run.name_any() == name);
+        let Some((run, status)) = run.and_then(|run| Some((run, run.status.as_ref()?))) else {
+            return Ok(None);
+        };
+        let namespace = run.namespace().unwrap_or_default();
+        let task_runs: Api<TaskRun> = Api::namespaced(self.shared.client.clone(), &namespace);
+        for child in &status.child_references {
+            let condition = if child.kind == "TaskRun" {
+                let found = task_runs
+                    .get_opt(&child.name)
+                    .await
+                    .map_err(|error| Error::api(format!("read TaskRun {namespace}/{}", child.name), error))?;
+                found.and_then(|found| found.status?.succeeded().cloned())
+            } else {
+                let found = self.shared.custom_runs.named(&namespace, &child.name);
+                found.and_then(|found| found.status.as_ref()?.succeeded().cloned())
+            };
+            if let Some(failed) = condition.filter(|condition| condition.is_false()) {
+                return Ok(failed.message);
+            }
+        }
+        Ok(None)
     }
 
     /// After the first deployment the Repository belongs to its Service, so that all of it goes together.

@@ -35,6 +35,13 @@ impl LastBuild {
     pub(super) fn is_failed(&self) -> bool {
         self.state == State::Failed
     }
+
+    /// Does the annotation say the same of the same run, whatever else it says?
+    pub(super) fn is_told_by(&self, annotation: &str) -> bool {
+        let known: serde_json::Value = serde_json::from_str(annotation).unwrap_or_default();
+        let state = serde_json::to_value(self.state).unwrap_or_default();
+        known["run"] == self.run.as_str() && known["state"] == state
+    }
 }
 
 /// Of the newest push to the branch that the Service runs, or the newest upload; `None` if nothing of it was built.
@@ -129,6 +136,28 @@ mod tests {
             ),
         ] {
             assert_eq!(told(condition), expected);
+        }
+    }
+
+    #[test]
+    fn a_failure_is_told_once() {
+        let told = LastBuild {
+            run: "new".to_owned(),
+            commit: String::new(),
+            state: State::Failed,
+            reason: None,
+            message: None,
+        };
+        for (known, same) in [
+            (
+                r#"{"run": "new", "state": "failed", "message": "of the task"}"#,
+                true,
+            ),
+            (r#"{"run": "new", "state": "building"}"#, false),
+            (r#"{"run": "old", "state": "failed"}"#, false),
+            ("no JSON", false),
+        ] {
+            assert_eq!(told.is_told_by(known), same, "{known}");
         }
     }
 }
