@@ -89,20 +89,21 @@ fn eventing_crds() -> impl Iterator<Item = CustomResourceDefinition> {
 pub fn tekton() -> Vec<CustomResourceDefinition> {
     use crate::tekton as t;
     let crds = [
-        (t::Task::crd(), tekton::task()),
-        (t::TaskRun::crd(), tekton::task_run()),
-        (t::Pipeline::crd(), tekton::pipeline()),
-        (t::PipelineRun::crd(), tekton::pipeline_run()),
-        (t::StepAction::crd(), tekton::step_action()),
-        (t::CustomRun::crd(), tekton::custom_run()),
-        (t::ResolutionRequest::crd(), tekton::resolution_request()),
+        // Admission turns the fields that v1beta1 called otherwise into those of v1.
+        (t::Task::crd(), tekton::task(), &["v1beta1"][..]),
+        (t::TaskRun::crd(), tekton::task_run(), &["v1beta1"]),
+        (t::Pipeline::crd(), tekton::pipeline(), &["v1beta1"]),
+        (t::PipelineRun::crd(), tekton::pipeline_run(), &["v1beta1"]),
+        (t::StepAction::crd(), tekton::step_action(), &[]),
+        (t::CustomRun::crd(), tekton::custom_run(), &[]),
+        (t::ResolutionRequest::crd(), tekton::resolution_request(), &[]),
     ];
     crds.into_iter()
-        .map(|(crd, mut schema)| {
+        .map(|(crd, mut schema, more)| {
             if let Some(spec) = schema.pointer_mut("/properties/spec") {
                 *spec = build::or_empty(duck::keeping_unknown(spec.take()));
             }
-            with_status(with_schema(crd, schema))
+            with_status(with_versions(with_schema(crd, schema), more))
         })
         .collect()
 }

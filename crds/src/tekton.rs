@@ -1,6 +1,6 @@
 //! `tekton.dev` and `resolution.tekton.dev`: tasks, pipelines, and their runs.
 //!
-//! Only v1 is typed where a kind has several versions; StepAction, CustomRun and ResolutionRequest are v1beta1.
+//! Only v1 is typed where a kind has several versions, and [`v1beta1`] knows how to become it; StepAction, CustomRun and ResolutionRequest are v1beta1.
 
 pub mod annotations;
 mod custom_run;
@@ -23,6 +23,7 @@ mod step;
 mod step_action;
 mod task;
 mod task_run;
+pub mod v1beta1;
 mod workspace;
 
 pub use custom_run::{

@@ -11,6 +11,7 @@ mod webhook;
 
 use crds::defaulting::tekton as defaulting;
 use crds::resource::tekton::{Context, Resource};
+use crds::tekton::v1beta1;
 use crds::validation::tekton as validation;
 use reconciler::admission::{Decision, Write, answer};
 use serde_json::Value;
@@ -25,10 +26,10 @@ pub fn handle(webhook: Webhook, review: Review, settings: &Settings) -> Review {
 }
 
 fn decide(webhook: Webhook, write: &Write<'_>, settings: &Settings) -> Result<Decision, String> {
-    let object = &write.object;
+    let given = &write.object;
     if webhook == Webhook::ConfigValidation {
         let checked = if write.is_in(&settings.system_namespace) {
-            validation::config_map(object)
+            validation::config_map(given)
         } else {
             Ok(())
         };
@@ -40,6 +41,11 @@ fn decide(webhook: Webhook, write: &Write<'_>, settings: &Settings) -> Result<De
     let Some(resource) = Resource::find(&kind.group, &kind.kind) else {
         return Ok(Decision::Unchanged);
     };
+    let mut upgraded = given.clone();
+    if kind.version == v1beta1::VERSION {
+        v1beta1::upgrade(resource, &mut upgraded);
+    }
+    let object = &upgraded;
     let context = Context {
         configs: &settings.configs,
         old: write.old.as_ref(),
@@ -50,7 +56,7 @@ fn decide(webhook: Webhook, write: &Write<'_>, settings: &Settings) -> Result<De
         Webhook::Defaulting => {
             let mut defaulted = object.clone();
             defaulting::apply(resource, &mut defaulted, &context);
-            Ok(Decision::between(object, &defaulted))
+            Ok(Decision::between(given, &defaulted))
         }
         _ => validate(resource, object, &context),
     }

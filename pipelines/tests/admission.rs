@@ -326,3 +326,52 @@ async fn config_maps_of_the_install_are_checked() {
         .await
         .unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn older_versions_are_written_with_their_names_and_stored_as_the_newest() {
+    let home = Home::start().await;
+    let old = r#"
+apiVersion: tekton.dev/v1beta1
+kind: PipelineRun
+metadata: {name: old}
+spec:
+  serviceAccountName: builder
+  timeout: 5m
+  podTemplate: {nodeSelector: {a: b}}
+  pipelineSpec:
+    tasks:
+      - name: one
+        taskSpec: {steps: [{name: s, image: i, resources: {limits: {cpu: 100m}}}]}
+  taskRunSpecs: [{pipelineTaskName: one, taskServiceAccountName: other}]
+"#;
+    let stored = home.create(old).await.unwrap();
+    assert_eq!(stored["apiVersion"], "tekton.dev/v1beta1");
+    let newest = home.api(&json!({"apiVersion": "tekton.dev/v1", "kind": "PipelineRun"}));
+    let found = serde_json::to_value(newest.get("old").await.unwrap()).unwrap();
+    assert_eq!(found["apiVersion"], "tekton.dev/v1");
+    let spec = &found["spec"];
+    assert_eq!(spec["taskRunTemplate"]["serviceAccountName"], "builder");
+    assert_eq!(spec["taskRunTemplate"]["podTemplate"]["nodeSelector"]["a"], "b");
+    assert!(spec["timeouts"]["pipeline"].as_str().unwrap().starts_with("5m"));
+    assert_eq!(spec["taskRunSpecs"][0]["serviceAccountName"], "other");
+    let step = &spec["pipelineSpec"]["tasks"][0]["taskSpec"]["steps"][0];
+    assert_eq!(step["computeResources"]["limits"]["cpu"], "100m");
+    for gone in ["serviceAccountName", "timeout", "podTemplate"] {
+        assert!(spec.get(gone).is_none(), "{gone}");
+    }
+    // What neither version has is refused as ever, and so are the old names in the new version.
+    let refusal = home
+        .refusal(&old.replace("serviceAccountName: builder", "resources: []\n  nonsense: 1"))
+        .await;
+    assert!(
+        refusal.contains("PipelineResources were removed") || refusal.contains("nonsense"),
+        "{refusal}"
+    );
+    let refusal = home
+        .refusal(&old.replace("v1beta1", "v1").replace("name: old", "name: new"))
+        .await;
+    assert!(
+        refusal.contains("taskRunTemplate.serviceAccountName"),
+        "{refusal}"
+    );
+}

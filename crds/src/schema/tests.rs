@@ -449,18 +449,21 @@ fn the_kinds_of_pipelines_have_the_documented_names_and_columns() {
             "{name}"
         );
         assert_eq!(crd.spec.scope, "Namespaced");
-        let [only] = crd.spec.versions.as_slice() else {
-            panic!("{name} has one version");
-        };
-        assert_eq!(only.name, version);
-        assert!(only.subresources.as_ref().unwrap().status.is_some(), "{name}");
-        let found: Vec<&str> = only
-            .additional_printer_columns
+        let served: Vec<(&str, bool)> = crd
+            .spec
+            .versions
             .iter()
-            .flatten()
-            .map(|column| column.name.as_str())
+            .map(|version| (version.name.as_str(), version.storage))
             .collect();
-        assert_eq!(found.join(","), columns, "{name}");
+        let older = (version == "v1").then_some(("v1beta1", false));
+        let wanted: Vec<(&str, bool)> = [(version, true)].into_iter().chain(older).collect();
+        assert_eq!(served, wanted, "{name}");
+        for version in &crd.spec.versions {
+            assert!(version.subresources.as_ref().unwrap().status.is_some(), "{name}");
+            let columns_of_version = version.additional_printer_columns.iter().flatten();
+            let found: Vec<&str> = columns_of_version.map(|column| column.name.as_str()).collect();
+            assert_eq!(found.join(","), columns, "{name}");
+        }
         assert!(
             !all().iter().any(|other| other.metadata.name == crd.metadata.name),
             "{name} is not installed yet"

@@ -13,7 +13,18 @@ pub const WEBHOOKS: Webhooks = Webhooks {
             "v1",
             &["tasks", "taskruns", "pipelines", "pipelineruns"],
         ),
-        (crds::tekton::GROUP, "v1beta1", &["stepactions", "customruns"]),
+        (
+            crds::tekton::GROUP,
+            "v1beta1",
+            &[
+                "tasks",
+                "taskruns",
+                "pipelines",
+                "pipelineruns",
+                "stepactions",
+                "customruns",
+            ],
+        ),
         (crds::tekton::RESOLUTION_GROUP, "v1beta1", &["resolutionrequests"]),
     ],
 };
