@@ -61,11 +61,15 @@ pub mod stat;
 #[cfg(feature = "kinds")]
 pub mod tekton;
 #[cfg(feature = "kinds")]
+pub mod triggers;
+#[cfg(feature = "kinds")]
 mod types;
 #[cfg(feature = "kinds")]
 pub mod validation;
 
 #[cfg(feature = "kinds")]
-pub use schema::{all, spindrift as spindrift_definitions, tekton as tekton_definitions};
+pub use schema::{
+    all, spindrift as spindrift_definitions, tekton as tekton_definitions, triggers as triggers_definitions,
+};
 #[cfg(feature = "kinds")]
 pub use types::{Addressable, KReference};

@@ -19,6 +19,7 @@ mod sources;
 mod spindrift;
 mod status;
 mod tekton;
+mod triggers;
 mod unknown;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -119,6 +120,33 @@ pub fn spindrift() -> Vec<CustomResourceDefinition> {
             with_schema(crd, schema)
         })
         .collect()
+}
+
+/// The CRDs of event listeners and triggers, and of the events that listeners keep.
+pub fn triggers() -> Vec<CustomResourceDefinition> {
+    use crate::triggers as t;
+    let both: &[&str] = &["v1alpha1"];
+    let crds = [
+        (t::EventListener::crd(), triggers::event_listener(), both),
+        (t::Trigger::crd(), triggers::trigger(), both),
+        (t::TriggerBinding::crd(), triggers::trigger_binding(), both),
+        (t::ClusterTriggerBinding::crd(), triggers::trigger_binding(), both),
+        (t::TriggerTemplate::crd(), triggers::trigger_template(), both),
+        (t::ClusterInterceptor::crd(), triggers::interceptor(), &[]),
+        (t::Interceptor::crd(), triggers::interceptor(), &[]),
+    ];
+    let all = crds.into_iter().map(|(crd, mut schema, more)| {
+        if let Some(spec) = schema.pointer_mut("/properties/spec") {
+            *spec = build::or_empty(spec.take());
+        }
+        with_versions(with_status(with_schema(crd, schema)), more)
+    });
+    // Its status is written together with its spec, so that an event is never without both its body and its decisions.
+    let mut kept = with_schema(t::ReceivedEvent::crd(), triggers::received_event());
+    for version in &mut kept.spec.versions {
+        version.subresources = None;
+    }
+    all.chain([kept]).collect()
 }
 
 /// Gives every version a status of its own, though in some kinds nothing is ever written there: clients ask for it.

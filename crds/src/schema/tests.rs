@@ -29,7 +29,12 @@ fn root_schema(name: &str) -> Value {
 fn the_committed_yaml_is_what_the_types_say() {
     let bless = std::env::var_os(BLESS).is_some();
     let mut expected = Vec::new();
-    for crd in all().into_iter().chain(tekton()).chain(spindrift()) {
+    for crd in all()
+        .into_iter()
+        .chain(tekton())
+        .chain(spindrift())
+        .chain(triggers())
+    {
         let file = format!("{}.yaml", crd.metadata.name.clone().unwrap());
         let path = yaml_directory().join(&file);
         let yaml = serde_saphyr::to_string(&crd).unwrap();
@@ -55,7 +60,12 @@ fn the_committed_yaml_is_what_the_types_say() {
 
 #[test]
 fn the_yaml_reads_back_as_the_same_crd() {
-    for crd in all().into_iter().chain(tekton()).chain(spindrift()) {
+    for crd in all()
+        .into_iter()
+        .chain(tekton())
+        .chain(spindrift())
+        .chain(triggers())
+    {
         let yaml = serde_saphyr::to_string(&crd).unwrap();
         let read: CustomResourceDefinition = serde_saphyr::from_str(&yaml).unwrap();
         assert_eq!(read, crd);
@@ -110,7 +120,12 @@ fn assert_structural(path: &str, schema: &Value) {
 
 #[test]
 fn every_schema_is_structural() {
-    for crd in all().into_iter().chain(tekton()).chain(spindrift()) {
+    for crd in all()
+        .into_iter()
+        .chain(tekton())
+        .chain(spindrift())
+        .chain(triggers())
+    {
         for version in &crd.spec.versions {
             let schema = version
                 .schema
@@ -468,6 +483,88 @@ fn the_kinds_of_pipelines_have_the_documented_names_and_columns() {
             !all().iter().any(|other| other.metadata.name == crd.metadata.name),
             "{name} is not installed yet"
         );
+    }
+}
+
+#[test]
+fn the_kinds_of_triggers_have_the_documented_names_and_columns() {
+    let listener = "Address,Available,Reason,Ready,Reason";
+    let kept = "Listener,State,Made,Failed,Age";
+    let both = "v1beta1,v1alpha1";
+    let expected = [
+        (
+            "eventlisteners.triggers.tekton.dev",
+            both,
+            "el",
+            "Namespaced",
+            listener,
+        ),
+        ("triggers.triggers.tekton.dev", both, "tri", "Namespaced", ""),
+        (
+            "triggerbindings.triggers.tekton.dev",
+            both,
+            "tb",
+            "Namespaced",
+            "",
+        ),
+        (
+            "clustertriggerbindings.triggers.tekton.dev",
+            both,
+            "ctb",
+            "Cluster",
+            "",
+        ),
+        (
+            "triggertemplates.triggers.tekton.dev",
+            both,
+            "tt",
+            "Namespaced",
+            "",
+        ),
+        (
+            "clusterinterceptors.triggers.tekton.dev",
+            "v1alpha1",
+            "ci",
+            "Cluster",
+            "",
+        ),
+        (
+            "interceptors.triggers.tekton.dev",
+            "v1alpha1",
+            "ni",
+            "Namespaced",
+            "",
+        ),
+        ("receivedevents.spindrift.dev", "v1alpha1", "", "Namespaced", kept),
+    ];
+    let found = triggers();
+    assert_eq!(found.len(), expected.len());
+    for (crd, (name, versions, short, scope, columns)) in found.iter().zip(expected) {
+        assert_eq!(crd.metadata.name.as_deref(), Some(name));
+        let names = &crd.spec.names;
+        assert_eq!(
+            names.short_names.clone().unwrap_or_default().join(","),
+            short,
+            "{name}"
+        );
+        assert_eq!(crd.spec.scope, scope, "{name}");
+        let all: Vec<&str> = crd
+            .spec
+            .versions
+            .iter()
+            .map(|version| version.name.as_str())
+            .collect();
+        assert_eq!(all.join(","), versions, "{name}");
+        let stored: Vec<bool> = crd.spec.versions.iter().map(|version| version.storage).collect();
+        assert_eq!(stored.iter().filter(|stored| **stored).count(), 1, "{name}");
+        assert!(stored[0], "{name}");
+        let columns_found: Vec<&str> = crd.spec.versions[0]
+            .additional_printer_columns
+            .iter()
+            .flatten()
+            .map(|column| column.name.as_str())
+            .collect();
+        assert_eq!(columns_found.join(","), columns, "{name}");
     }
 }
 
