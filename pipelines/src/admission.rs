@@ -9,6 +9,7 @@ mod settings;
 mod variables;
 mod webhook;
 
+use crds::config::tekton::Configs;
 use crds::defaulting::tekton as defaulting;
 use crds::resource::tekton::{Context, Resource};
 use crds::tekton::v1beta1;
@@ -60,6 +61,17 @@ fn decide(webhook: Webhook, write: &Write<'_>, settings: &Settings) -> Result<De
         }
         _ => validate(resource, object, &context),
     }
+}
+
+/// An object that was found elsewhere, with defaults, if it could be created here.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn admitted(resource: Resource, mut object: Value, configs: &Configs) -> Result<Value, String> {
+    let context = Context::creating(configs);
+    decode(resource, &object, &context)?;
+    defaulting::apply(resource, &mut object, &context);
+    validate(resource, &object, &context).map(|_| object)
 }
 
 /// Refuses what is not of the types, or has fields that the kind does not have; first of all those that it once had,

@@ -1,117 +1,280 @@
-//! Finds Tasks, Pipelines and StepActions by their references: those of the cluster, by name or through the `cluster` resolver.
+//! Finds Tasks, Pipelines and what else is referred to: by name in the cluster, or by asking a resolver.
+//!
+//! A resolver is asked by a ResolutionRequest that the asking run owns. Whoever serves that type of request answers it, of
+//! this project or not; the answer is checked as admission would check an object.
 
-use crds::tekton::{Param, Pipeline, PipelineRef, StepAction, StepRef, Task, TaskRef};
-use kube::Client;
-use reconciler::object::api;
-use reconciler::{Key, Object, Scoped};
+mod answer;
+mod decode;
 
-/// The resolver that is served here.
-const CLUSTER: &str = "cluster";
-/// Where the `cluster` resolver looks if nothing is said (upstream: `default-namespace`).
-const DEFAULT_NAMESPACE: &str = "default";
+use std::sync::Arc;
+use std::time::Duration;
+
+use crds::config::tekton::{Configs, Defaults, Features};
+use crds::resource::tekton::Resource;
+use crds::tekton::{
+    Param, Pipeline, PipelineRef, PipelineRun, RefSource, ResolutionRequest, ResolutionRequestSpec,
+    StepAction, StepRef, Task, TaskRef, labels, names,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::jiff::Timestamp;
+use kube::{Client, Resource as _, ResourceExt};
+use reconciler::error::is_conflict;
+use reconciler::object::{api, controller_of, is_controlled_by};
+use reconciler::{Applier, Cache, ConfigStore, Key, Object, Scoped};
+
+use answer::{Answer, answer};
+
+/// How often a question without an answer is looked at: an event that got lost must not hold up a run.
+pub(crate) const RECHECK: Duration = Duration::from_secs(1);
 
 /// Why there is nothing to run.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("{kind} {key} was not found")]
     NotFound { kind: &'static str, key: Key },
-    #[error(
-        "{kind} cannot be fetched: the resolver {resolver:?} is not available here, only \"cluster\" and names of \
-         the same namespace are"
-    )]
-    NoResolver { kind: &'static str, resolver: String },
-    #[error("the cluster resolver needs the param {param}{hint}")]
-    Param { param: &'static str, hint: String },
-    /// The API server did not answer; trying again may help.
-    #[error("{kind} {key} could not be read")]
-    Read {
+    /// The resolver says so, or what it gave is no such thing.
+    #[error("the {kind} of the resolver {resolver:?} cannot be had: {message}")]
+    Unresolved {
         kind: &'static str,
-        key: Key,
+        resolver: String,
+        message: String,
+    },
+    /// The API server did not answer; trying again may help.
+    #[error("cannot {doing}")]
+    Api {
+        doing: String,
         #[source]
-        source: Box<kube::Error>,
+        source: Box<reconciler::Error>,
     },
 }
 
-/// The Task that a reference of an object in `namespace` means.
-pub(crate) async fn task(client: &Client, namespace: &str, reference: &TaskRef) -> Result<Task, Error> {
-    let key = key(
-        "task",
-        namespace,
-        &reference.resolver,
-        &reference.name,
-        &reference.params,
-    )?;
-    find(client, "task", key).await
+/// What a reference leads to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Found<K> {
+    There {
+        object: K,
+        /// Where a resolver found it.
+        source: Option<RefSource>,
+    },
+    /// A resolver was asked; look again after [`RECHECK`] at the latest.
+    Resolving,
 }
 
-/// The Pipeline that a reference of an object in `namespace` means.
-pub(crate) async fn pipeline(
-    client: &Client,
-    namespace: &str,
-    reference: &PipelineRef,
-) -> Result<Pipeline, Error> {
-    let key = key(
-        "pipeline",
-        namespace,
-        &reference.resolver,
-        &reference.name,
-        &reference.params,
-    )?;
-    find(client, "pipeline", key).await
+/// Follows references on behalf of runs.
+#[derive(Clone)]
+pub(crate) struct Resolver {
+    applier: Applier,
+    requests: Cache<ResolutionRequest>,
+    config: ConfigStore,
 }
 
-/// The StepAction that a reference of a step in `namespace` means.
-pub(crate) async fn step_action(
-    client: &Client,
-    namespace: &str,
-    reference: &StepRef,
-) -> Result<StepAction, Error> {
-    let key = key(
-        "stepaction",
-        namespace,
-        &reference.resolver,
-        &reference.name,
-        &reference.params,
-    )?;
-    find(client, "stepaction", key).await
-}
-
-/// Where a reference points to.
-fn key(
-    kind: &'static str,
-    namespace: &str,
-    resolver: &str,
-    name: &str,
-    params: &[Param],
-) -> Result<Key, Error> {
-    match resolver {
-        "" => Ok(Key::new(namespace, name)),
-        CLUSTER => {
-            let param = |wanted: &str| {
-                let found = params.iter().find(|param| param.name == wanted);
-                found
-                    .and_then(|param| param.value.as_str())
-                    .filter(|text| !text.is_empty())
-            };
-            if let Some(other) = param("kind").filter(|other| *other != kind) {
-                let hint = format!(" to be {kind}, and it is {other}");
-                return Err(Error::Param { param: "kind", hint });
-            }
-            let name = param("name").ok_or(Error::Param {
-                param: "name",
-                hint: String::new(),
-            })?;
-            Ok(Key::new(param("namespace").unwrap_or(DEFAULT_NAMESPACE), name))
+impl Resolver {
+    pub(crate) fn new(applier: Applier, requests: Cache<ResolutionRequest>, config: ConfigStore) -> Self {
+        Self {
+            applier,
+            requests,
+            config,
         }
-        other => Err(Error::NoResolver {
+    }
+
+    /// The Task that a reference of `run` means.
+    pub(crate) async fn task<O: Asker>(
+        &self,
+        run: &O,
+        reference: &TaskRef,
+        now: Timestamp,
+    ) -> Result<Found<Task>, Error> {
+        let TaskRef {
+            name,
+            resolver,
+            params,
+            ..
+        } = reference;
+        self.find(run, Resource::Task, "task", name, resolver, params, now)
+            .await
+    }
+
+    /// The Pipeline that a reference of `run` means.
+    pub(crate) async fn pipeline<O: Asker>(
+        &self,
+        run: &O,
+        reference: &PipelineRef,
+        now: Timestamp,
+    ) -> Result<Found<Pipeline>, Error> {
+        let PipelineRef {
+            name,
+            resolver,
+            params,
+            ..
+        } = reference;
+        self.find(run, Resource::Pipeline, "pipeline", name, resolver, params, now)
+            .await
+    }
+
+    /// The StepAction that a reference of a step of `run` means.
+    pub(crate) async fn step_action<O: Asker>(
+        &self,
+        run: &O,
+        reference: &StepRef,
+        now: Timestamp,
+    ) -> Result<Found<StepAction>, Error> {
+        let StepRef {
+            name,
+            resolver,
+            params,
+        } = reference;
+        self.find(
+            run,
+            Resource::StepAction,
+            "stepaction",
+            name,
+            resolver,
+            params,
+            now,
+        )
+        .await
+    }
+
+    /// What a reference of `run` means: the object `name` of its namespace, or if there is a resolver what that finds.
+    /// `kind` is how people call it.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a reference has these parts in each of its types"
+    )]
+    pub(crate) async fn find<K, O>(
+        &self,
+        run: &O,
+        resource: Resource,
+        kind: &'static str,
+        name: &str,
+        resolver: &str,
+        params: &[Param],
+        now: Timestamp,
+    ) -> Result<Found<K>, Error>
+    where
+        K: Object,
+        K::Scope: Scoped,
+        O: Asker,
+    {
+        if resolver.is_empty() {
+            let key = Key::new(run.namespace().unwrap_or_default(), name);
+            let object = local(self.applier.client(), kind, key).await?;
+            return Ok(Found::There { object, source: None });
+        }
+        let unresolved = |message: String| Error::Unresolved {
             kind,
-            resolver: other.to_owned(),
-        }),
+            resolver: resolver.to_owned(),
+            message,
+        };
+        let request = self.request(run, resolver, params).await?;
+        let patience = self.config.get::<Defaults>().maximum_resolution_timeout;
+        match answer(&request, now, patience) {
+            Answer::NotYet => Ok(Found::Resolving),
+            Answer::Never(message) => Err(unresolved(message)),
+            Answer::Data { data, source } => {
+                let configs = Configs {
+                    defaults: (*self.config.get::<Defaults>()).clone(),
+                    features: (*self.config.get::<Features>()).clone(),
+                };
+                let object = decode::decode(resource, &data, &configs).map_err(unresolved)?;
+                let source = source.filter(|_| configs.features.enable_provenance_in_status);
+                Ok(Found::There { object, source })
+            }
+        }
+    }
+
+    /// The question with its answer so far; asks if nobody has.
+    async fn request<O: Asker>(
+        &self,
+        run: &O,
+        resolver: &str,
+        params: &[Param],
+    ) -> Result<Arc<ResolutionRequest>, Error> {
+        let namespace = run.namespace().unwrap_or_default();
+        if let Some(request) = self.of_pipeline(run.meta(), &namespace, resolver, params) {
+            return Ok(request);
+        }
+        let name = names::resolution_request(resolver, &namespace, &run.name_any(), params);
+        let key = Key::new(namespace, name);
+        if let Some(known) = self.requests.get(&key).filter(|known| is_of(known, run)) {
+            if answer::is_answered(&known) {
+                return Ok(known);
+            }
+            // The watch may have lost the answer.
+            if let Some(live) = self.read(&key).await?.filter(|live| is_of(live, run)) {
+                self.requests.record(live.clone());
+                return Ok(Arc::new(live));
+            }
+        }
+        let question = question(&key, resolver, params);
+        match self.applier.create(run, &self.requests, question).await {
+            Ok(created) => Ok(created),
+            Err(reconciler::Error::Api { source, .. }) if is_conflict(&source) => {
+                let live = self.read(&key).await?;
+                live.filter(|live| is_of(live, run)).map(Arc::new).ok_or_else(|| {
+                    // Of a run of the same name that is being removed with all that it owns: soon the name is free.
+                    let message = format!("ResolutionRequest {key} is of another run");
+                    api_error("ask a resolver", reconciler::Error::fault(message))
+                })
+            }
+            Err(error) => Err(api_error("ask a resolver", error)),
+        }
+    }
+
+    /// The answer that the pipeline of a task has got to the same question: what it looked at is what runs.
+    fn of_pipeline(
+        &self,
+        meta: &ObjectMeta,
+        namespace: &str,
+        resolver: &str,
+        params: &[Param],
+    ) -> Option<Arc<ResolutionRequest>> {
+        let owner = controller_of(meta).filter(|owner| owner.kind == PipelineRun::kind(&()))?;
+        let name = names::resolution_request(resolver, namespace, &owner.name, params);
+        let found = self.requests.named(namespace, &name)?;
+        let usable = is_controlled_by(&found.metadata, &owner.uid) && answer::is_answered(&found);
+        usable.then_some(found)
+    }
+
+    async fn read(&self, key: &Key) -> Result<Option<ResolutionRequest>, Error> {
+        let requests = api::<ResolutionRequest>(self.applier.client(), &key.namespace);
+        let doing = || format!("read ResolutionRequest {key}");
+        requests
+            .get_opt(&key.name)
+            .await
+            .map_err(|error| api_error(doing(), reconciler::Error::api(doing(), error)))
     }
 }
 
+/// A run that may ask.
+pub(crate) trait Asker: kube::Resource<DynamicType = ()> + Sync {}
+impl<K: kube::Resource<DynamicType = ()> + Sync> Asker for K {}
+
+fn api_error(doing: impl Into<String>, source: reconciler::Error) -> Error {
+    Error::Api {
+        doing: doing.into(),
+        source: Box::new(source),
+    }
+}
+
+/// Does the question belong to this very run?
+fn is_of<O: Asker>(request: &ResolutionRequest, run: &O) -> bool {
+    is_controlled_by(&request.metadata, &run.uid().unwrap_or_default())
+}
+
+fn question(key: &Key, resolver: &str, params: &[Param]) -> ResolutionRequest {
+    let spec = ResolutionRequestSpec {
+        params: params.to_vec(),
+        ..ResolutionRequestSpec::default()
+    };
+    let mut request = ResolutionRequest::new(&key.name, spec);
+    request.metadata.namespace = Some(key.namespace.clone());
+    request.metadata.labels = Some([(labels::RESOLVER.to_owned(), resolver.to_owned())].into());
+    request
+}
+
 /// Not from a cache: whoever changes something and then creates a run means what he changed.
-async fn find<K>(client: &Client, kind: &'static str, key: Key) -> Result<K, Error>
+async fn local<K>(client: &Client, kind: &'static str, key: Key) -> Result<K, Error>
 where
     K: Object,
     K::Scope: Scoped,
@@ -119,50 +282,19 @@ where
     match api::<K>(client, &key.namespace).get_opt(&key.name).await {
         Ok(Some(found)) => Ok(found),
         Ok(None) => Err(Error::NotFound { kind, key }),
-        Err(source) => Err(Error::Read {
-            kind,
-            key,
-            source: Box::new(source),
-        }),
+        Err(source) => {
+            let doing = format!("read {kind} {key}");
+            Err(api_error(doing.clone(), reconciler::Error::api(doing, source)))
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn references_point_to_names() {
-        let params = |all: &[(&str, &str)]| -> Vec<Param> {
-            all.iter()
-                .map(|(name, value)| Param::new(*name, *value))
-                .collect()
-        };
-        for (resolver, given, expected) in [
-            ("", &[][..], Ok("ns/build")),
-            ("cluster", &[("name", "n")], Ok("default/n")),
-            (
-                "cluster",
-                &[("kind", "task"), ("name", "n"), ("namespace", "other")],
-                Ok("other/n"),
-            ),
-            (
-                "cluster",
-                &[("kind", "pipeline"), ("name", "n")],
-                Err("to be task, and it is pipeline"),
-            ),
-            ("cluster", &[], Err("needs the param name")),
-            (
-                "git",
-                &[("url", "u")],
-                Err("the resolver \"git\" is not available here"),
-            ),
-        ] {
-            match (key("task", "ns", resolver, "build", &params(given)), expected) {
-                (Ok(key), Ok(expected)) => assert_eq!(key.to_string(), expected),
-                (Err(error), Err(words)) => assert!(error.to_string().contains(words), "{error}"),
-                (found, expected) => panic!("{found:?} is not {expected:?}"),
-            }
+impl Error {
+    /// The fault of the API server, which is no fault of the reference.
+    pub(crate) fn into_fault(self) -> Result<Self, reconciler::Error> {
+        match self {
+            Self::Api { source, .. } => Err(*source),
+            other => Ok(other),
         }
     }
 }

@@ -67,10 +67,11 @@ async fn controllers(caches: Caches, config: Config, stop: BoxFuture<'static, ()
         entrypoint_image: config.entrypoint_image.clone(),
         task_runs: caches.cache(),
         pods: caches.cache_of(Selection::labelled(crds::tekton::labels::TASK_RUN)),
+        requests: caches.cache(),
         client: client.clone(),
     };
     let task_runs = task_run::controller(&shared);
-    let of_pipelines = Shared::new(&caches, events, config.clock.clone());
+    let of_pipelines = Shared::new(&caches, shared.config.clone(), events, config.clock.clone());
     let pipeline_runs = pipeline_run::controller(&of_pipelines);
     // Everything that reads has subscribed by now; writing begins when the caches are complete.
     caches.synced().await;

@@ -1,8 +1,8 @@
 //! What the reconciler of PipelineRuns works with: caches, events, the clock.
 
-use crds::tekton::{CustomRun, PipelineRun, TaskRun};
+use crds::tekton::{CustomRun, PipelineRun, ResolutionRequest, TaskRun};
 use k8s_openapi::jiff::Timestamp;
-use reconciler::{Applier, Cache, Caches, Recorder};
+use reconciler::{Applier, Cache, Caches, ConfigStore, Recorder};
 
 use crate::run::Clock;
 
@@ -15,10 +15,13 @@ pub(crate) struct Shared {
     pub pipeline_runs: Cache<PipelineRun>,
     pub task_runs: Cache<TaskRun>,
     pub custom_runs: Cache<CustomRun>,
+    /// The questions to resolvers.
+    pub requests: Cache<ResolutionRequest>,
+    pub config: ConfigStore,
 }
 
 impl Shared {
-    pub(crate) fn new(caches: &Caches, events: Recorder, clock: Clock) -> Self {
+    pub(crate) fn new(caches: &Caches, config: ConfigStore, events: Recorder, clock: Clock) -> Self {
         let client = caches.client().clone();
         Self {
             events,
@@ -26,6 +29,8 @@ impl Shared {
             pipeline_runs: caches.cache(),
             task_runs: caches.cache(),
             custom_runs: caches.cache(),
+            requests: caches.cache(),
+            config,
             client,
         }
     }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crds::tekton::{CustomRun, Pipeline, PipelineRun, RunStatus as _, Task, TaskRun};
+use crds::tekton::{CustomRun, Pipeline, PipelineRun, ResolutionRequest, RunStatus as _, Task, TaskRun};
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -32,10 +32,13 @@ impl Drop for Cluster {
 }
 
 fn controller(client: Client) -> JoinHandle<()> {
-    tokio::spawn(pipelines::pipeline_run::run(
-        Caches::new(client),
-        Arc::new(Timestamp::now),
-    ))
+    let caches = Caches::new(client);
+    tokio::spawn(async move {
+        tokio::join!(
+            resolvers::run_with(caches.clone(), resolvers::Config::default()),
+            pipelines::pipeline_run::run(caches, Arc::new(Timestamp::now)),
+        );
+    })
 }
 
 impl Cluster {
@@ -321,19 +324,19 @@ async fn what_cannot_be_found_is_told() {
             "g",
             json!({"pipelineSpec": remote}),
             "CouldntGetTask",
-            "the resolver \"git\" is not available here",
+            "the param pathInRepo is missing",
         ),
         (
             "b",
             json!({"pipelineRef": {"resolver": "bundles", "params": []}}),
             "CouldntGetPipeline",
-            "\"bundles\" is not available here",
+            "the param bundle is missing",
         ),
         (
             "c",
             json!({"pipelineRef": {"resolver": "cluster", "params": elsewhere("task")}}),
             "CouldntGetPipeline",
-            "to be pipeline",
+            "\"tekton.dev/v1\" \"Task\", a Pipeline of tekton.dev is wanted",
         ),
     ] {
         cluster.run(name, spec).await;
@@ -345,6 +348,42 @@ async fn what_cannot_be_found_is_told() {
         json!({"tasks": [{"name": "a", "taskRef": {"resolver": "cluster", "params": elsewhere("task")}}]});
     cluster.run("found", json!({"pipelineSpec": found})).await;
     cluster.there::<TaskRun>("found-a").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resolvers_of_others_are_asked_too() {
+    let cluster = Cluster::start().await;
+    let reference = json!({"resolver": "shelf", "params": [{"name": "book", "value": "b"}]});
+    cluster.run("r", json!({"pipelineRef": reference})).await;
+    cluster.told("r", "Unknown", "ResolvingPipelineRef").await;
+    let name = cluster
+        .api::<ResolutionRequest>()
+        .list(&ListParams::default().labels("resolution.tekton.dev/type=shelf"))
+        .await
+        .unwrap()
+        .items
+        .remove(0)
+        .name_any();
+    // {"apiVersion":"tekton.dev/v1","kind":"Pipeline","metadata":{"name":"p"},"spec":{"tasks":[{"name":"a","taskRef":{"name":"work"}}]}}
+    let data = "eyJhcGlWZXJzaW9uIjoidGVrdG9uLmRldi92MSIsImtpbmQiOiJQaXBlbGluZSIsIm1ldGFkYXRhIjp7Im5hbWUiOiJwIn0sInNwZWMiOnsidGFza3MiOlt7Im5hbWUiOiJhIiwidGFza1JlZiI6eyJuYW1lIjoid29yayJ9fV19fQ==";
+    let status = json!({
+        "data": data,
+        "refSource": {"uri": "shelf:b", "digest": {"sha256": "00"}},
+        "conditions": [{"type": "Succeeded", "status": "True", "reason": "ResolutionSuccessful"}],
+    });
+    cluster
+        .api::<ResolutionRequest>()
+        .patch_status(
+            &name,
+            &PatchParams::default(),
+            &Patch::Merge(json!({"status": status})),
+        )
+        .await
+        .unwrap();
+    let run = cluster.told("r", "Unknown", "Running").await;
+    let source = run.status.unwrap().provenance.unwrap().ref_source.unwrap();
+    assert_eq!(source.uri, "shelf:b");
+    cluster.there::<TaskRun>("r-a").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! The questions asked of a registry, and how it is asked: credentials, redirects, a rate.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use base64::Engine;
@@ -22,6 +23,7 @@ use url::Url;
 
 use crate::challenge::{Challenge, parse};
 use crate::keychain::Credentials;
+use crate::lookup::{Lookup, Names};
 
 /// Kinds of manifest that have a digest worth pinning; for several platforms it is that of the index.
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
@@ -46,6 +48,12 @@ pub enum RegistryError {
         url: String,
         #[source]
         source: hyper_util::client::legacy::Error,
+    },
+    #[error("{url} is not asked")]
+    Forbidden {
+        url: String,
+        #[source]
+        source: std::io::Error,
     },
     #[error("{method} {url}: unexpected status code {status}")]
     Status {
@@ -100,7 +108,9 @@ pub(crate) struct Document {
 
 /// A client of all registries.
 pub struct Registry {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector<Names>>, Full<Bytes>>,
+    /// Asked for addresses too, which the connector does not look up.
+    lookup: Option<Lookup>,
     tokens: Mutex<(f64, Instant)>,
     /// Registries that are spoken to in clear text though they are not on this machine.
     insecure: Vec<String>,
@@ -115,7 +125,16 @@ impl Default for Registry {
 impl Registry {
     /// A client that trusts what the machine trusts.
     pub fn new() -> Self {
-        let mut http = HttpConnector::new();
+        Self::with(None)
+    }
+
+    /// A client that connects only to what `lookup` finds, for those who are told by others what to look at.
+    pub fn looking_up(lookup: Lookup) -> Self {
+        Self::with(Some(lookup))
+    }
+
+    fn with(lookup: Option<Lookup>) -> Self {
+        let mut http = HttpConnector::new_with_resolver(Names(lookup.clone()));
         http.enforce_http(false);
         http.set_connect_timeout(Some(Duration::from_secs(5)));
         let https = match hyper_rustls::HttpsConnectorBuilder::new().with_native_roots() {
@@ -139,6 +158,7 @@ impl Registry {
             .build(https);
         Self {
             client,
+            lookup,
             tokens: Mutex::new((RATE.1, Instant::now())),
             insecure: Vec::new(),
         }
@@ -304,6 +324,15 @@ impl Registry {
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, RegistryError> {
         let (method, url) = (request.method().clone(), request.uri().to_string());
+        if let Some(lookup) = &self.lookup {
+            let host = request.uri().host().unwrap_or_default();
+            let address = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+            if address.parse::<IpAddr>().is_ok()
+                && let Err(source) = lookup(address).await
+            {
+                return Err(RegistryError::Forbidden { url, source });
+            }
+        }
         let response = self.client.request(request).await;
         response.map_err(|source| RegistryError::Request { method, url, source })
     }

@@ -8,10 +8,12 @@ mod challenge;
 mod client;
 mod image;
 mod keychain;
+mod lookup;
 mod session;
 mod transfer;
 
 pub use client::{Registry, RegistryError};
 pub use image::{Command, Image};
 pub use keychain::{Credentials, Keychain, PullSecrets};
+pub use lookup::{Found, Lookup};
 pub use transfer::Manifest;

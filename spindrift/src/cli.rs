@@ -76,6 +76,8 @@ pub enum Command {
     PipelinesController(PipelinesArgs),
     /// Run what builds pushes to git repositories, and runs the images, against a cluster
     PushController(PushArgs),
+    /// Run what finds tasks and pipelines elsewhere (git, HTTP, hubs, bundles, namespaces) against a cluster
+    Resolvers(ProcessArgs),
     /// Install what the components work on into a cluster: resource definitions, namespace, configuration
     #[command(
         after_help = "Examples:\n  spindrift install --sidecar-image registry.example.com/spindrift/queue-proxy:v1\n  spindrift install --component-address 10.88.0.1    for components that run on this machine, outside any pod"

@@ -21,13 +21,14 @@ const MANAGER: &str = "spindrift-install";
 const ESTABLISHED: Duration = Duration::from_secs(30);
 
 /// Kinds of pipelines that a controller serves; CustomRuns are for controllers of others.
-const SERVED: [&str; 6] = [
+const SERVED: [&str; 7] = [
     "Task",
     "TaskRun",
     "Pipeline",
     "PipelineRun",
     "StepAction",
     "CustomRun",
+    "ResolutionRequest",
 ];
 
 /// The CRDs of an install. Of the kinds of pipelines only those that a controller serves: an object that nobody looks
@@ -67,7 +68,7 @@ pub async fn crds(client: &Client) -> anyhow::Result<()> {
 }
 
 /// The namespaces of the parts of the platform, and the ConfigMaps that belong into each.
-fn parts(system_namespace: &str, install: &crds::config::Install) -> [(Namespace, Vec<ConfigMap>); 3] {
+fn parts(system_namespace: &str, install: &crds::config::Install) -> [(Namespace, Vec<ConfigMap>); 4] {
     [
         (
             system_namespace,
@@ -83,6 +84,11 @@ fn parts(system_namespace: &str, install: &crds::config::Install) -> [(Namespace
             crds::tekton::names::NAMESPACE,
             "tekton-pipelines",
             pipelines::config::manifests(),
+        ),
+        (
+            crds::tekton::names::RESOLVERS_NAMESPACE,
+            "tekton-pipelines-resolvers",
+            resolvers::config::manifests(),
         ),
     ]
     .map(|(name, part, mut maps)| {

@@ -82,6 +82,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::EventSinks(args) => commands::events::sinks(args).await,
         Command::PipelinesController(args) => commands::pipelines::controller(args).await,
         Command::PushController(args) => commands::pipelines::push(args).await,
+        Command::Resolvers(args) => commands::pipelines::resolvers(args).await,
         Command::Install(args) => commands::install::run(args).await,
         Command::Manifests(args) => commands::install::print(&args),
         Command::Completion { shell } => {

@@ -196,6 +196,13 @@ impl Platform {
         ));
         // Processes of the machine do not use the cluster's DNS by themselves.
         let dns = Some(SocketAddr::from((inside, DNS_PORT)));
+        tasks.spawn(resolvers::run_with(
+            caches.clone(),
+            resolvers::Config {
+                dns,
+                ..resolvers::Config::default()
+            },
+        ));
         let outgoing = broker::client::Config {
             dns,
             ..broker::client::Config::default()

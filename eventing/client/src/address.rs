@@ -5,8 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Kinds of addresses that are refused unless allowed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Kinds of addresses, and whether they are connected to. By default private ones are: those of clusters are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowed {
     /// 127.0.0.0/8 and `::1`.
     pub loopback: bool,
@@ -14,6 +14,19 @@ pub struct Allowed {
     pub link_local: bool,
     /// The well-known addresses of cloud metadata services.
     pub metadata: bool,
+    /// Private networks (RFC 1918, 6598 and 4193), as in clusters and at home.
+    pub private: bool,
+}
+
+impl Default for Allowed {
+    fn default() -> Self {
+        Self {
+            loopback: false,
+            link_local: false,
+            metadata: false,
+            private: true,
+        }
+    }
 }
 
 /// Why an address is not connected to.
@@ -25,6 +38,8 @@ pub enum Refusal {
     LinkLocal,
     #[error("the address of a metadata service")]
     Metadata,
+    #[error("a private address")]
+    Private,
     #[error("no address of a single host")]
     NoHost,
 }
@@ -49,6 +64,7 @@ impl Allowed {
         loopback: true,
         link_local: true,
         metadata: true,
+        private: true,
     };
 
     /// # Errors
@@ -65,6 +81,7 @@ impl Allowed {
             Some(Refusal::Loopback) if self.loopback => Ok(()),
             Some(Refusal::LinkLocal) if self.link_local => Ok(()),
             Some(Refusal::Metadata) if self.metadata => Ok(()),
+            Some(Refusal::Private) if self.private => Ok(()),
             Some(refusal) => Err(refusal),
             None => Ok(()),
         }
@@ -81,6 +98,8 @@ fn kind_v4(address: Ipv4Addr) -> Option<Refusal> {
     } else if address.octets()[0] == 0 || address.is_multicast() || address.octets()[0] >= 240 {
         // Linux connects 0.0.0.0 to this machine.
         Some(Refusal::NoHost)
+    } else if address.is_private() || (address.octets()[0] == 100 && address.octets()[1] & 0xc0 == 64) {
+        Some(Refusal::Private)
     } else {
         None
     }
@@ -95,6 +114,8 @@ fn kind_v6(address: Ipv6Addr) -> Option<Refusal> {
         Some(Refusal::LinkLocal)
     } else if address.is_unspecified() || address.is_multicast() {
         Some(Refusal::NoHost)
+    } else if address.is_unique_local() {
+        Some(Refusal::Private)
     } else {
         None
     }
@@ -183,5 +204,26 @@ mod tests {
         };
         assert_eq!(check("169.254.1.1", allowed), None);
         assert_eq!(check("169.254.169.254", allowed), Some(Refusal::Metadata));
+    }
+
+    #[test]
+    fn private_networks_can_be_refused() {
+        let allowed = Allowed {
+            private: false,
+            ..Allowed::default()
+        };
+        for address in [
+            "10.65.0.10",
+            "192.168.1.1",
+            "172.17.0.2",
+            "100.64.0.1",
+            "fd00::1",
+            "::ffff:10.0.0.1",
+        ] {
+            assert_eq!(check(address, allowed), Some(Refusal::Private), "{address}");
+        }
+        for address in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2001:db8::1"] {
+            assert_eq!(check(address, allowed), None, "{address}");
+        }
     }
 }

@@ -21,7 +21,7 @@ mod tests;
 mod tls;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -122,6 +122,35 @@ impl Client {
             _ => None,
         };
         Endpoint::new(self, url, ca_certs, credential)
+    }
+
+    /// The addresses of a host that may be connected to, for those who connect by other means.
+    ///
+    /// # Errors
+    /// When it has no address, or one that is refused.
+    pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, SendError> {
+        let found = match host.parse() {
+            Ok(address) => [address].into(),
+            Err(_) => {
+                let resolving = self.0.resolver.resolve(host);
+                let limit = self.0.config.connect_timeout;
+                let resolved = tokio::time::timeout(limit, resolving).await;
+                let resolved = resolved.map_err(|_| SendError::ConnectTimeout(limit))?;
+                resolved.map_err(SendError::Resolve)?
+            }
+        };
+        let mut refused = None;
+        let mut allowed = Vec::new();
+        for &address in found.iter() {
+            match self.0.config.allowed.check(address) {
+                Ok(()) => allowed.push(address),
+                Err(refusal) => refused = Some(SendError::Refused { address, refusal }),
+            }
+        }
+        match refused.filter(|_| allowed.is_empty()) {
+            Some(refused) => Err(refused),
+            None => Ok(allowed),
+        }
     }
 
     /// Closes connections that were idle for longer than they may be, and forgets targets without endpoints. Call it

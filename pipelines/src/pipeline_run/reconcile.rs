@@ -7,15 +7,21 @@ use std::sync::Arc;
 
 use crds::conditions::{Condition, ConditionStatus};
 use crds::tekton::reasons::pipeline_run as reasons;
-use crds::tekton::{CustomRun, PipelineRun, PipelineRunSpecStatus, RunStatus as _, TaskRun, is_ours, labels};
+use crds::tekton::{
+    CustomRun, PipelineRun, PipelineRunSpecStatus, ResolutionRequest, RunStatus as _, TaskRun, is_ours,
+    labels, names,
+};
 use futures::future::BoxFuture;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use reconciler::error::{chain, is_not_found};
-use reconciler::{Applier, Caches, Class, Controller, Error, Key, Leadership, Next, Reconcile, Recorder};
+use reconciler::{
+    Applier, Caches, Class, ConfigStore, Controller, Error, Key, Leadership, Next, Reconcile, Recorder,
+};
 
 use super::{Cancellation, Child, Decision, Elapsed, Facts, Kind, child, decide, is_done, metrics, second};
+use crate::resolve::{RECHECK, Resolver};
 use crate::run::Clock;
 use crate::shared::Shared;
 use crate::stopwatch::Stopwatch;
@@ -25,13 +31,16 @@ pub(crate) struct PipelineRuns {
     shared: Shared,
     applier: Applier,
     stopwatch: Stopwatch,
+    resolver: Resolver,
 }
 
 /// The controller of PipelineRuns; its children wake it.
 pub(crate) fn controller(shared: &Shared) -> Controller<PipelineRuns> {
+    let applier = shared.applier("spindrift-pipelinerun");
     let reconciler = PipelineRuns {
         shared: shared.clone(),
-        applier: shared.applier("spindrift-pipelinerun"),
+        resolver: Resolver::new(applier.clone(), shared.requests.clone(), shared.config.clone()),
+        applier,
         stopwatch: Stopwatch::new(),
     };
     Controller::new("pipelines-pipelinerun", reconciler)
@@ -39,6 +48,7 @@ pub(crate) fn controller(shared: &Shared) -> Controller<PipelineRuns> {
         .owns::<PipelineRun, TaskRun>(&shared.task_runs)
         .owns::<PipelineRun, CustomRun>(&shared.custom_runs)
         .owns::<PipelineRun, PipelineRun>(&shared.pipeline_runs)
+        .owns::<PipelineRun, ResolutionRequest>(&shared.requests)
 }
 
 /// Keeps PipelineRuns alone, until the future is dropped: for processes that leave TaskRuns to others.
@@ -46,7 +56,8 @@ pub fn run(caches: Caches, clock: Clock) -> BoxFuture<'static, ()> {
     // Boxed, so that all below is compiled with this crate and not again with each program that calls it.
     Box::pin(async move {
         let events = Recorder::new(caches.client().clone(), "pipelines-controller");
-        let shared = Shared::new(&caches, events, clock);
+        let config = ConfigStore::start(&caches, names::NAMESPACE);
+        let shared = Shared::new(&caches, config, events, clock);
         let controller = controller(&shared);
         // Everything that reads has subscribed by now; writing begins when the caches are complete.
         caches.synced().await;
@@ -66,10 +77,21 @@ impl Reconcile for PipelineRuns {
             return Ok(Next::OnChange);
         }
         let children = self.children(&run);
-        let begun = match start::begin(&self.shared, &self.applier, run, &children).await? {
+        let begun = match start::begin(self, run, &children).await? {
             start::Begun::With(begun) => begun,
             start::Begun::Not { run, reason, message } => {
                 return self.fail(&run, reason, &message).await;
+            }
+            start::Begun::Resolving { run, reason, message } => {
+                let mut status = run.status.clone().unwrap_or_default();
+                status.observed_generation = run.metadata.generation;
+                let now = Time(second(self.shared.now()));
+                status.set_succeeded(ConditionStatus::Unknown, reason, &message, &now);
+                let decision = Decision {
+                    status,
+                    ..Decision::default()
+                };
+                return self.store(&run, decision, Ok(Next::After(RECHECK))).await;
             }
         };
         let now = self.shared.now();
@@ -82,6 +104,9 @@ impl Reconcile for PipelineRuns {
             now,
             elapsed,
         });
+        if begun.source.is_some() {
+            decision.status.provenance.get_or_insert_default().ref_source = begun.source;
+        }
         let next = decision.next.map_or(Next::OnChange, Next::After);
         let done = self.carry_out(&begun.run, &mut decision).await;
         self.store(&begun.run, decision, done.map(|()| next)).await

@@ -5,7 +5,10 @@ use std::sync::{Arc, OnceLock};
 use crds::conditions::ConditionStatus;
 use crds::config::tekton::{Defaults, Features};
 use crds::tekton::reasons::task_run as reasons;
-use crds::tekton::{RunStatus, StepActionSpec, TaskRun, TaskRunStatus, TaskSpec, annotations, labels, names};
+use crds::tekton::{
+    ResolutionRequest, RunStatus, StepActionSpec, TaskRun, TaskRunStatus, TaskSpec, annotations, labels,
+    names,
+};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -20,10 +23,10 @@ use super::ending::{Ending, end};
 use super::progress::{Progress, may_begin, progress};
 use super::refusal::{self, Refusal};
 use super::rerun;
-use super::spec::{Found, Invalid, begun};
+use super::spec::{Found, Invalid, Unready, begun};
 use super::{claims, credentials, images, logs, results, steps};
 use crate::pod::{self, Attempt, Settings};
-use crate::resolve;
+use crate::resolve::{self, Resolver};
 use crate::run::Clock;
 use crate::stopwatch::Stopwatch;
 
@@ -39,26 +42,32 @@ pub(crate) struct Shared {
     pub task_runs: Cache<TaskRun>,
     /// The pods of TaskRuns.
     pub pods: Cache<Pod>,
+    /// The questions to resolvers.
+    pub requests: Cache<ResolutionRequest>,
 }
 
 pub(crate) struct TaskRuns {
     shared: Shared,
     applier: Applier,
     stopwatch: Stopwatch,
+    resolver: Resolver,
     /// Made when the first step leaves its command to its image.
     registry: OnceLock<Registry>,
 }
 
 pub(crate) fn controller(shared: &Shared) -> Controller<TaskRuns> {
+    let applier = Applier::new(shared.client.clone(), "spindrift-taskrun");
     let reconciler = TaskRuns {
         shared: shared.clone(),
-        applier: Applier::new(shared.client.clone(), "spindrift-taskrun"),
+        resolver: Resolver::new(applier.clone(), shared.requests.clone(), shared.config.clone()),
+        applier,
         stopwatch: Stopwatch::new(),
         registry: OnceLock::new(),
     };
     Controller::new("pipelines-taskrun", reconciler)
         .watches(&shared.task_runs)
         .owns::<TaskRun, Pod>(&shared.pods)
+        .owns::<TaskRun, ResolutionRequest>(&shared.requests)
 }
 
 impl Reconcile for TaskRuns {
@@ -177,9 +186,9 @@ impl TaskRuns {
         if status.task_spec.is_none() {
             match self.spec(&run, status).await? {
                 Ok((_, spec)) => status.task_spec = Some(spec),
-                Err(invalid) => {
-                    refuse(&run, status, invalid, now);
-                    return Ok((run, Next::OnChange));
+                Err(unready) => {
+                    let next = unready_yet(&run, status, unready, now);
+                    return Ok((run, next));
                 }
             }
         }
@@ -218,9 +227,9 @@ impl TaskRuns {
         let retry = status.retries_status.len();
         let (found, spec) = match self.spec(&run, status).await? {
             Ok(found) => found,
-            Err(invalid) => {
-                refuse(&run, status, invalid, now);
-                return Ok(Created::Not(run, Next::OnChange));
+            Err(unready) => {
+                let next = unready_yet(&run, status, unready, now);
+                return Ok(Created::Not(run, next));
             }
         };
         let run = self.label(run, &found.name).await?;
@@ -360,11 +369,11 @@ impl TaskRuns {
     async fn spec(
         &self,
         run: &TaskRun,
-        status: &TaskRunStatus,
-    ) -> Result<Result<(Found, TaskSpec), Invalid>, Error> {
-        let found = match self.found(run).await? {
+        status: &mut TaskRunStatus,
+    ) -> Result<Result<(Found, TaskSpec), Unready>, Error> {
+        let found = match self.found(run, status).await? {
             Ok(found) => found,
-            Err(invalid) => return Ok(Err(invalid)),
+            Err(unready) => return Ok(Err(unready)),
         };
         let spec = self.resolved(run, &found, status.retries_status.len()).await?;
         Ok(spec.map(|spec| (found, spec)))
@@ -396,12 +405,12 @@ impl TaskRuns {
         run: &TaskRun,
         found: &Found,
         retries: usize,
-    ) -> Result<Result<TaskSpec, Invalid>, Error> {
+    ) -> Result<Result<TaskSpec, Unready>, Error> {
         let begun = match begun(run, found, retries) {
             Ok(begun) => begun,
-            Err(invalid) => return Ok(Err(invalid)),
+            Err(invalid) => return Ok(Err(Unready::Never(invalid))),
         };
-        let namespace = run.namespace().unwrap_or_default();
+        let mut resolving = false;
         let mut actions: Vec<Option<StepActionSpec>> = Vec::with_capacity(begun.spec.steps.len());
         for (index, step) in begun.spec.steps.iter().enumerate() {
             let Some(reference) = &step.ref_ else {
@@ -413,28 +422,44 @@ impl TaskRuns {
             let known = before.find(|(other, _)| other.ref_.as_ref() == Some(reference));
             let action = match known {
                 Some((_, action)) => action.clone(),
-                None => match resolve::step_action(&self.shared.client, &namespace, reference).await {
-                    Ok(action) => Some(action.spec),
-                    Err(resolve::Error::Read { kind, key, source }) => {
-                        return Err(Error::api(format!("read {kind} {key}"), *source));
+                None => match self
+                    .resolver
+                    .step_action(run, reference, (self.shared.clock)())
+                    .await
+                {
+                    Ok(resolve::Found::There { object, .. }) => Some(object.spec),
+                    Ok(resolve::Found::Resolving) => {
+                        resolving = true;
+                        None
                     }
                     Err(error) => {
-                        let message = format!("steps[{index}].ref: {error}");
-                        return Ok(Err(Invalid::new(reasons::RESOLUTION_FAILED, message)));
+                        let message = format!("steps[{index}].ref: {}", error.into_fault()?);
+                        let invalid = Invalid::new(reasons::RESOLUTION_FAILED, message);
+                        return Ok(Err(Unready::Never(invalid)));
                     }
                 },
             };
             actions.push(action);
         }
-        Ok(begun.with(&actions))
+        if resolving {
+            return Ok(Err(Unready::StepActions));
+        }
+        Ok(begun.with(&actions).map_err(Unready::Never))
     }
 
-    async fn found(&self, run: &TaskRun) -> Result<Result<Found, Invalid>, Error> {
+    async fn found(
+        &self,
+        run: &TaskRun,
+        status: &mut TaskRunStatus,
+    ) -> Result<Result<Found, Unready>, Error> {
         if let Some(spec) = &run.spec.task_spec {
             let (name, spec) = (String::new(), spec.clone());
             return Ok(Ok(Found { name, spec }));
         }
-        let unresolved = |message: String| Ok(Err(Invalid::new(reasons::RESOLUTION_FAILED, message)));
+        let unresolved = |message: String| {
+            let invalid = Invalid::new(reasons::RESOLUTION_FAILED, message);
+            Ok(Err(Unready::Never(invalid)))
+        };
         let Some(reference) = &run.spec.task_ref else {
             return unresolved("neither taskRef nor taskSpec is set".to_owned());
         };
@@ -444,21 +469,23 @@ impl TaskRuns {
                 reference.kind
             ));
         }
-        let namespace = run.namespace().unwrap_or_default();
-        match resolve::task(&self.shared.client, &namespace, reference).await {
-            Ok(task) => Ok(Ok(Found {
-                name: task.name_any(),
-                spec: task.spec,
-            })),
-            Err(resolve::Error::Read { kind, key, source }) => {
-                Err(Error::api(format!("read {kind} {key}"), *source))
+        match self.resolver.task(run, reference, (self.shared.clock)()).await {
+            Ok(resolve::Found::There { object, source }) => {
+                if source.is_some() {
+                    status.provenance.get_or_insert_default().ref_source = source;
+                }
+                Ok(Ok(Found {
+                    name: object.name_any(),
+                    spec: object.spec,
+                }))
             }
+            Ok(resolve::Found::Resolving) => Ok(Err(Unready::Task)),
             Err(resolve::Error::NotFound { key, .. }) => unresolved(format!(
                 "error when listing tasks for taskRun {}: tasks.tekton.dev {:?} not found",
                 run.name_any(),
                 key.name
             )),
-            Err(error) => unresolved(error.to_string()),
+            Err(error) => unresolved(error.into_fault()?.to_string()),
         }
     }
 
@@ -596,6 +623,26 @@ impl TaskRuns {
 enum Created {
     Pod(Arc<TaskRun>, Arc<Pod>),
     Not(Arc<TaskRun>, Next),
+}
+
+/// Says what is missing, and when to look again.
+fn unready_yet(run: &TaskRun, status: &mut TaskRunStatus, unready: Unready, now: Timestamp) -> Next {
+    let (reason, message) = match unready {
+        Unready::Task => (
+            reasons::RESOLVING_TASK_REF,
+            "the task is asked for of its resolver",
+        ),
+        Unready::StepActions => (
+            reasons::RESOLVING_STEP_ACTION_REF,
+            "the StepActions are asked for of their resolvers",
+        ),
+        Unready::Never(invalid) => {
+            refuse(run, status, invalid, now);
+            return Next::OnChange;
+        }
+    };
+    status.set_succeeded(ConditionStatus::Unknown, reason, message, &Time(now));
+    Next::After(resolve::RECHECK)
 }
 
 fn refuse(run: &TaskRun, status: &mut TaskRunStatus, invalid: Invalid, now: Timestamp) {

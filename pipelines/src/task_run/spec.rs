@@ -33,6 +33,16 @@ impl Invalid {
     }
 }
 
+/// Why there are no steps to do now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unready {
+    /// A resolver was asked for the task.
+    Task,
+    /// Resolvers were asked for StepActions.
+    StepActions,
+    Never(Invalid),
+}
+
 /// A task whose params are known. What the steps do that refer to StepActions is not.
 #[derive(Debug)]
 pub(super) struct Begun {

@@ -1,11 +1,11 @@
-//! The component of tasks against any cluster.
+//! The components of tasks and pipelines against any cluster.
 
 use std::process::ExitCode;
 
 use reconciler::{Caches, leases};
 
 use super::component::{client, identity, listen, until_told};
-use crate::cli::{PipelinesArgs, PushArgs};
+use crate::cli::{PipelinesArgs, ProcessArgs, PushArgs};
 
 pub async fn controller(args: PipelinesArgs) -> anyhow::Result<ExitCode> {
     let client = client(&args.process).await?;
@@ -47,4 +47,19 @@ pub async fn push(args: PushArgs) -> anyhow::Result<ExitCode> {
         start,
     )
     .await
+}
+
+pub async fn resolvers(args: ProcessArgs) -> anyhow::Result<ExitCode> {
+    let client = client(&args).await?;
+    let config = ::resolvers::Config {
+        cluster_domain: args.cluster_domain.clone(),
+        election: Some(::resolvers::Election {
+            identity: identity(),
+            timing: leases::Timing::default(),
+        }),
+        ..::resolvers::Config::default()
+    };
+    let caches = Caches::new(client);
+    let start = |until| ::resolvers::run_until(caches.clone(), config, until);
+    until_told(&args, &caches, "the caches are not filled yet", start).await
 }

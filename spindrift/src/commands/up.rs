@@ -148,6 +148,11 @@ impl Up {
                 (crds::names::EVENTING_NAMESPACE, "config-features"),
                 BTreeMap::from([("eventtype-auto-create", "enabled".to_owned())]),
             ),
+            // One machine and one user: git servers and registries may be on it.
+            (
+                (crds::tekton::names::RESOLVERS_NAMESPACE, "resolver-addresses"),
+                BTreeMap::from([("allow-loopback", "true".to_owned())]),
+            ),
         ]);
         install::configuration(&client, crds::names::SYSTEM_NAMESPACE, &plan, &settings).await?;
         install::fronts(&client, crds::names::SYSTEM_NAMESPACE, inside, listeners.fronts()).await?;

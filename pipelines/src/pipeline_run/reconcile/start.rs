@@ -4,21 +4,27 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crds::tekton::reasons::pipeline_run as reasons;
-use crds::tekton::{PipelineRun, PipelineSpec, annotations, labels};
+use crds::tekton::{Pipeline, PipelineRun, PipelineSpec, RefSource, annotations, labels};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use reconciler::{Applier, Error, Key};
 use serde_json::json;
 
 use super::super::{Child, prepare};
-use super::{ends_at_once, labelled};
-use crate::resolve;
+use super::{PipelineRuns, ends_at_once, labelled};
+use crate::resolve::{self, Found};
 use crate::shared::Shared;
 
-/// A run whose pipeline is known, or one that cannot begin.
+/// A run whose pipeline is known, or one that cannot begin, or not yet.
 pub(super) enum Begun {
-    With(Run),
+    With(Box<Run>),
     Not {
+        run: Arc<PipelineRun>,
+        reason: &'static str,
+        message: String,
+    },
+    /// Resolvers were asked.
+    Resolving {
         run: Arc<PipelineRun>,
         reason: &'static str,
         message: String,
@@ -30,12 +36,20 @@ pub(super) struct Run {
     pub pipeline: PipelineSpec,
     /// The name of the pipeline.
     pub name: String,
+    /// Where a resolver found it, if it was found just now.
+    pub source: Option<RefSource>,
+}
+
+/// A pipeline from elsewhere.
+struct Elsewhere {
+    meta: ObjectMeta,
+    spec: PipelineSpec,
+    source: Option<RefSource>,
 }
 
 /// Finds the pipeline of a run. Once it has begun, that is the one it began with, whatever became of it since.
 pub(super) async fn begin(
-    shared: &Shared,
-    applier: &Applier,
+    runs: &PipelineRuns,
     run: Arc<PipelineRun>,
     children: &[Child],
 ) -> Result<Begun, Error> {
@@ -45,27 +59,49 @@ pub(super) async fn begin(
         .and_then(|status| status.pipeline_spec.clone());
     if let Some(pipeline) = known.or_else(|| ends_at_once(&run).then(PipelineSpec::default)) {
         let name = labelled(&run).map_or_else(|| own_name(&run), str::to_owned);
-        return Ok(Begun::With(Run { run, pipeline, name }));
+        let source = None;
+        return Ok(Begun::With(Box::new(Run {
+            run,
+            pipeline,
+            name,
+            source,
+        })));
     }
-    let found = match find(shared, &run).await {
-        Ok(found) => found,
+    let found = match find(runs, &run).await {
+        Ok(Some(Found::Resolving)) => {
+            let message = "the pipeline is asked for of its resolver".to_owned();
+            let reason = reasons::RESOLVING_PIPELINE_REF;
+            return Ok(Begun::Resolving { run, reason, message });
+        }
+        Ok(Some(Found::There { object, source })) => Some(Elsewhere {
+            meta: object.metadata,
+            spec: object.spec,
+            source,
+        }),
+        Ok(None) => None,
         Err(error) => return not(run, reasons::COULDNT_GET_PIPELINE, error),
     };
     let name = found.as_ref().map_or_else(
         || own_name(&run),
-        |(meta, _)| meta.name.clone().unwrap_or_default(),
+        |found| found.meta.name.clone().unwrap_or_default(),
     );
-    let run = label(shared, applier, run, &name, found.as_ref().map(|(meta, _)| meta)).await?;
-    let pipeline = found
-        .map(|(_, spec)| spec)
-        .or_else(|| run.spec.pipeline_spec.clone())
-        .unwrap_or_default();
+    let run = label(
+        &runs.shared,
+        &runs.applier,
+        run,
+        &name,
+        found.as_ref().map(|found| &found.meta),
+    )
+    .await?;
+    let (pipeline, source) = match found {
+        Some(found) => (found.spec, found.source),
+        None => (run.spec.pipeline_spec.clone().unwrap_or_default(), None),
+    };
     // What does not fit together is told by the decision.
     if children.is_empty()
         && let Ok(prepared) = prepare(&run, &pipeline, &name)
     {
-        let namespace = run.namespace().unwrap_or_default();
-        let mut seen = BTreeSet::new();
+        let (mut seen, mut asked) = (BTreeSet::new(), Vec::new());
         for task in prepared.tasks.iter().chain(&prepared.finally) {
             let Some(reference) = task
                 .spec
@@ -80,37 +116,46 @@ pub(super) async fn begin(
             if written.contains("$(") || !seen.insert(written) {
                 continue;
             }
-            if let Err(error) = resolve::task(&shared.client, &namespace, reference).await {
-                return not(run, reasons::COULDNT_GET_TASK, error);
+            match runs
+                .resolver
+                .task(run.as_ref(), reference, runs.shared.now())
+                .await
+            {
+                Ok(Found::There { .. }) => {}
+                Ok(Found::Resolving) => asked.push(task.spec.name.as_str()),
+                Err(error) => return not(run, reasons::COULDNT_GET_TASK, error),
             }
         }
+        if !asked.is_empty() {
+            let message = format!("asked for of their resolvers: tasks {}", asked.join(", "));
+            let reason = reasons::RESOLVING_TASK_REF;
+            return Ok(Begun::Resolving { run, reason, message });
+        }
     }
-    Ok(Begun::With(Run { run, pipeline, name }))
+    Ok(Begun::With(Box::new(Run {
+        run,
+        pipeline,
+        name,
+        source,
+    })))
 }
 
 /// The pipeline elsewhere that a run refers to, if it does.
 async fn find(
-    shared: &Shared,
-    run: &PipelineRun,
-) -> Result<Option<(ObjectMeta, PipelineSpec)>, resolve::Error> {
+    runs: &PipelineRuns,
+    run: &Arc<PipelineRun>,
+) -> Result<Option<Found<Pipeline>>, resolve::Error> {
     let Some(reference) = &run.spec.pipeline_ref else {
         return Ok(None);
     };
-    let namespace = run.namespace().unwrap_or_default();
-    let found = resolve::pipeline(&shared.client, &namespace, reference).await?;
-    Ok(Some((found.metadata, found.spec)))
+    let found = runs.resolver.pipeline(run.as_ref(), reference, runs.shared.now());
+    found.await.map(Some)
 }
 
 /// What cannot be found ends the run; what could not be read is tried again.
 fn not(run: Arc<PipelineRun>, reason: &'static str, error: resolve::Error) -> Result<Begun, Error> {
-    match error {
-        resolve::Error::Read { kind, key, source } => Err(Error::api(format!("read {kind} {key}"), *source)),
-        error => Ok(Begun::Not {
-            run,
-            reason,
-            message: error.to_string(),
-        }),
-    }
+    let message = error.into_fault()?.to_string();
+    Ok(Begun::Not { run, reason, message })
 }
 
 /// The name of a pipeline that is written into its run.
