@@ -72,10 +72,7 @@ impl Instance {
 
     /// A client of its API, over HTTPS as any other.
     pub async fn client(&self) -> anyhow::Result<Client> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let kubeconfig = Kubeconfig::read_from(self.status["kubeconfig"].as_str().unwrap_or_default())?;
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-        Ok(Client::try_from(config)?)
+        client_of(self.status["kubeconfig"].as_str().unwrap_or_default()).await
     }
 
     pub fn gateway(&self) -> SocketAddr {
@@ -148,6 +145,14 @@ impl Drop for Instance {
             let _ = self.child.wait();
         }
     }
+}
+
+/// A client of the cluster of a kubeconfig.
+pub async fn client_of(kubeconfig: &str) -> anyhow::Result<Client> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    Ok(Client::try_from(config)?)
 }
 
 /// Looks until there is something to see.

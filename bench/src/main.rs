@@ -9,6 +9,7 @@ mod log;
 mod nats;
 mod nginx;
 mod objects;
+mod pipelines;
 mod platform;
 mod process;
 mod sidecar;
@@ -51,6 +52,18 @@ enum Command {
         /// Services created together
         #[arg(long, default_value_t = 0)]
         created: usize,
+    },
+    /// Tasks and pipelines: TaskRuns, further steps, long pipelines, many at once, memory of the controller
+    Pipelines {
+        /// TaskRuns of each length, one after the other
+        #[arg(long, default_value_t = 30)]
+        runs: usize,
+        /// PipelineRuns at the same time
+        #[arg(long, default_value_t = 100)]
+        together: usize,
+        /// Leave out the pipelines of many tasks
+        #[arg(long)]
+        brief: bool,
     },
     /// The API server: creates, lists and watches of many ConfigMaps, and memory for each
     Objects {
@@ -152,6 +165,18 @@ fn main() -> ExitCode {
             together,
             created,
         } => platform::measure(&bin, wakes, together, created),
+        Command::Pipelines {
+            runs,
+            together,
+            brief,
+        } => {
+            let extent = pipelines::Extent {
+                runs,
+                together,
+                brief,
+            };
+            pipelines::measure(&bin, &extent)
+        }
         Command::Objects { count } => objects::measure(&bin, count),
         Command::Log {
             seconds,
