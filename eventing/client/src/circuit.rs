@@ -54,6 +54,11 @@ impl Circuit {
         }
     }
 
+    /// Whether an attempt would be refused now. Asking takes nobody's place.
+    pub fn refuses(&self, now: Instant) -> bool {
+        matches!(*self.0.lock(), State::Open { until, .. } if now < until)
+    }
+
     /// Something was answered.
     pub fn answered(&self) {
         *self.0.lock() = State::default();
@@ -117,7 +122,10 @@ mod tests {
         let now = Instant::now();
         let circuit = opened(now);
         let later = now + FIRST_PAUSE;
+        assert!(circuit.refuses(now) && !circuit.refuses(later));
+        assert!(!circuit.refuses(later), "asking is no probe");
         assert!(circuit.passes(later));
+        assert!(circuit.refuses(later));
         assert!(!circuit.passes(later), "one probe at a time");
         circuit.answered();
         assert!(circuit.passes(later) && circuit.passes(later));

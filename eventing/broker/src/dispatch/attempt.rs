@@ -96,6 +96,11 @@ impl Held {
 pub async fn attempt(context: Arc<Context>, plan: Arc<Plan>, mut delivery: Delivery) -> (Delivery, Outcome) {
     delivery.last = Last::default();
     if delivery.content.get().is_none() {
+        // Before it is read again: of a target that is out of reach thousands of events may wait, and reading each of
+        // them for each of its attempts would be taken from all others.
+        if is_in_vain(&plan, delivery.stage, delivery.attempt, Instant::now()) {
+            return (delivery, Outcome::Failed(not_tried()));
+        }
         match Box::pin(load(&context, &plan, &delivery)).await {
             Ok(Some(loaded)) => delivery.content = Held::Own(Box::new(loaded)),
             Ok(None) => return (delivery, Outcome::Gone),
@@ -122,6 +127,24 @@ pub async fn attempt(context: Arc<Context>, plan: Arc<Plan>, mut delivery: Deliv
     }
     delivery.last = last;
     (delivery, outcome)
+}
+
+/// Whether an attempt would not be made, as its target is known to be out of reach and it is not the last one.
+fn is_in_vain(plan: &Plan, stage: Stage, attempt: u32, now: Instant) -> bool {
+    let endpoint = match stage {
+        Stage::Subscriber => plan.subscriber.as_ref().ok(),
+        Stage::Reply => match &plan.reply {
+            Reply::To(endpoint) => endpoint.as_ref().ok(),
+            Reply::Topic | Reply::Dropped => None,
+        },
+        Stage::DeadLetter => plan.dead_letter_sink.as_ref().and_then(|sink| sink.as_ref().ok()),
+        Stage::Keep => None,
+    };
+    attempt < plan.consumer.policy.retries && endpoint.is_some_and(|endpoint| endpoint.circuit().refuses(now))
+}
+
+fn not_tried() -> Failure {
+    Failure::transport(&"not tried, as the last attempts got no answer")
 }
 
 /// Reads the event again; `None` if it is gone.
@@ -243,9 +266,7 @@ async fn ask(
     let policy = &plan.consumer.policy;
     let circuit = endpoint.circuit();
     if !circuit.passes(Instant::now()) && attempt < policy.retries {
-        return Err(Failure::transport(
-            &"not tried, as the last attempts got no answer",
-        ));
+        return Err(not_tried());
     }
     let want = |status: http::StatusCode, headers: &HeaderMap, has_body: bool| match outcome::verdict(
         path,
@@ -437,5 +458,58 @@ pub fn text(failure: &Failure) -> String {
         format!("status {}", failure.code)
     } else {
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::client::{Client, Config};
+    use crate::dispatch::tests::support::{consumer, retries, target};
+    use crate::model::{Backend, Topic, TopicKind};
+
+    #[test]
+    fn what_would_not_be_tried_is_not_read_again() {
+        let topic = Arc::new(Topic {
+            key: event_store::Topic::new("t").unwrap(),
+            kind: TopicKind::Broker,
+            namespace: "ns".to_owned(),
+            name: "b".to_owned(),
+            backend: Backend::Embedded,
+            consumers: Vec::new(),
+            access: None,
+        });
+        let mut consumer = consumer("c", TopicKind::Broker, Some("http://a/"));
+        consumer.policy = retries(3, 10);
+        consumer.dead_letter_sink = Some(target("http://b/"));
+        let plan = Plan::new(&Client::new(Config::default()), &topic, &Arc::new(consumer));
+        let now = Instant::now();
+        let in_vain = |stage, attempt| is_in_vain(&plan, stage, attempt, now);
+        assert!(!in_vain(Stage::Subscriber, 1));
+        let circuit = plan.subscriber.as_ref().unwrap().circuit();
+        // As many as open it.
+        for _ in 0..5 {
+            circuit.unanswered(now);
+        }
+        for (stage, attempt, expected) in [
+            (Stage::Subscriber, 0, true),
+            (Stage::Subscriber, 2, true),
+            // The last attempt is always made.
+            (Stage::Subscriber, 3, false),
+            (Stage::DeadLetter, 1, false),
+            (Stage::Reply, 1, false),
+            (Stage::Keep, 1, false),
+        ] {
+            assert_eq!(in_vain(stage, attempt), expected, "{stage:?} {attempt}");
+        }
+        // Its turn to probe comes.
+        assert!(!is_in_vain(
+            &plan,
+            Stage::Subscriber,
+            1,
+            now + Duration::from_secs(1)
+        ));
     }
 }

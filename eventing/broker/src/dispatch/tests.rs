@@ -3,4 +3,4 @@
 mod lifecycle;
 mod limits;
 mod outcomes;
-mod support;
+pub(super) mod support;
