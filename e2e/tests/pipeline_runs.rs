@@ -302,6 +302,72 @@ fn a_run_goes_on_after_everything_was_killed() -> anyhow::Result<()> {
     platform.stop()
 }
 
+/// A namespace that keeps one run: the older one is pruned, and what it said can still be read.
+fn what_is_pruned_can_still_be_read() -> anyhow::Result<()> {
+    let (platform, image) = platform()?;
+    let manifest = r#"
+apiVersion: v1
+kind: Namespace
+metadata: {name: pruned}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: tekton-pruner-namespace-spec
+  namespace: pruned
+  labels: {app.kubernetes.io/part-of: tekton-pruner, pruner.tekton.dev/config-type: namespace}
+data:
+  ns-config: |
+    historyLimit: 1
+"#;
+    platform.apply(manifest, &[])?.ok()?;
+    let names = ["first", "second"];
+    for name in names {
+        let run = json!({"apiVersion": "tekton.dev/v1", "kind": "PipelineRun", "metadata": {"name": name, "namespace": "pruned"},
+            "spec": {"pipelineSpec": {"tasks": [script("talk", &image, &format!("echo {name} line; echo {name} end"))]}}});
+        platform.apply(&run.to_string(), &[])?.ok()?;
+        eventually(&format!("the end of {name}"), || {
+            let runs = platform.get(&["pipelineruns", "-n", "pruned"])?;
+            let runs = runs["items"].as_array().context("no list")?;
+            let found = runs
+                .iter()
+                .find(|run| run["metadata"]["name"] == name)
+                .context("it is gone")?;
+            ensure!(
+                found["status"]["conditions"][0]["status"] == "True",
+                "{}",
+                found["status"]
+            );
+            Ok(())
+        })?;
+    }
+    eventually("the older run to be pruned, with all it made", || {
+        for (kind, left) in [("pipelineruns", 1), ("taskruns", 1), ("pods", 1)] {
+            let found = platform.get(&[kind, "-n", "pruned"])?;
+            let found = found["items"].as_array().context("no list")?.len();
+            ensure!(found == left, "{found} {kind}");
+        }
+        Ok(())
+    })?;
+    for name in names {
+        let logs = platform.kn(&["pipelinerun", "logs", name, "-n", "pruned"])?;
+        let expected = format!("[talk : s] {name} line\n[talk : s] {name} end\n");
+        let text = logs.ok()?;
+        ensure!(text == expected, "{text:?}");
+    }
+    // A pod that somebody deletes leaves its log behind, too.
+    platform
+        .kubectl(&["delete", "pods", "--all", "-n", "pruned"])?
+        .ok()?;
+    let logs = platform
+        .kn(&["taskrun", "logs", "second-talk", "-n", "pruned"])?
+        .ok()?;
+    ensure!(logs == "[s] second line\n[s] second end\n", "{logs:?}");
+    let missing = platform.kn(&["pipelinerun", "logs", "third", "-n", "pruned"])?;
+    ensure!(missing.code == 3, "{}", missing.text());
+    Ok(())
+}
+
 fn main() -> ExitCode {
     suite(
         cases![NEEDS => [
@@ -310,6 +376,7 @@ fn main() -> ExitCode {
             a_run_can_be_cancelled_with_and_without_finally,
             the_time_of_the_tasks_is_kept,
             a_run_goes_on_after_everything_was_killed,
+            what_is_pruned_can_still_be_read,
         ]],
         stop_shared,
     )

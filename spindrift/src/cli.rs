@@ -78,6 +78,8 @@ pub enum Command {
     PushController(PushArgs),
     /// Run what finds tasks and pipelines elsewhere (git, HTTP, hubs, bundles, namespaces) against a cluster
     Resolvers(ProcessArgs),
+    /// Run what prunes runs that are over and keeps what they said, against a cluster
+    RunArchive(RunArchiveArgs),
     /// Install what the components work on into a cluster: resource definitions, namespace, configuration
     #[command(
         after_help = "Examples:\n  spindrift install --sidecar-image registry.example.com/spindrift/queue-proxy:v1\n  spindrift install --component-address 10.88.0.1    for components that run on this machine, outside any pod"
@@ -238,6 +240,24 @@ pub struct PipelinesArgs {
     /// Image of the entrypoint of steps
     #[arg(long, env = "ENTRYPOINT_IMAGE", value_name = "IMAGE")]
     pub entrypoint_image: String,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct RunArchiveArgs {
+    #[command(flatten)]
+    pub process: ProcessArgs,
+    /// Where archived runs and logs are read
+    #[arg(long, default_value = "0.0.0.0:8089", value_name = "ADDRESS:PORT")]
+    pub listen: std::net::SocketAddr,
+    /// Folder of the runs and logs that are kept; one process at a time
+    #[arg(long, default_value = "/var/lib/spindrift-runs", value_name = "DIR")]
+    pub runs_dir: PathBuf,
+    /// Megabytes of it that are used at the most; the oldest goes for the newest
+    #[arg(long, default_value_t = 1024, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
+    pub runs_size: u64,
+    /// How long it keeps runs and logs, such as 12h or 30d
+    #[arg(long, default_value = "30d", value_parser = period, value_name = "TIME")]
+    pub runs_age: Duration,
 }
 
 #[derive(Args, Debug, Clone)]

@@ -80,11 +80,11 @@ fn parts(system_namespace: &str, install: &crds::config::Install) -> [(Namespace
             "knative-eventing",
             crds::config::events::defaults_manifests(),
         ),
-        (
-            crds::tekton::names::NAMESPACE,
-            "tekton-pipelines",
-            pipelines::config::manifests(),
-        ),
+        (crds::tekton::names::NAMESPACE, "tekton-pipelines", {
+            let mut maps = pipelines::config::manifests();
+            maps.push(archive::manifest());
+            maps
+        }),
         (
             crds::tekton::names::RESOLVERS_NAMESPACE,
             "tekton-pipelines-resolvers",
@@ -252,13 +252,14 @@ pub async fn fronts(
 }
 
 /// The Services that are reached from outside, too, by namespace and name.
-const OPEN: [(&str, &str); 3] = [
+const OPEN: [(&str, &str); 4] = [
     (
         crds::names::EVENTING_NAMESPACE,
         crds::names::BROKER_INGRESS_SERVICE,
     ),
     WEBHOOKS[0],
     WEBHOOKS[1],
+    (crds::tekton::names::NAMESPACE, archive::SERVICE),
 ];
 
 /// Those of them that git hosts call.
@@ -270,8 +271,8 @@ const WEBHOOKS: [(&str, &str); 2] = [
     (crds::tekton::names::NAMESPACE, crds::spindrift::PUSH_SERVICE),
 ];
 
-/// Lets the gateway pass requests for `<service>.<namespace>.<domain>` on to where events are accepted, and to where
-/// webhooks are. `port` is that of the gateway.
+/// Lets the gateway pass requests for `<service>.<namespace>.<domain>` on to where events are accepted, where
+/// webhooks are, and where archived runs are read. `port` is that of the gateway.
 pub async fn routes(client: &Client, domain: &str, port: u16) -> anyhow::Result<()> {
     let params = PatchParams::apply(MANAGER).force();
     for (namespace, service) in OPEN {

@@ -83,6 +83,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::PipelinesController(args) => commands::pipelines::controller(args).await,
         Command::PushController(args) => commands::pipelines::push(args).await,
         Command::Resolvers(args) => commands::pipelines::resolvers(args).await,
+        Command::RunArchive(args) => commands::pipelines::archive(args).await,
         Command::Install(args) => commands::install::run(args).await,
         Command::Manifests(args) => commands::install::print(&args),
         Command::Completion { shell } => {

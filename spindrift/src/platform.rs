@@ -44,6 +44,8 @@ pub struct Listeners {
     sinks: TcpListener,
     /// Where git hosts tell of pushes, through the gateway.
     pushes: TcpListener,
+    /// Where archived runs are read, through the gateway.
+    runs: TcpListener,
     /// Health and metrics of the whole process.
     metrics: TcpListener,
     fronts: Vec<Front>,
@@ -69,6 +71,8 @@ impl Listeners {
         let webhooks = listen(0).await?;
         let sinks = listen(0).await?;
         let pushes = listen(0).await?;
+        let runs = listen(0).await?;
+        let runs_port = runs.local_addr()?.port();
         let (internal_port, stats_port) = (internal.local_addr()?.port(), stats.local_addr()?.port());
         let (events_port, webhooks_port) = (events.local_addr()?.port(), webhooks.local_addr()?.port());
         let (sinks_port, pushes_port) = (sinks.local_addr()?.port(), pushes.local_addr()?.port());
@@ -117,6 +121,11 @@ impl Listeners {
                 service: crds::spindrift::PUSH_SERVICE,
                 ports: vec![("http", crds::ports::SERVICE_HTTP, pushes_port)],
             },
+            Front {
+                half: Half::Pipelines,
+                service: archive::SERVICE,
+                ports: vec![("http", crds::ports::SERVICE_HTTP, runs_port)],
+            },
         ];
         Ok(Self {
             external,
@@ -129,6 +138,7 @@ impl Listeners {
             webhooks,
             sinks,
             pushes,
+            runs,
             fronts,
         })
     }
@@ -143,6 +153,8 @@ impl Listeners {
 pub struct Pipelines {
     pub tasks: pipelines::Config,
     pub push: push::Config,
+    /// What runs said that are over.
+    pub runs: Arc<archive::Store>,
 }
 
 /// The running platform.
@@ -157,6 +169,8 @@ pub struct Platform {
     sinks: JoinHandle<()>,
     /// Likewise, once its deliveries have.
     push: JoinHandle<()>,
+    /// Likewise, once its requests have.
+    runs: JoinHandle<()>,
     stores: broker::Stores,
     stop: CancellationToken,
     health: Health,
@@ -185,6 +199,15 @@ impl Platform {
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         tasks.spawn(serving::run_with(caches.clone(), serving::Config::default()));
         tasks.spawn(pipelines::run_with(caches.clone(), pipelines.tasks));
+        let runs = tokio::spawn(archive::run_until(
+            caches.clone(),
+            archive::Config {
+                listeners: vec![listeners.runs],
+                grace: GRACE,
+                ..archive::Config::new(pipelines.runs)
+            },
+            Box::pin(stop.clone().cancelled_owned()),
+        ));
         let push = tokio::spawn(push::run_until(
             caches.clone(),
             push::Config {
@@ -294,6 +317,7 @@ impl Platform {
             senders,
             sinks,
             push,
+            runs,
             stores,
             stop,
             health,
@@ -313,7 +337,8 @@ impl Platform {
             &mut self.senders,
             &mut self.broker,
             &mut self.sinks,
-            &mut self.push
+            &mut self.push,
+            &mut self.runs
         );
         events::close(&self.stores).await;
         self.tasks.shutdown().await;

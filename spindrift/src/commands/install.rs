@@ -101,5 +101,10 @@ fn fronts(plan: &PlanArgs) -> Vec<Front> {
             service: crds::spindrift::PUSH_SERVICE,
             ports: vec![(ports::NAME_HTTP, ports::SERVICE_HTTP, ports::PUSH)],
         },
+        Front {
+            half: Half::Pipelines,
+            service: archive::SERVICE,
+            ports: vec![(ports::NAME_HTTP, ports::SERVICE_HTTP, archive::PORT)],
+        },
     ]
 }

@@ -1,11 +1,12 @@
 //! The components of tasks and pipelines against any cluster.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use reconciler::{Caches, leases};
 
 use super::component::{client, identity, listen, until_told};
-use crate::cli::{PipelinesArgs, ProcessArgs, PushArgs};
+use crate::cli::{PipelinesArgs, ProcessArgs, PushArgs, RunArchiveArgs};
 
 pub async fn controller(args: PipelinesArgs) -> anyhow::Result<ExitCode> {
     let client = client(&args.process).await?;
@@ -62,4 +63,24 @@ pub async fn resolvers(args: ProcessArgs) -> anyhow::Result<ExitCode> {
     let caches = Caches::new(client);
     let start = |until| ::resolvers::run_until(caches.clone(), config, until);
     until_told(&args, &caches, "the caches are not filled yet", start).await
+}
+
+pub async fn archive(args: RunArchiveArgs) -> anyhow::Result<ExitCode> {
+    let client = client(&args.process).await?;
+    let bounds = archive::Bounds {
+        bytes: args.runs_size << 20,
+        age: args.runs_age,
+        ..archive::Bounds::default()
+    };
+    let config = archive::Config {
+        listeners: vec![listen(args.listen).await?],
+        election: Some(archive::Election {
+            identity: identity(),
+            timing: leases::Timing::default(),
+        }),
+        ..archive::Config::new(Arc::new(archive::Store::open(&args.runs_dir, bounds)?))
+    };
+    let caches = Caches::new(client);
+    let start = |until| archive::run_until(caches.clone(), config, until);
+    until_told(&args.process, &caches, "the caches are not filled yet", start).await
 }

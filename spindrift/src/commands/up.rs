@@ -179,9 +179,12 @@ impl Up {
                 crate::push::pipeline(started.builds.settings()),
             )
         };
+        let runs = archive::Store::open(&data_dir.join("runs"), archive::Bounds::default())
+            .context("cannot use the folder of runs")?;
         let pipelines = Pipelines {
             tasks: pipelines::Config::new(images.entrypoint),
             push,
+            runs: std::sync::Arc::new(runs),
         };
         Ok(Platform::start(
             health, listeners, inside, caches, config, events, pipelines,
