@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    broker, channel, completion, event, eventtype, pipeline, pipelinerun, platform, revision, route, service,
-    source, subscription, task, taskrun, trigger, version,
+    broker, build, channel, completion, event, eventtype, pipeline, pipelinerun, platform, revision, route,
+    service, source, subscription, task, taskrun, trigger, version,
 };
 
 /// Heading of the flags that every command has.
@@ -101,6 +101,9 @@ pub enum Command {
     /// Build and send events
     #[command(subcommand, alias = "events")]
     Event(event::Command),
+    /// See and steer the builds of services
+    #[command(subcommand, alias = "builds")]
+    Build(build::Command),
     /// Manage tasks: steps that run one after the other in one pod
     #[command(subcommand, alias = "tasks")]
     Task(task::Command),
@@ -139,7 +142,9 @@ impl Command {
             | Self::Channel(_)
             | Self::Subscription(_)
             | Self::Eventtype(_) => "Knative Eventing",
-            Self::Task(_) | Self::Taskrun(_) | Self::Pipeline(_) | Self::Pipelinerun(_) => "Tekton Pipelines",
+            Self::Build(_) | Self::Task(_) | Self::Taskrun(_) | Self::Pipeline(_) | Self::Pipelinerun(_) => {
+                "Tekton Pipelines"
+            }
             _ => "Knative Serving",
         }
     }

@@ -1,6 +1,7 @@
 //! The nouns of the command line.
 
 pub mod broker;
+pub mod build;
 pub mod channel;
 pub mod completion;
 pub mod event;
@@ -45,6 +46,7 @@ pub async fn run(context: &Context, cli: Cli, output: &mut Output) -> Result<Exi
         Command::Channel(command) => command.run(context, output).await,
         Command::Subscription(command) => command.run(context, output).await,
         Command::Eventtype(command) => command.run(context, output).await,
+        Command::Build(command) => command.run(context, output).await,
         Command::Task(command) => command.run(context, output).await,
         Command::Taskrun(command) => command.run(context, output).await,
         Command::Pipeline(command) => command.run(context, output).await,

@@ -1,6 +1,7 @@
 //! Which cluster and namespace a command works on.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use http::HeaderValue;
 use kube::api::{ApiResource, DynamicObject};
@@ -14,10 +15,11 @@ use crate::cli::{Global, NamespaceArgs};
 use crate::error::{CliError, Exit};
 use crate::{http_log, local};
 
-/// The environment of one command; connects when it is first needed.
+/// The environment of one command; connects when it is first needed. Clones share the connection.
+#[derive(Clone)]
 pub struct Context {
     global: Global,
-    connected: OnceCell<Connected>,
+    connected: Arc<OnceCell<Connected>>,
 }
 
 /// What is known once there is a connection.
@@ -32,7 +34,7 @@ impl Context {
     pub fn new(global: Global) -> Self {
         Self {
             global,
-            connected: OnceCell::new(),
+            connected: Arc::default(),
         }
     }
 
@@ -104,6 +106,13 @@ impl Context {
         let connected = self.connect().await.ok()?;
         let folders = [kubeconfig_folders(&self.global), local::folders()].concat();
         local::at_port(url, local::gateway_port(&folders, &connected.url)?)
+    }
+
+    /// `host:port` of the registry of this machine, if the cluster is on this machine.
+    pub async fn local_registry(&self) -> Option<String> {
+        let connected = self.connect().await.ok()?;
+        let folders = [kubeconfig_folders(&self.global), local::folders()].concat();
+        local::registry(&folders, &connected.url)
     }
 
     /// One object as JSON, with apiVersion and kind.

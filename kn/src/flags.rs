@@ -1,5 +1,6 @@
 //! Flags of the commands that write services, as the command line has them; `change` gives them their meaning.
 
+pub mod build;
 pub mod delivery;
 pub mod env;
 pub mod list;

@@ -24,6 +24,7 @@ pub enum Kind {
     TaskRun,
     Pipeline,
     PipelineRun,
+    Repository,
 }
 
 impl Kind {
@@ -58,6 +59,7 @@ impl Kind {
             Self::TaskRun => (TEKTON, "v1", "TaskRun", "taskruns"),
             Self::Pipeline => (TEKTON, "v1", "Pipeline", "pipelines"),
             Self::PipelineRun => (TEKTON, "v1", "PipelineRun", "pipelineruns"),
+            Self::Repository => ("spindrift.dev", "v1alpha1", "Repository", "repositories"),
         }
     }
 
@@ -115,6 +117,8 @@ impl Kind {
             ["taskrun" | "taskruns" | "tr", ..] => Self::TaskRun,
             ["pipeline" | "pipelines", ..] => Self::Pipeline,
             ["pipelinerun" | "pipelineruns" | "pr", ..] => Self::PipelineRun,
+            // Builds are named by their service or by their run; services are what people know.
+            ["build" | "builds", ..] => Self::Service,
             _ => return None,
         })
     }

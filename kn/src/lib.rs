@@ -5,6 +5,7 @@
 //! functions on raw JSON. Data goes to standard output, conversation to standard error.
 
 mod age;
+mod archive;
 mod change;
 mod cli;
 mod commands;
@@ -29,6 +30,7 @@ mod sink;
 mod table;
 mod tekton;
 mod traffic;
+mod upload;
 mod usage;
 mod wait;
 

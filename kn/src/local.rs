@@ -27,11 +27,23 @@ pub fn gateway_port(folders: &[PathBuf], api: &str) -> Option<u16> {
         .filter(|port| *port != 80)
 }
 
+/// The registry of the instance whose API is at `api`, if that runs on this machine.
+pub fn registry(folders: &[PathBuf], api: &str) -> Option<String> {
+    let found = folders.iter().find_map(|folder| instance(folder, api))?;
+    Some(found["registry"].as_str()?.to_owned())
+}
+
 fn read(folder: &Path, api: &str) -> Option<u16> {
+    let run = instance(folder, api)?;
+    let gateway: http::Uri = run["gatewayUrl"].as_str()?.parse().ok()?;
+    Some(gateway.port_u16().unwrap_or(80))
+}
+
+/// What the instance whose state is in `folder` says of itself, if its API is at `api`.
+fn instance(folder: &Path, api: &str) -> Option<Value> {
     let run: Value = serde_json::from_str(&std::fs::read_to_string(folder.join("run.json")).ok()?).ok()?;
     let same = run["apiUrl"].as_str()?.trim_end_matches('/') == api.trim_end_matches('/');
-    let gateway: http::Uri = run["gatewayUrl"].as_str()?.parse().ok()?;
-    same.then(|| gateway.port_u16().unwrap_or(80))
+    same.then_some(run)
 }
 
 /// A URL with another port.

@@ -2,18 +2,22 @@
 //!
 //! What is printed is what `tkn` prints: the texts of statuses and times are read by scripts.
 
+mod builds;
 mod describe;
 mod objects;
 mod params;
 mod prune;
+mod rerun;
 mod status;
 mod times;
 mod workspaces;
 
+pub use builds::{Marks, build, build_rows, is_build};
 pub use describe::{pipeline, pipeline_run, task, task_run};
 pub use objects::{attempts, children, is_over, newest, newness, steps};
 pub use params::params;
 pub use prune::{Keep, prunable};
+pub use rerun::{again, failing};
 pub use status::{outcome, status};
 pub use times::{ago, lasted};
 pub use workspaces::workspaces;

@@ -4,7 +4,7 @@
 use std::process::Command;
 
 /// Crates of this workspace that kn may link.
-const OWN: [&str; 3] = ["kn", "formats", "event"];
+const OWN: [&str; 5] = ["kn", "formats", "event", "registries", "source"];
 /// What only servers need, or what needs C libraries.
 const UNWANTED: [&str; 6] = [
     "axum",

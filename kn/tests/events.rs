@@ -9,7 +9,7 @@
 #[path = "support/cluster.rs"]
 mod cluster;
 
-use cluster::Cluster;
+use cluster::{Cluster, answer};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -563,22 +563,6 @@ async fn operators_see_events_and_send_dead_letters_again() {
         .code(2)
         .complains(&["expected latest, earliest"]);
     cluster.kn("event tail ksvc:web").await.code(3);
-}
-
-/// Takes one request without a body, and answers it.
-async fn answer(listener: &tokio::net::TcpListener, status: &str, text: &str) -> String {
-    let (mut stream, _) = listener.accept().await.unwrap();
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        let byte = stream.read_u8().await.unwrap();
-        head.push(char::from(byte));
-    }
-    let answer = format!(
-        "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{text}",
-        text.len()
-    );
-    stream.write_all(answer.as_bytes()).await.unwrap();
-    head
 }
 
 /// Takes one request, and answers it.

@@ -1,11 +1,11 @@
 //! `kn event`
 
-mod address;
+pub mod address;
 mod build;
 mod dead_letters;
-mod http;
+pub mod http;
 mod make;
-mod operator;
+pub mod operator;
 mod replay;
 mod send;
 mod tail;

@@ -11,6 +11,7 @@ use crate::commands::runs::cancel::cancel;
 use crate::commands::runs::delete::DeleteRuns;
 use crate::commands::runs::list::columns;
 use crate::commands::runs::logs::LogsArgs;
+use crate::commands::runs::rerun::{RerunArgs, Whole};
 use crate::completion;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
@@ -33,6 +34,21 @@ pub enum Command {
     List(List),
     /// Show what the steps of a run have written
     Logs(Logs),
+    /// Make a new run of the same spec
+    Rerun(Rerun),
+}
+
+/// Makes a new run of the same spec.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  kn pipelinerun rerun release-run-x2x4z\n  kn pipelinerun rerun release-run-x2x4z --from-failed --showlog"
+)]
+pub struct Rerun {
+    /// Take over what succeeded, with its results, and run only the rest
+    #[arg(long)]
+    from_failed: bool,
+    #[command(flatten)]
+    rerun: RerunArgs,
 }
 
 /// Ends a run of a pipeline.
@@ -149,6 +165,14 @@ impl Command {
                     .logs
                     .run(context, kind, &command.tasks, &command.steps, output)
                     .await
+            }
+            Self::Rerun(command) => {
+                let whole = if command.from_failed {
+                    Whole::FromFailed
+                } else {
+                    Whole::All
+                };
+                command.rerun.run(context, kind, whole, output).await
             }
         }
     }

@@ -4,6 +4,7 @@ pub mod cancel;
 pub mod delete;
 pub mod list;
 pub mod logs;
+pub mod rerun;
 pub mod start;
 
 mod follow;

@@ -1,6 +1,7 @@
 //! `kn service`
 
 mod apply;
+mod build;
 mod create;
 mod declare;
 mod delete;

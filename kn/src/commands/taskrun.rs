@@ -10,6 +10,7 @@ use crate::commands::runs::cancel::cancel;
 use crate::commands::runs::delete::DeleteRuns;
 use crate::commands::runs::list::columns;
 use crate::commands::runs::logs::LogsArgs;
+use crate::commands::runs::rerun::{RerunArgs, Whole};
 use crate::completion;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
@@ -35,6 +36,11 @@ pub enum Command {
     List(List),
     /// Show what the steps of a run have written
     Logs(Logs),
+    /// Make a new run of the same spec
+    #[command(
+        after_help = "Examples:\n  kn taskrun rerun build-run-x2x4z\n  kn taskrun rerun build-run-x2x4z --showlog"
+    )]
+    Rerun(RerunArgs),
 }
 
 /// Ends a run of a task.
@@ -110,6 +116,7 @@ impl Command {
                     .await
             }
             Self::Logs(command) => command.logs.run(context, kind, &[], &command.steps, output).await,
+            Self::Rerun(rerun) => rerun.run(context, kind, Whole::All, output).await,
         }
     }
 }

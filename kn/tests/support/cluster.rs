@@ -19,7 +19,7 @@ use kube::core::GroupVersionKind;
 use kube::runtime::watcher::{self, Event};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -491,4 +491,20 @@ async fn crash(client: &Client, revision: &str) {
     )
     .await
     .unwrap();
+}
+
+/// Takes one request without a body, and answers it.
+pub async fn answer(listener: &TcpListener, status: &str, text: &str) -> String {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        let byte = stream.read_u8().await.unwrap();
+        head.push(char::from(byte));
+    }
+    let answer = format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{text}",
+        text.len()
+    );
+    stream.write_all(answer.as_bytes()).await.unwrap();
+    head
 }

@@ -73,6 +73,16 @@ pub async fn broker(context: &Context, value: &str, namespace: &str) -> Result<B
     })
 }
 
+/// Scheme and authority of a Service of the platform, as it is reached from here: by its name inside of a cluster, else
+/// through the gateway; `None` if there is no such way.
+pub async fn service(context: &Context, service: &str, namespace: &str) -> Option<String> {
+    if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
+        return Some(format!("http://{service}.{namespace}.svc"));
+    }
+    let url = format!("http://{service}.{namespace}.{}", domain(context).await?);
+    Some(context.local_url(&url).await.unwrap_or(url))
+}
+
 /// The URL by which an object that was found is reached from here; `typed` names it.
 async fn reach(
     context: &Context,

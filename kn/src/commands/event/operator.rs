@@ -49,7 +49,7 @@ impl BrokerArgs {
     pub async fn ask(&self, context: &Context, method: Method, verb: &str) -> Result<Lines, CliError> {
         let namespace = context.namespace(&self.namespace).await?;
         let broker = address::broker(context, &self.broker, &namespace).await?;
-        let token = token(context, &broker.namespace).await?;
+        let token = token(context, &broker.namespace, AUDIENCE).await?;
         let url = format!(
             "{}/.spindrift/v1/namespaces/{}/brokers/{}/{verb}",
             broker.origin, broker.namespace, broker.name
@@ -65,18 +65,18 @@ impl BrokerArgs {
             client::whole(response).await.accepted(&url, "the question")?;
             return Err(CliError::new(Exit::Failure, format!("{url} gave no answer")));
         }
-        Ok(Lines {
-            body: response.into_body(),
-            read: BytesMut::new(),
-            ended: false,
-        })
+        Ok(Lines::new(response.into_body()))
     }
 }
 
-async fn token(context: &Context, namespace: &str) -> Result<String, CliError> {
+/// A token of the namespace's own account, made for `audience` alone.
+///
+/// # Errors
+/// The account, or the right to make a token of it, is missing.
+pub async fn token(context: &Context, namespace: &str, audience: &str) -> Result<String, CliError> {
     let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{ACCOUNT}/token");
     let wanted = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
-        "spec": { "audiences": [AUDIENCE], "expirationSeconds": TOKEN_SECONDS } });
+        "spec": { "audiences": [audience], "expirationSeconds": TOKEN_SECONDS } });
     let request = Request::post(&path)
         .header("content-type", "application/json")
         .body(wanted.to_string().into_bytes())
@@ -89,6 +89,15 @@ async fn token(context: &Context, namespace: &str) -> Result<String, CliError> {
 }
 
 impl Lines {
+    /// The lines of an answer.
+    pub fn new(body: client::Incoming) -> Self {
+        Self {
+            body,
+            read: BytesMut::new(),
+            ended: false,
+        }
+    }
+
     /// The next line of JSON; `None` at the end.
     ///
     /// # Errors

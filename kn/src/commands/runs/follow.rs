@@ -1,6 +1,6 @@
 //! Reads the logs of one TaskRun: pod after pod, and in each its steps in order.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -8,8 +8,10 @@ use kube::api::{ApiResource, DynamicObject, LogParams};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::line::{Line, read};
+use super::line::{Line, archived, read};
 use super::watched::Watched;
+use crate::archive::Archive;
+use crate::commands::list::text;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::kind::Kind;
@@ -52,6 +54,7 @@ pub struct Reader {
     /// Only these steps; all if there are none.
     only: Vec<String>,
     lines: mpsc::Sender<Line>,
+    archive: Archive,
 }
 
 /// A TaskRun, as the lines of its log begin.
@@ -71,6 +74,7 @@ impl Reader {
         params: LogParams,
         only: Vec<String>,
         lines: mpsc::Sender<Line>,
+        archive: Archive,
     ) -> Result<Self, CliError> {
         Ok(Self {
             task_runs: context.api(Kind::TaskRun, namespace).await?,
@@ -79,6 +83,7 @@ impl Reader {
             params,
             only,
             lines,
+            archive,
         })
     }
 
@@ -98,12 +103,19 @@ impl Reader {
     }
 
     async fn present(&self, subject: &Subject) -> Result<(), Stop> {
-        let Some(run) = self.task_runs.get_opt(&subject.name).await? else {
-            return Ok(self.gone("taskrun", &subject.name).await?);
+        let present = self.task_runs.get_opt(&subject.name).await?;
+        let run = match present.and_then(|run| serde_json::to_value(run).ok()) {
+            Some(run) => run,
+            None => match self.archive.run(Kind::TaskRun, &subject.name).await {
+                Ok(Some(run)) => run,
+                Ok(None) => return Ok(self.gone("taskrun", &subject.name, None).await?),
+                Err(error) => return Ok(self.gone("taskrun", &subject.name, Some(error)).await?),
+            },
         };
-        for name in tekton::attempts(&serde_json::to_value(run).unwrap_or_default()) {
+        let uid = text(&run, "/metadata/uid");
+        for name in tekton::attempts(&run) {
             let Some(pod) = self.pods.get_opt(&name).await? else {
-                self.gone("pod", &name).await?;
+                self.read_archive(subject, &name, &uid).await?;
                 continue;
             };
             let pod = serde_json::to_value(pod).unwrap_or_default();
@@ -160,7 +172,10 @@ impl Reader {
                         return Ok(());
                     }
                 }
-                None if over => return Ok(self.gone("pod", name).await?),
+                None if over => {
+                    let uid = run.object.as_ref().map(|run| text(run, "/metadata/uid"));
+                    return Ok(self.read_archive(subject, name, &uid.unwrap_or_default()).await?);
+                }
                 None => {}
             }
             tokio::select! {
@@ -206,8 +221,59 @@ impl Reader {
         }
     }
 
-    async fn gone(&self, noun: &str, name: &str) -> Result<(), Closed> {
-        let text = format!("{noun} '{name}' is gone, and its log with it");
+    /// What the archive has of a pod that is gone.
+    async fn read_archive(&self, subject: &Subject, pod: &str, owner: &str) -> Result<(), Closed> {
+        let mut kept = match self.archive.log(pod, owner).await {
+            Ok(Some(kept)) => kept,
+            Ok(None) => return self.gone("pod", pod, None).await,
+            Err(error) => return self.gone("pod", pod, Some(error)).await,
+        };
+        let tail = self
+            .params
+            .tail_lines
+            .map(|lines| usize::try_from(lines).unwrap_or(0));
+        // The lines of one step, as far as they may still be the last ones.
+        let mut waiting: VecDeque<Line> = VecDeque::new();
+        let mut current = String::new();
+        loop {
+            let line = match kept.next().await {
+                Ok(Some(line)) => line,
+                Ok(None) => break,
+                Err(error) => {
+                    waiting.push_back(Line::Trouble(format!("pod '{pod}': {}", error.message)));
+                    break;
+                }
+            };
+            let step = text(&line, "/step");
+            if !self.only.is_empty() && !self.only.contains(&step) {
+                continue;
+            }
+            if step != current {
+                self.send_all(&mut waiting).await?;
+                current = step;
+            }
+            waiting.push_back(archived(&line, subject.task.as_deref(), self.params.timestamps));
+            match tail {
+                Some(tail) if waiting.len() > tail => drop(waiting.pop_front()),
+                Some(_) => {}
+                None => self.send_all(&mut waiting).await?,
+            }
+        }
+        self.send_all(&mut waiting).await
+    }
+
+    async fn send_all(&self, lines: &mut VecDeque<Line>) -> Result<(), Closed> {
+        for line in lines.drain(..) {
+            self.send(line).await?;
+        }
+        Ok(())
+    }
+
+    async fn gone(&self, noun: &str, name: &str, error: Option<CliError>) -> Result<(), Closed> {
+        let mut text = format!("{noun} '{name}' is gone, and its log with it");
+        if let Some(error) = error {
+            text.push_str(&format!(" (the archive cannot be asked: {})", error.message));
+        }
         self.send(Line::Trouble(text)).await
     }
 

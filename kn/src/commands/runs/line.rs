@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::io;
 
 use futures::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
+use serde_json::Value;
+
+use crate::commands::list::text;
 
 /// Longest line, in bytes; a longer one goes on as the next.
 const LONGEST: u64 = 1 << 20;
@@ -34,6 +37,30 @@ pub async fn read(log: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<St
     let text = String::from_utf8_lossy(&bytes);
     let text = text.strip_suffix('\n').unwrap_or(&text);
     Ok(Some(text.strip_suffix('\r').unwrap_or(text).to_owned()))
+}
+
+/// A line as the archive keeps it. Its text begins with its time, which is shown only if that is wanted.
+pub fn archived(line: &Value, task: Option<&str>, timestamps: bool) -> Line {
+    let step = text(line, "/step");
+    if let Some(dropped) = line["dropped"].as_u64() {
+        return Line::Trouble(format!(
+            "step '{step}': {dropped} bytes before this were not kept"
+        ));
+    }
+    if let Some(error) = line["error"].as_str() {
+        return Line::Trouble(format!("step '{step}': the rest was not kept: {error}"));
+    }
+    let whole = text(line, "/log");
+    let shown = match whole.split_once(' ') {
+        Some((_, rest)) if !timestamps => rest.to_owned(),
+        None if !timestamps => String::new(),
+        _ => whole,
+    };
+    Line::Log {
+        task: task.map(str::to_owned),
+        step,
+        text: shown,
+    }
 }
 
 /// Gives each step its prefix.
@@ -89,6 +116,33 @@ mod tests {
         );
         prefixes.shown = false;
         assert_eq!(prefixes.line(Some("build"), "a", "x"), "x");
+    }
+
+    #[test]
+    fn lines_of_the_archive_are_shown_like_others() {
+        let shown = |line: Value, timestamps: bool| match archived(&line, Some("t"), timestamps) {
+            Line::Log { task, step, text } => format!("{}/{step} {text}", task.unwrap()),
+            Line::Trouble(text) => text,
+        };
+        let line = serde_json::json!({ "step": "a", "log": "2026-01-01T00:00:00Z two words" });
+        assert_eq!(shown(line.clone(), false), "t/a two words");
+        assert_eq!(shown(line, true), "t/a 2026-01-01T00:00:00Z two words");
+        for (line, expected) in [
+            (
+                serde_json::json!({ "step": "a", "log": "2026-01-01T00:00:00Z" }),
+                "t/a ",
+            ),
+            (
+                serde_json::json!({ "step": "a", "dropped": 7 }),
+                "step 'a': 7 bytes before this were not kept",
+            ),
+            (
+                serde_json::json!({ "step": "a", "error": "cut" }),
+                "step 'a': the rest was not kept: cut",
+            ),
+        ] {
+            assert_eq!(shown(line, false), expected);
+        }
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ use tokio::task::{JoinError, JoinSet};
 use super::follow::{Reader, Subject};
 use super::line::{Line, Prefixes};
 use super::watched::Watched;
+use crate::archive::Archive;
 use crate::cli::NamespaceArgs;
 use crate::commands::list::{Query, fetch, text};
 use crate::completion;
@@ -61,6 +62,8 @@ pub struct Wanted {
     pub steps: Vec<String>,
     /// Without what lines begin with.
     pub plain: bool,
+    /// Beside the data: the log is not what was asked for.
+    pub aside: bool,
 }
 
 impl LogsArgs {
@@ -88,6 +91,7 @@ impl LogsArgs {
             tasks: tasks.to_vec(),
             steps: steps.to_vec(),
             plain: !self.prefix,
+            aside: false,
         };
         show(context, kind, &namespace, &name, &wanted, output).await
     }
@@ -116,14 +120,27 @@ pub async fn show(
     wanted: &Wanted,
     output: &mut Output,
 ) -> Result<Exit, CliError> {
-    let run = context.get(kind, namespace, name).await?;
+    let archive = Archive::new(context, namespace);
+    let (run, follow) = match context.get(kind, namespace, name).await {
+        Ok(run) => (run, wanted.params.follow),
+        // What is gone does not go on.
+        Err(error) if error.exit == Exit::NotFound => match archive.run(kind, name).await {
+            Ok(Some(run)) => (run, false),
+            _ => return Err(error),
+        },
+        Err(error) => return Err(error),
+    };
     let (sender, lines) = mpsc::channel(WAITING);
     let reader = Reader::new(
         context,
         namespace,
-        wanted.params.clone(),
+        LogParams {
+            follow,
+            ..wanted.params.clone()
+        },
         wanted.steps.clone(),
         sender,
+        archive,
     )
     .await?;
     let mut printing = Printing {
@@ -131,8 +148,9 @@ pub async fn show(
         prefixes: Prefixes::new(!wanted.plain),
         readers: JoinSet::new(),
         printed: false,
+        aside: wanted.aside,
     };
-    let open = match (kind, wanted.params.follow) {
+    let open = match (kind, follow) {
         (Kind::PipelineRun, true) => {
             let pipeline_run = Watched::new(context.api(kind, namespace).await?, name);
             printing
@@ -156,7 +174,7 @@ pub async fn show(
     if !open {
         return Ok(Exit::Success);
     }
-    let run = match wanted.params.follow {
+    let run = match follow {
         true => context.get(kind, namespace, name).await?,
         false => run,
     };
@@ -212,6 +230,8 @@ struct Printing {
     readers: JoinSet<Result<(), CliError>>,
     /// Whether there was anything.
     printed: bool,
+    /// Whether it is told beside the data.
+    aside: bool,
 }
 
 impl Printing {
@@ -279,7 +299,12 @@ impl Printing {
         match line {
             Line::Log { task, step, text } => {
                 self.printed = true;
-                output.line_of_many(&self.prefixes.line(task.as_deref(), &step, &text))
+                let line = self.prefixes.line(task.as_deref(), &step, &text);
+                if self.aside {
+                    output.progress(line);
+                    return Ok(true);
+                }
+                output.line_of_many(&line)
             }
             Line::Trouble(trouble) => {
                 output.note(trouble);

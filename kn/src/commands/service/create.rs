@@ -4,6 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::build::{self, Built};
 use super::declare::DeclareArgs;
 use super::source::Source;
 use super::write;
@@ -12,6 +13,7 @@ use crate::change::service as change;
 use crate::commands::write::dynamic;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
+use crate::flags::build::BuildArgs;
 use crate::kind::Kind;
 use crate::offline::{Target, TargetArgs};
 use crate::output::Output;
@@ -23,7 +25,7 @@ const KEPT: [&str; 2] = ["serving.knative.dev/creator", "serving.knative.dev/las
 #[derive(Args, Debug)]
 #[command(
     args_override_self = true,
-    after_help = "Examples:\n  kn service create web --image localhost:5000/hello\n  kn service create web --image localhost:5000/hello --env TARGET=blue --scale 1..5\n  kn service create web --image localhost:5000/hello --mount /etc/web=config-map:web --probe-readiness http::8080:/up\n  kn service create -f service.yaml --env TARGET=blue\n  kn service create web --image localhost:5000/hello --force\n  kn service create web --image localhost:5000/hello --target ./services\n  kn service create web --image localhost:5000/hello --dry-run server -o yaml"
+    after_help = "Examples:\n  kn service create web --image localhost:5000/hello\n  kn service create web --image localhost:5000/hello --env TARGET=blue --scale 1..5\n  kn service create web --image localhost:5000/hello --mount /etc/web=config-map:web --probe-readiness http::8080:/up\n  kn service create -f service.yaml --env TARGET=blue\n  kn service create web --image localhost:5000/hello --force\n  kn service create web --image localhost:5000/hello --target ./services\n  kn service create web --image localhost:5000/hello --dry-run server -o yaml\n  kn service create web --git http://git.example.com/web.git --env TARGET=blue\n  kn service create web --source ."
 )]
 pub struct Create {
     #[command(flatten)]
@@ -35,12 +37,18 @@ pub struct Create {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
+    build: BuildArgs,
+    #[command(flatten)]
     target: TargetArgs,
 }
 
 impl Create {
     pub async fn run(&self, context: &Context, output: &mut Output) -> Result<Exit, CliError> {
         let target = self.target.target()?;
+        self.build.check()?;
+        if self.build.is_wanted() {
+            return self.built(context, target.is_some(), output).await;
+        }
         let (source, flags) = self
             .declare
             .read("create", context, target.is_some(), output)
@@ -58,6 +66,37 @@ impl Create {
             Some(target) => self.offline(&target, (&namespace, &name), &service, output),
             None => self.online(context, (&namespace, &name), service, output).await,
         }
+    }
+
+    /// A service that is built from its source; `--image` is where the image is pushed to.
+    async fn built(&self, context: &Context, offline: bool, output: &mut Output) -> Result<Exit, CliError> {
+        let declare = &self.declare;
+        let stray = [
+            ("target", offline),
+            ("force", self.force),
+            ("dry-run", declare.dry_run.rehearsal().is_some()),
+        ];
+        if let Some((flag, _)) = stray.into_iter().find(|(_, given)| *given) {
+            return Err(CliError::usage(format!(
+                "--{flag} cannot be used with --git or --source"
+            )));
+        }
+        let (source, mut flags) = declare.read("create", context, false, output).await?;
+        let image = change::image(&flags)?.map(str::to_owned);
+        flags.template.pod.image = vec![build::placeholder()];
+        let mut service = change::create(source.start, &flags, Timestamp::now())?;
+        if let Some(tag) = &self.tag {
+            edit::tag_latest(&mut service, tag)?;
+        }
+        let built = Built {
+            namespace: &source.namespace,
+            name: &source.name,
+            args: &self.build,
+            image: image.as_deref(),
+            waiting: &declare.waiting,
+            form: &declare.form,
+        };
+        built.create(context, service, output).await
     }
 
     async fn online(

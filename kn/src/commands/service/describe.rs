@@ -80,8 +80,13 @@ fn render(service: &Value, revisions: &[Value], verbose: bool, now: Timestamp) -
     ));
     rows.retain(|(_, value)| !value.is_empty());
     let lines = revision_lines(service, revisions, verbose, now);
+    let build = describe::block(&super::build::last_build(service));
+    let build = match build.is_empty() {
+        true => String::new(),
+        false => format!("\n\nBuild:\n{}", conditions::indent(&build)),
+    };
     format!(
-        "{}\n\nRevisions:\n{}\n\n{}",
+        "{}{build}\n\nRevisions:\n{}\n\n{}",
         describe::block(&rows),
         conditions::indent(&lines.join("\n")),
         conditions::describe(service, verbose, now)

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use kube::api::PostParams;
 use serde_json::Value;
 
+use super::build::Built;
 use super::write::{self, Written};
 use crate::change::service::{self as change, Updated};
 use crate::change::{digest, edit};
@@ -15,6 +16,7 @@ use crate::commands::write::{ATTEMPTS, PAUSE, dynamic};
 use crate::completion;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
+use crate::flags::build::BuildArgs;
 use crate::flags::service::ServiceArgs;
 use crate::flags::waiting::WaitArgs;
 use crate::kind::Kind;
@@ -42,6 +44,8 @@ pub struct Update {
     #[command(flatten)]
     flags: ServiceArgs,
     #[command(flatten)]
+    build: BuildArgs,
+    #[command(flatten)]
     traffic: TrafficFlags,
     #[command(flatten)]
     waiting: WaitArgs,
@@ -51,6 +55,10 @@ pub struct Update {
 
 impl Update {
     pub async fn run(&self, context: &Context, output: &mut Output) -> Result<Exit, CliError> {
+        self.build.check()?;
+        if self.build.is_wanted() {
+            return self.built(context, output).await;
+        }
         if self.flags.is_empty() && self.traffic.is_empty() {
             return Err(CliError::usage(
                 "flag(s) not set: 'service update' needs at least one that says what to change",
@@ -75,6 +83,33 @@ impl Update {
             return written.say(&after, &text, output);
         }
         written.finish(context, &self.waiting, &after, output).await
+    }
+
+    /// Builds the service from its source from now on.
+    async fn built(&self, context: &Context, output: &mut Output) -> Result<Exit, CliError> {
+        let image = change::image(&self.flags)?;
+        let mut others = self.flags.clone();
+        others.template.pod.image.clear();
+        let alone = others.is_empty() && self.traffic.is_empty() && self.dry_run.rehearsal().is_none();
+        if !alone || self.target.target()?.is_some() {
+            return Err(CliError::usage(
+                "--git and --source go with the other flags of builds and with --image alone",
+            )
+            .with_hint(format!(
+                "change the service itself by another `kn service update {}`",
+                self.name
+            )));
+        }
+        let namespace = context.namespace(&self.namespace).await?;
+        let built = Built {
+            namespace: &namespace,
+            name: &self.name,
+            args: &self.build,
+            image,
+            waiting: &self.waiting,
+            form: &self.form,
+        };
+        built.update(context, output).await
     }
 
     fn rehearse(
