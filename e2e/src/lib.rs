@@ -8,6 +8,7 @@ pub mod client;
 mod dice;
 pub mod display;
 pub mod git;
+pub mod git_host;
 pub mod images;
 pub mod load;
 mod nftables;
