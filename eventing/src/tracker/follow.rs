@@ -52,7 +52,8 @@ impl Following {
             let mut listed = HashSet::new();
             let name = filled.kind.kind.clone();
             let config = watcher::Config::default();
-            informer::watch::follow_dynamic(api, config, &name, |event| filled.take_in(&mut listed, event)).await;
+            informer::watch::follow_dynamic(api, config, &name, |event| filled.take_in(&mut listed, event))
+                .await;
         });
         Arc::new(Self {
             resource,
