@@ -7,12 +7,13 @@ use std::sync::OnceLock;
 use anyhow::Context;
 
 /// Programs that the tests run; built once per test program, with cargo's own up-to-date check.
-const PROGRAMS: [&str; 10] = [
+const PROGRAMS: [&str; 11] = [
     "spindrift",
     "kn",
     "queue-proxy",
     "entrypoint",
     "builder",
+    "listener",
     "hello",
     "ab",
     "echo",

@@ -80,6 +80,8 @@ pub enum Command {
     Resolvers(ProcessArgs),
     /// Run what prunes runs that are over and keeps what they said, against a cluster
     RunArchive(RunArchiveArgs),
+    /// Run one EventListener against a cluster: take its events, make what its triggers say
+    EventListener(triggers::listener::Args),
     /// Install what the components work on into a cluster: resource definitions, namespace, configuration
     #[command(
         after_help = "Examples:\n  spindrift install --sidecar-image registry.example.com/spindrift/queue-proxy:v1\n  spindrift install --component-address 10.88.0.1    for components that run on this machine, outside any pod"
@@ -240,6 +242,9 @@ pub struct PipelinesArgs {
     /// Image of the entrypoint of steps
     #[arg(long, env = "ENTRYPOINT_IMAGE", value_name = "IMAGE")]
     pub entrypoint_image: String,
+    /// Image of the pods of EventListeners; without it nobody looks after them
+    #[arg(long, env = "EVENT_LISTENER_IMAGE", value_name = "IMAGE")]
+    pub event_listener_image: Option<String>,
 }
 
 #[derive(Args, Debug, Clone)]

@@ -13,7 +13,7 @@ struct Program {
     required: bool,
 }
 
-const PROGRAMS: [Program; 7] = [
+const PROGRAMS: [Program; 8] = [
     Program {
         binary: "queue-proxy",
         repository: "spindrift/queue-proxy",
@@ -22,6 +22,11 @@ const PROGRAMS: [Program; 7] = [
     Program {
         binary: "entrypoint",
         repository: "spindrift/entrypoint",
+        required: true,
+    },
+    Program {
+        binary: "event-listener",
+        repository: "spindrift/event-listener",
         required: true,
     },
     Program {
@@ -60,6 +65,8 @@ pub struct Required {
     pub sidecar: String,
     /// Of the entrypoint of steps.
     pub entrypoint: String,
+    /// Of the pods of EventListeners.
+    pub event_listener: String,
 }
 
 /// Builds the images into `store`; equal binaries give equal digests, so a restart changes nothing.
@@ -73,6 +80,7 @@ pub async fn build(store: &ImageStore, registry: &str) -> anyhow::Result<Require
     Ok(Required {
         sidecar: next()?,
         entrypoint: next()?,
+        event_listener: next()?,
     })
 }
 

@@ -77,6 +77,18 @@ pub fn push() -> Vec<Hook> {
     hooks
 }
 
+/// The webhooks of triggers. They go by nothing but what they are asked about.
+pub fn triggers() -> Vec<Hook> {
+    hooks(
+        &triggers::admission::WEBHOOKS,
+        crds::tekton::names::NAMESPACE,
+        triggers::admission::handle,
+    )
+    .into_iter()
+    .filter(|hook| hook.only_in.is_none())
+    .collect()
+}
+
 /// The webhooks of one part of the platform; `namespace` has its ConfigMaps.
 fn hooks(
     webhooks: &Webhooks,
@@ -174,6 +186,7 @@ pub fn embedded(config: &LateConfig) -> Vec<Admission> {
         .chain(of_eventing)
         .chain(of_pipelines)
         .chain(push())
+        .chain(triggers())
         .chain([of_bindings])
         .map(in_process)
         .collect()

@@ -10,6 +10,7 @@ use anyhow::Context;
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -37,7 +38,13 @@ fn definitions() -> Vec<CustomResourceDefinition> {
     let served = |crd: &CustomResourceDefinition| SERVED.contains(&crd.spec.names.kind.as_str());
     let pipelines = crds::tekton_definitions().into_iter().filter(served);
     let own = crds::spindrift_definitions();
-    crds::all().into_iter().chain(pipelines).chain(own).collect()
+    let triggers = crds::triggers_definitions();
+    crds::all()
+        .into_iter()
+        .chain(pipelines)
+        .chain(own)
+        .chain(triggers)
+        .collect()
 }
 
 /// Creates or updates the CRDs, and waits until they are served.
@@ -64,6 +71,19 @@ pub async fn crds(client: &Client) -> anyhow::Result<()> {
         }
     }))
     .await?;
+    Ok(())
+}
+
+/// Creates or updates the roles that people give to the accounts of EventListeners.
+pub async fn roles(client: &Client) -> anyhow::Result<()> {
+    let api: Api<ClusterRole> = Api::all(client.clone());
+    let params = PatchParams::apply(MANAGER).force();
+    for role in triggers::controller::roles() {
+        let name = role["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        api.patch(&name, &params, &Patch::Apply(role))
+            .await
+            .with_context(|| format!("cannot install the ClusterRole {name}"))?;
+    }
     Ok(())
 }
 
@@ -167,6 +187,7 @@ pub fn manifests(
             all.push(serde_json::to_value(map)?);
         }
     }
+    all.extend(triggers::controller::roles());
     if let Some((address, fronts)) = at {
         for front in fronts {
             let (mut service, mut slice) = front_objects(front, address);

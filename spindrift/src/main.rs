@@ -84,6 +84,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::PushController(args) => commands::pipelines::push(args).await,
         Command::Resolvers(args) => commands::pipelines::resolvers(args).await,
         Command::RunArchive(args) => commands::pipelines::archive(args).await,
+        Command::EventListener(args) => commands::pipelines::event_listener(args).await,
         Command::Install(args) => commands::install::run(args).await,
         Command::Manifests(args) => commands::install::print(&args),
         Command::Completion { shell } => {

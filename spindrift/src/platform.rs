@@ -155,6 +155,7 @@ pub struct Pipelines {
     pub push: push::Config,
     /// What runs said that are over.
     pub runs: Arc<archive::Store>,
+    pub triggers: triggers::Config,
 }
 
 /// The running platform.
@@ -217,6 +218,7 @@ impl Platform {
             vec![listeners.pushes],
             Box::pin(stop.clone().cancelled_owned()),
         ));
+        tasks.spawn(triggers::run_with(caches.clone(), pipelines.triggers));
         // Processes of the machine do not use the cluster's DNS by themselves.
         let dns = Some(SocketAddr::from((inside, DNS_PORT)));
         tasks.spawn(resolvers::run_with(

@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use reconciler::{Caches, leases};
 
 use super::component::{client, identity, listen, until_told};
@@ -17,8 +19,28 @@ pub async fn controller(args: PipelinesArgs) -> anyhow::Result<ExitCode> {
         }),
         ..pipelines::Config::new(args.entrypoint_image)
     };
+    let listeners = args.event_listener_image.map(|image| triggers::Config {
+        cluster_domain: args.process.cluster_domain.clone(),
+        election: Some(triggers::Election {
+            identity: identity(),
+            timing: leases::Timing::default(),
+        }),
+        ..triggers::Config::new(image)
+    });
     let caches = Caches::new(client);
-    let start = |until| pipelines::run_until(caches.clone(), config, until);
+    let start = |until: BoxFuture<'static, ()>| -> BoxFuture<'static, ()> {
+        let until = until.shared();
+        let runs = pipelines::run_until(caches.clone(), config, Box::pin(until.clone()));
+        match listeners {
+            Some(listeners) => {
+                let listeners = triggers::run_until(caches.clone(), listeners, Box::pin(until));
+                Box::pin(async {
+                    tokio::join!(runs, listeners);
+                })
+            }
+            None => runs,
+        }
+    };
     until_told(&args.process, &caches, "the caches are not filled yet", start).await
 }
 
@@ -83,4 +105,10 @@ pub async fn archive(args: RunArchiveArgs) -> anyhow::Result<ExitCode> {
     let caches = Caches::new(client);
     let start = |until| archive::run_until(caches.clone(), config, until);
     until_told(&args.process, &caches, "the caches are not filled yet", start).await
+}
+
+/// What runs in the pods of EventListeners, here.
+pub async fn event_listener(args: triggers::listener::Args) -> anyhow::Result<ExitCode> {
+    triggers::listener::main(args).await?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -157,6 +157,7 @@ impl Up {
         install::configuration(&client, crds::names::SYSTEM_NAMESPACE, &plan, &settings).await?;
         install::fronts(&client, crds::names::SYSTEM_NAMESPACE, inside, listeners.fronts()).await?;
         install::routes(&client, DOMAIN, port).await?;
+        install::roles(&client).await?;
         let caches = Caches::new(client.clone());
         let config = ConfigStore::start(&caches, crds::names::SYSTEM_NAMESPACE);
         let selection_mode = events::selection_mode()?;
@@ -185,6 +186,7 @@ impl Up {
             tasks: pipelines::Config::new(images.entrypoint),
             push,
             runs: std::sync::Arc::new(runs),
+            triggers: triggers::Config::new(images.event_listener),
         };
         Ok(Platform::start(
             health, listeners, inside, caches, config, events, pipelines,

@@ -51,6 +51,7 @@ pub async fn run(args: WebhookArgs) -> anyhow::Result<ExitCode> {
             pipelines::admission::Settings::default().with_present(&of_pipelines)
         }));
         hooks.extend(hooks::push());
+        hooks.extend(hooks::triggers());
     }
     let bindings = Bindings::new(&caches, events::selection_mode()?, names::EVENTING_NAMESPACE);
     // Which kinds the API server has to ask about changes with them.
