@@ -6,8 +6,8 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
 use serde_json::Value;
 
-use crate::commands::event::operator::{Lines, token};
-use crate::commands::event::{address, http as client};
+use crate::commands::event::operator::Lines;
+use crate::commands::event::{address, http as client, token};
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::kind::Kind;
@@ -69,7 +69,7 @@ impl Archive {
         let Some(origin) = address::service(&self.context, service, namespace).await else {
             return Ok(None);
         };
-        let token = token(&self.context, &self.namespace, AUDIENCE).await?;
+        let token = token::of(&self.context, &self.namespace, token::ACCOUNT, AUDIENCE).await?;
         let url = format!("{origin}/.spindrift/v1/namespaces/{}/{rest}", self.namespace);
         let request = Request::get(&url)
             .header("authorization", format!("Bearer {token}"))

@@ -452,6 +452,31 @@ async fn an_event_reaches_a_broker_through_the_gateway() {
 }
 
 #[tokio::test]
+async fn an_event_goes_with_a_token_to_who_asks_for_one() {
+    const AUDIENCE: &str = "eventing.knative.dev/broker/default/default";
+    let cluster = Cluster::start().await;
+    let gateway = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = gateway.local_addr().unwrap().port();
+    cluster.kn("broker create default").await.code(0);
+    let url = "http://broker-ingress.knative-eventing.svc.cluster.local/default/default";
+    let address = json!({ "address": { "url": url, "audience": AUDIENCE } });
+    cluster.settle(EVENTING, "default", address).await;
+    cluster.serve_domain("localhost", port).await;
+    cluster
+        .kn("event send --to broker:default --service-account team:sender")
+        .await
+        .code(3)
+        .complains(&["serviceaccounts \"sender\" not found"]);
+    cluster.make_account().await;
+    let sent = cluster.kn("event send --to broker:default");
+    let (sent, (head, _)) = tokio::join!(sent, receive(&gateway, "202 Accepted", ""));
+    sent.code(0);
+    let token = head.split("authorization: Bearer ").nth(1).unwrap();
+    let token = token.split("\r\n").next().unwrap();
+    assert_eq!(cluster.audiences(token).await, [AUDIENCE]);
+}
+
+#[tokio::test]
 async fn an_event_is_shown_before_it_is_sent() {
     let cluster = Cluster::start().await;
     let built = cluster

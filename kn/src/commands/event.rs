@@ -9,6 +9,7 @@ pub mod operator;
 mod replay;
 mod send;
 mod tail;
+pub mod token;
 
 use clap::Subcommand;
 

@@ -214,7 +214,7 @@ impl Cluster {
     /// What a token is good for, as the server says.
     pub async fn audiences(&self, token: &str) -> Vec<String> {
         let reviews: Api<TokenReview> = Api::all(self.client.clone());
-        let review = json!({ "spec": { "token": token, "audiences": ["spindrift-events", "other"] } });
+        let review = json!({ "spec": { "token": token, "audiences": ["spindrift-events", "other", "eventing.knative.dev/broker/default/default"] } });
         let review = serde_json::from_value(review).unwrap();
         let review = reviews.create(&PostParams::default(), &review).await.unwrap();
         review.status.unwrap().audiences.unwrap()

@@ -13,23 +13,42 @@ use crate::sink::{self, Reference, Sink};
 
 /// Namespace and name of the settings that say which domains the gateway serves.
 const DOMAINS: [&str; 2] = ["knative-serving", "config-domain"];
-/// Service in front of the brokers.
-const INGRESS: &str = "broker-ingress";
+/// Services of events that the gateway serves: those in front of the brokers and of the RequestReplies.
+const OPEN: [&str; 2] = ["broker-ingress", "request-reply"];
 /// Flag that names the receiver.
 const FLAG: &str = "to";
 
-/// The URL to send to, for the value of `--to`.
+/// Who gets an event.
+#[derive(Debug, Default)]
+pub struct Receiver {
+    pub url: String,
+    /// What tokens of its senders must be made for; `None` if it asks for none.
+    pub audience: Option<String>,
+    /// Its namespace, whose accounts may send to it unless a policy says otherwise.
+    pub namespace: String,
+}
+
+/// Who gets the event, for the value of `--to`.
 ///
 /// # Errors
 /// There is no such object, it has no address yet, or the address cannot be reached from here.
-pub async fn find(context: &Context, to: &str, namespace: &str) -> Result<String, CliError> {
+pub async fn find(context: &Context, to: &str, namespace: &str) -> Result<Receiver, CliError> {
     let config = ConfigFile::read(context.config_file())?;
     let sink = sink::parse(FLAG, to, config.sinks())?;
-    if let Sink::Uri(uri) = sink {
-        return Ok(uri);
+    if let Sink::Uri(url) = sink {
+        return Ok(Receiver {
+            url,
+            ..Receiver::default()
+        });
     }
     let (reference, object) = sink::object(context, FLAG, &sink, namespace).await?;
-    reach(context, to, &reference, &json!(object)).await
+    let object = json!(object);
+    let audience = text(&object, "/status/address/audience");
+    Ok(Receiver {
+        url: reach(context, to, &reference, &object).await?,
+        audience: (!audience.is_empty()).then_some(audience),
+        namespace: reference.namespace,
+    })
 }
 
 /// A broker, and where it is asked about its events.
@@ -121,15 +140,17 @@ async fn reach(
     Ok(context.local_url(&url).await.unwrap_or(url))
 }
 
-/// The address as it is reached from outside: itself if it is not one of the cluster, the gateway's for the ingress of
-/// brokers, and `None` for what only the cluster can reach.
+/// The address as it is reached from outside: itself if it is not one of the cluster, the gateway's for what the
+/// gateway serves, and `None` for what only the cluster can reach.
 fn outside(address: &str, domain: Option<&str>) -> Option<String> {
     let uri: http::Uri = address.parse().ok()?;
     let host = uri.host()?;
     let labels: Vec<&str> = host.split('.').collect();
     match labels.as_slice() {
         [service, namespace, "svc", ..] => match (*service, domain) {
-            (INGRESS, Some(domain)) => Some(format!("http://{service}.{namespace}.{domain}{}", uri.path())),
+            (service, Some(domain)) if OPEN.contains(&service) => {
+                Some(format!("http://{service}.{namespace}.{domain}{}", uri.path()))
+            }
             _ => None,
         },
         _ => Some(address.to_owned()),

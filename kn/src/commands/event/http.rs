@@ -32,13 +32,17 @@ pub struct Answer {
     pub body: String,
 }
 
-/// Posts `event` to `url` in one piece.
+/// Posts `event` to `url` in one piece, with the token if there is one.
 ///
 /// # Errors
 /// Nobody answered in time.
-pub async fn post(url: &str, event: &Event) -> Result<Answer, CliError> {
+pub async fn post(url: &str, event: &Event, token: Option<&str>) -> Result<Answer, CliError> {
     let (headers, body) = event::http::write(event, Mode::Structured);
-    let mut request = Request::post(url)
+    let mut request = Request::post(url);
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let mut request = request
         .body(Full::new(body))
         .map_err(|error| wrong(url, &error))?;
     request.headers_mut().extend(headers);

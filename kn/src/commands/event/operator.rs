@@ -6,9 +6,9 @@ use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{address, http as client};
+use super::{address, http as client, token};
 use crate::cli::NamespaceArgs;
 use crate::completion;
 use crate::context::Context;
@@ -16,10 +16,6 @@ use crate::error::{CliError, Exit, innermost};
 
 /// What the tokens are made for.
 const AUDIENCE: &str = "spindrift-events";
-/// The account whose tokens are shown; every namespace has it.
-const ACCOUNT: &str = "default";
-/// Seconds that a token is good for; it is looked at once, when the answer begins.
-const TOKEN_SECONDS: u64 = 600;
 /// Longest line that is read, in bytes; more than an event may have.
 const LONGEST_LINE: usize = 16 << 20;
 
@@ -49,7 +45,7 @@ impl BrokerArgs {
     pub async fn ask(&self, context: &Context, method: Method, verb: &str) -> Result<Lines, CliError> {
         let namespace = context.namespace(&self.namespace).await?;
         let broker = address::broker(context, &self.broker, &namespace).await?;
-        let token = token(context, &broker.namespace, AUDIENCE).await?;
+        let token = token::of(context, &broker.namespace, token::ACCOUNT, AUDIENCE).await?;
         let url = format!(
             "{}/.spindrift/v1/namespaces/{}/brokers/{}/{verb}",
             broker.origin, broker.namespace, broker.name
@@ -66,25 +62,6 @@ impl BrokerArgs {
             return Err(CliError::new(Exit::Failure, format!("{url} gave no answer")));
         }
         Ok(Lines::new(response.into_body()))
-    }
-}
-
-/// A token of the namespace's own account, made for `audience` alone.
-///
-/// # Errors
-/// The account, or the right to make a token of it, is missing.
-pub async fn token(context: &Context, namespace: &str, audience: &str) -> Result<String, CliError> {
-    let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{ACCOUNT}/token");
-    let wanted = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
-        "spec": { "audiences": [audience], "expirationSeconds": TOKEN_SECONDS } });
-    let request = Request::post(&path)
-        .header("content-type", "application/json")
-        .body(wanted.to_string().into_bytes())
-        .map_err(|error| client::wrong(&path, &error))?;
-    let made: Value = context.client().await?.request(request).await?;
-    match made["status"]["token"].as_str() {
-        Some(token) => Ok(token.to_owned()),
-        None => Err(CliError::new(Exit::Failure, "the cluster made no token")),
     }
 }
 
