@@ -2,7 +2,7 @@
 //! producers and subscribers that load it over HTTP.
 
 pub(crate) mod api;
-mod producer;
+pub(crate) mod producer;
 mod subscriber;
 
 use std::collections::HashMap;

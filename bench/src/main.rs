@@ -1,6 +1,7 @@
 //! Measures the release build. Prints figures, and ratios against a baseline that runs beside it; judges nothing, but for
 //! `soak`, which fails if an event is lost.
 
+mod backlog;
 mod cesql;
 mod events;
 mod http;
@@ -113,6 +114,15 @@ enum Command {
         #[arg(long)]
         only: Option<String>,
     },
+    /// Memory of the data plane with many events that nobody takes
+    Backlog {
+        /// Events of 1 KiB
+        #[arg(long, default_value_t = 1_000_000)]
+        count: u64,
+        /// Folder on the disk that the events are kept on
+        #[arg(long, default_value = ".")]
+        folder: PathBuf,
+    },
     /// Kills the data plane at random under load, and fails if an event that was accepted is not delivered
     Soak {
         /// How long events are sent, such as 60s or 10m
@@ -193,6 +203,7 @@ fn main() -> ExitCode {
             folder,
             only,
         } => events::measure(&folder, seconds, only.as_deref()),
+        Command::Backlog { count, folder } => backlog::measure(&folder, count),
         Command::Soak {
             time,
             nats,

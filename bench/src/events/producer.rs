@@ -131,6 +131,33 @@ pub async fn produce(
     Ok(accepted)
 }
 
+/// Sends so many events; how many were accepted.
+pub async fn produce_all(address: SocketAddr, producers: usize, count: u64) -> anyhow::Result<u64> {
+    let next = Arc::new(AtomicU64::new(0));
+    let mut running = JoinSet::new();
+    for _ in 0..producers {
+        let mut producer = Producer::connect(address, TYPE).await?;
+        let next = next.clone();
+        running.spawn(async move {
+            let mut accepted = 0u64;
+            loop {
+                let id = next.fetch_add(1, Ordering::Relaxed);
+                if id >= count {
+                    return Ok(accepted);
+                }
+                let status = producer.send(id).await?;
+                ensure!(status == 202, "the broker answered {status}");
+                accepted += 1;
+            }
+        });
+    }
+    let mut accepted = 0;
+    while let Some(ended) = running.join_next().await {
+        accepted += ended??;
+    }
+    Ok(accepted)
+}
+
 struct Producer {
     stream: TcpStream,
     request: Vec<u8>,
