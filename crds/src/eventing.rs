@@ -12,7 +12,7 @@ pub use event_policy::{
     EventPolicy, EventPolicyReference, EventPolicySelector, EventPolicySpec, EventPolicyStatus,
     EventPolicySubject, EventPolicyTarget,
 };
-pub use event_type::{EventType, EventTypeSpec, EventTypeStatus};
+pub use event_type::{EVENT_TYPE_ATTRIBUTES, EventType, EventTypeAttribute, EventTypeSpec, EventTypeStatus};
 pub use filter::SubscriptionsApiFilter;
 pub use request_reply::{RequestReply, RequestReplySpec, RequestReplyStatus};
 pub use trigger::{Trigger, TriggerFilter, TriggerSpec, TriggerStatus};

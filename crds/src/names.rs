@@ -37,6 +37,10 @@ pub const BROKER_INGRESS_SERVICE: &str = "broker-ingress";
 pub const GIT_HUB_SOURCE_SERVICE: &str = "github-source";
 /// Service in front of the job sinks.
 pub const JOB_SINK_SERVICE: &str = "job-sink";
+/// Service in front of the RequestReplies.
+pub const REQUEST_REPLY_SERVICE: &str = "request-reply";
+/// Secret with the keys that requests are recognised by.
+pub const REQUEST_REPLY_KEYS: &str = "request-reply-keys";
 /// Name of the broker that is made when it is asked for, and that clients take if none is named.
 pub const DEFAULT_BROKER: &str = "default";
 /// Finalizer with which a Subscription takes itself out of its channel.
@@ -132,6 +136,17 @@ pub fn parallel_branch(parallel: &str, branch: usize) -> String {
 /// The Subscription to the filter of a Parallel's branch.
 pub fn parallel_filter(parallel: &str, branch: usize) -> String {
     child_name(parallel, &format!("-kn-parallel-filter-{branch}"))
+}
+
+/// The Trigger that brings a RequestReply its answers.
+pub fn request_reply_trigger(name: &str) -> String {
+    child_name(name, "-kn-request-reply")
+}
+
+/// What all ids of a RequestReply's requests end in, so that its trigger gets no answers to others; the last part is the
+/// number of the process that the request waits in, of which there is one.
+pub fn request_reply_mark(uid: &str) -> String {
+    format!(":{}-0", uid.split('-').next().unwrap_or_default())
 }
 
 /// The Deployment of a ContainerSource.
@@ -269,6 +284,8 @@ mod tests {
         assert_eq!(parallel_ingress("par"), "par-kn-parallel");
         assert_eq!(parallel_branch("par", 1), "par-kn-parallel-1");
         assert_eq!(parallel_filter("par", 1), "par-kn-parallel-filter-1");
+        assert_eq!(request_reply_trigger("rr"), "rr-kn-request-reply");
+        assert_eq!(request_reply_mark("0123abcd-4567-89ab"), ":0123abcd-0");
         assert_eq!(
             identity("tick", "sources.knative.dev", "PingSource"),
             "tick-oidc-sources.knative.dev-pingsource"

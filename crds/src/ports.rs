@@ -24,6 +24,8 @@ pub const GIT_HUB_SOURCE: u16 = 8083;
 pub const JOB_SINK: u16 = 8084;
 /// Where the webhooks of Repositories arrive.
 pub const PUSH: u16 = 8085;
+/// Where RequestReplies take requests.
+pub const REQUEST_REPLY: u16 = 8087;
 /// Where the admission webhook listens.
 pub const WEBHOOK: u16 = 8443;
 /// The port that an application listens on unless it says otherwise.

@@ -59,9 +59,13 @@ fn eventing_crds() -> impl Iterator<Item = CustomResourceDefinition> {
     let crds = [
         (e::Broker::crd(), eventing::broker(), &[][..]),
         (e::Trigger::crd(), eventing::trigger(), &[]),
-        // Both versions have the same fields. v1beta3 has others and would take a converting webhook, which the
-        // embedded API server does not call: it is not served.
-        (e::EventType::crd(), eventing::event_type(), &["v1beta1"]),
+        // v1beta3 says with attributes what the others say with fields. All versions have both, which admission keeps
+        // the same: no webhook has to convert anything.
+        (
+            e::EventType::crd(),
+            eventing::event_type(),
+            &["v1beta1", "v1beta3"],
+        ),
         (e::EventPolicy::crd(), eventing::event_policy(), &[]),
         (e::RequestReply::crd(), eventing::request_reply(), &[]),
         (m::Channel::crd(), messaging::channel(), &[]),
@@ -82,7 +86,16 @@ fn eventing_crds() -> impl Iterator<Item = CustomResourceDefinition> {
             // Much of what people write has no spec at all.
             *spec = build::or_empty(duck::keeping_unknown(spec.take()));
         }
-        with_versions(with_schema(crd, schema), more)
+        let mut crd = with_versions(with_schema(crd, schema), more);
+        let columns = crd
+            .spec
+            .versions
+            .iter_mut()
+            .filter(|version| version.name == "v1beta3");
+        for columns in columns.filter_map(|version| version.additional_printer_columns.as_mut()) {
+            columns.retain(|column| column.name != "Schema");
+        }
+        crd
     })
 }
 

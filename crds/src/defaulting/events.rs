@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{is_absent, list_in, map_in, object_at, set_text};
 use crate::config::events::BrokerConfig;
+use crate::eventing::EventTypeSpec;
 use crate::resource::events::{Context, Resource};
 use crate::resource::{field, metadata, text};
 use crate::{annotations, labels};
@@ -53,7 +54,8 @@ pub fn apply(resource: Resource, object: &mut Value, context: &Context<'_>) {
                 set_text(object_at(object, "spec"), name, value);
             }
         }
-        Resource::EventType | Resource::EventPolicy | Resource::Subscription | Resource::JobSink => {}
+        Resource::EventType => event_type(object),
+        Resource::EventPolicy | Resource::Subscription | Resource::JobSink => {}
     }
     if !namespace.is_empty() {
         references(resource, object, &namespace);
@@ -105,6 +107,34 @@ fn trigger(object: &mut Value) {
         && let Some(marks) = map_in(meta, "labels")
     {
         marks.insert(labels::BROKER.to_owned(), json!(broker));
+    }
+}
+
+/// Says in both forms what one of them says: that of the version which is written, if it says anything.
+fn event_type(object: &mut Value) {
+    let by_attributes = text(object, "apiVersion").ends_with("/v1beta3");
+    let Some(spec) = object_at(object, "spec") else {
+        return;
+    };
+    // Of the wrong type: the check of types says it better.
+    let Ok(read) = serde_json::from_value::<EventTypeSpec>(Value::Object(spec.clone())) else {
+        return;
+    };
+    let complete = if by_attributes && !read.attributes.is_empty() {
+        read.with_fields()
+    } else if read.type_.is_empty() {
+        return;
+    } else {
+        read.with_attributes()
+    };
+    let Ok(Value::Object(complete)) = serde_json::to_value(&complete) else {
+        return;
+    };
+    for name in ["type", "source", "schemaData", "attributes"] {
+        match complete.get(name) {
+            Some(value) if value != "" => spec.insert(name.to_owned(), value.clone()),
+            _ => spec.remove(name),
+        };
     }
 }
 
@@ -316,6 +346,42 @@ mod tests {
             reply["spec"],
             json!({"correlationAttribute": "correlationid", "replyAttribute": "replyid", "timeout": "PT30S"})
         );
+    }
+
+    #[test]
+    fn event_types_say_it_in_both_forms() {
+        let written = |version: &str, spec: Value| {
+            let object = json!({"apiVersion": format!("eventing.knative.dev/{version}"), "metadata": {"name": "t"}, "spec": spec});
+            defaulted(Resource::EventType, object)["spec"].clone()
+        };
+        let attributes = |event_type: &str| {
+            json!([
+                {"name": "type", "required": true, "value": event_type}, {"name": "source", "required": true, "value": "/s"},
+                {"name": "specversion", "required": true}, {"name": "id", "required": true},
+            ])
+        };
+        let old = json!({"type": "a", "source": "/s", "unknown": 1});
+        let both = written("v1beta2", old);
+        assert_eq!(
+            both,
+            json!({"type": "a", "source": "/s", "unknown": 1, "attributes": attributes("a")})
+        );
+        let new = written(
+            "v1beta3",
+            json!({"attributes": attributes("b"), "type": "a", "source": "/old"}),
+        );
+        assert_eq!(
+            new,
+            json!({"type": "b", "source": "/s", "attributes": attributes("b")})
+        );
+        let changed = written(
+            "v1beta1",
+            json!({"attributes": attributes("b"), "type": "c", "source": "/s"}),
+        );
+        assert_eq!(changed["attributes"], attributes("c"));
+        for nothing in [json!({}), json!({"attributes": "x"}), json!({"type": 7})] {
+            assert_eq!(written("v1beta2", nothing.clone()), nothing);
+        }
     }
 
     #[test]

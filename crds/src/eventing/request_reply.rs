@@ -3,7 +3,7 @@
 use kube::CustomResource;
 use serde::{Deserialize, Serialize};
 
-use crate::duck::{DeliverySpec, PolicyReference, status};
+use crate::duck::{AuthStatus, DeliverySpec, PolicyReference, status};
 use crate::types::{Addressable, KReference};
 
 /// Which broker is asked, and how answers are recognised.
@@ -24,6 +24,7 @@ use crate::types::{Addressable, KReference};
     category = "knative",
     category = "eventing",
     label("knative.dev/crd-install", "true"),
+    label("duck.knative.dev/addressable", "true"),
     printcolumn(name = "URL", type_ = "string", json_path = r#".status.address.url"#),
     printcolumn(
         name = "Ready",
@@ -55,6 +56,30 @@ pub struct RequestReplySpec {
     pub delivery: Option<DeliverySpec>,
 }
 
+impl RequestReplySpec {
+    /// Namespace and name of the broker, for a RequestReply in `namespace`.
+    pub fn broker_of<'a>(&'a self, namespace: &'a str) -> (&'a str, &'a str) {
+        let given = self.broker_ref.namespace.as_deref();
+        let given = given.filter(|given| !given.is_empty());
+        (given.unwrap_or(namespace), &self.broker_ref.name)
+    }
+
+    /// The attribute that carries what a request is recognised by.
+    pub fn correlation(&self) -> &str {
+        or(&self.correlation_attribute, "correlationid")
+    }
+
+    /// The attribute by which an answer names its request.
+    pub fn reply(&self) -> &str {
+        or(&self.reply_attribute, "replyid")
+    }
+}
+
+/// What admission fills in, for objects that it has not seen.
+fn or<'a>(text: &'a str, default: &'a str) -> &'a str {
+    if text.is_empty() { default } else { text }
+}
+
 status! {
     /// What has been observed of it.
     RequestReplyStatus {
@@ -67,6 +92,9 @@ status! {
         /// The policies that say who may send events.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pub policies: Vec<PolicyReference>,
+        /// The identity with which requests are handed on to the broker.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub auth: Option<AuthStatus>,
         /// Replicas that are wanted.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub desired_replicas: Option<i32>,

@@ -80,6 +80,20 @@ pub(super) fn event_type() -> Value {
             ),
             ("reference", described("Who has the events.", reference())),
             ("description", described("What the events are about.", string())),
+            (
+                "attributes",
+                described(
+                    "Attributes of the events; in v1beta3 these say what type, source and schemaData say.",
+                    list(object([
+                        ("name", described("Name of the attribute.", string())),
+                        ("required", described("Whether each event has it.", boolean())),
+                        (
+                            "value",
+                            described("Its value, if all have the same one.", string()),
+                        ),
+                    ])),
+                ),
+            ),
         ]),
         Some(status([])),
     )
@@ -155,7 +169,11 @@ pub(super) fn request_reply() -> Value {
         ]),
         Some(with_fields(
             status(address_fields()),
-            [("desiredReplicas", int32()), ("readyReplicas", int32())],
+            [
+                ("auth", auth()),
+                ("desiredReplicas", int32()),
+                ("readyReplicas", int32()),
+            ],
         )),
     )
 }

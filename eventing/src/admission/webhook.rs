@@ -11,6 +11,7 @@ pub const WEBHOOKS: Webhooks = Webhooks {
         (crds::eventing::GROUP, "v1", &["brokers", "triggers"]),
         (crds::eventing::GROUP, "v1beta1", &["eventtypes"]),
         (crds::eventing::GROUP, "v1beta2", &["eventtypes"]),
+        (crds::eventing::GROUP, "v1beta3", &["eventtypes"]),
         (
             crds::eventing::GROUP,
             "v1alpha1",

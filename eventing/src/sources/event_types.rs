@@ -127,7 +127,8 @@ fn wanted(source: &ObjectMeta, sink: &Destination, events: &[CloudEventAttribute
                     source: (!from.is_empty()).then(|| from.to_owned()),
                     reference: Some(reference.clone()),
                     ..EventTypeSpec::default()
-                },
+                }
+                .with_attributes(),
                 status: None,
             }
         })

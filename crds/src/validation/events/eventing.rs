@@ -7,6 +7,7 @@ use super::delivery::{delivery, duration, is_attribute};
 use super::destination::{k_reference, required};
 use super::{changed_text, immutable_spec};
 use crate::annotations;
+use crate::eventing::EVENT_TYPE_ATTRIBUTES;
 use crate::resource::events::Context;
 use crate::resource::{field, get, list, metadata, text};
 
@@ -174,7 +175,24 @@ fn start(value: &str, _: &str, _: &Value) -> FieldErrors {
 }
 
 pub(super) fn event_type(object: &Value) -> FieldErrors {
-    if text(field(object, "spec"), "type").is_empty() {
+    let spec = field(object, "spec");
+    if text(object, "apiVersion").ends_with("/v1beta3") {
+        let attributes = list(spec, "attributes");
+        let missing = EVENT_TYPE_ATTRIBUTES
+            .into_iter()
+            .filter(|name| !attributes.iter().any(|known| text(known, "name") == *name));
+        let missing: FieldErrors = missing.map(FieldError::missing).collect();
+        let mut errors = missing.via_field("attributes");
+        for (index, known) in attributes.iter().enumerate() {
+            let name = text(known, "name");
+            if !is_attribute(name) {
+                let error: FieldErrors = FieldError::invalid(name, "name").into();
+                errors.also(error.via_field_index("attributes", index));
+            }
+        }
+        return errors.via_field("spec");
+    }
+    if text(spec, "type").is_empty() {
         return FieldError::missing("spec.type").into();
     }
     FieldErrors::default()

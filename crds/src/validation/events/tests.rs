@@ -479,6 +479,19 @@ fn sources_and_sinks() {
         errors(Resource::EventType, json!({})),
         "missing field(s): spec.type"
     );
+    let configs = Configs::default();
+    let newer = |attributes: Value| {
+        let object = json!({"apiVersion": "eventing.knative.dev/v1beta3", "metadata": {"name": "t"}, "spec": {"attributes": attributes}});
+        validate(Resource::EventType, &object, &Context::creating(&configs)).to_string()
+    };
+    assert_eq!(
+        newer(json!([{"name": "type", "value": "a"}, {"name": "id"}])),
+        "missing field(s): spec.attributes.source, spec.attributes.specversion"
+    );
+    assert_eq!(
+        newer(json!([{"name": "type"}, {"name": "id"}, {"name": "source"}, {"name": "specversion"}])),
+        ""
+    );
 }
 
 #[test]

@@ -52,7 +52,8 @@ pub(super) fn event_type(topic: &Topic, kind: &Kind) -> EventType {
             }),
             description: Some(DESCRIPTION.to_owned()),
             ..EventTypeSpec::default()
-        },
+        }
+        .with_attributes(),
         status: None,
     }
 }
