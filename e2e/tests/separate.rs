@@ -140,7 +140,15 @@ impl Separate {
             .map(str::to_owned)
             .collect(),
             vec!["--listen".into(), at(8083), "--dns".into(), at(53)],
-            vec!["--listen".into(), at(8084)],
+            [
+                ["--listen", &at(8084)],
+                ["--request-reply", &at(8087)],
+                ["--dns", &at(53)],
+            ]
+            .concat()
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
         ];
         for (name, arguments) in COMPONENTS.into_iter().zip(arguments) {
             let health = free_port()?;

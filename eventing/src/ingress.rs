@@ -1,4 +1,5 @@
-//! Where events are taken in: Services of the system namespace, one for brokers and channels, one for job sinks.
+//! Where events are taken in: Services of the system namespace, one for brokers and channels, one for job
+//! sinks, one for RequestReplies.
 
 use crds::names;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -55,6 +56,12 @@ pub(crate) fn broker_url(shared: &Shared, namespace: &str, name: &str) -> String
 /// Where a job sink takes events.
 pub(crate) fn job_sink_url(shared: &Shared, namespace: &str, name: &str) -> String {
     let host = host_of(shared, names::JOB_SINK_SERVICE);
+    format!("http://{host}/{namespace}/{name}")
+}
+
+/// Where a RequestReply takes requests.
+pub(crate) fn request_reply_url(shared: &Shared, namespace: &str, name: &str) -> String {
+    let host = host_of(shared, names::REQUEST_REPLY_SERVICE);
     format!("http://{host}/{namespace}/{name}")
 }
 

@@ -21,6 +21,7 @@ mod job_sink;
 mod parallel;
 mod policies;
 mod report;
+mod request_reply;
 mod resolver;
 mod run;
 mod selector;

@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 use crate::SelectionMode;
 use crate::shared::{Clock, Shared};
 use crate::{
-    broker, channel, event_policy, event_type, in_memory_channel, job_sink, parallel, sequence, sources,
-    subscription, sugar, trigger,
+    broker, channel, event_policy, event_type, in_memory_channel, job_sink, parallel, request_reply,
+    sequence, sources, subscription, sugar, trigger,
 };
 
 /// How the controllers run.
@@ -113,6 +113,8 @@ async fn controllers(caches: Caches, config: Config, mut stop: BoxFuture<'static
     let policies = event_policy::controller(&shared);
     let job_sinks = caches.cache();
     let sinks = job_sink::controller(&shared, &job_sinks);
+    let request_replies = caches.cache();
+    let fronts = request_reply::controller(&shared, &request_replies);
     let sugar = sugar::controller(&shared, &namespaces);
 
     // Everything that reads has subscribed by now; writing begins when the caches are complete.
@@ -148,6 +150,7 @@ async fn controllers(caches: Caches, config: Config, mut stop: BoxFuture<'static
     );
     tasks.start("githubsource-eventtypes", git_hub_types, &git_hub_sources);
     tasks.start("jobsink", sinks, &job_sinks);
+    tasks.start("requestreply", fronts, &request_replies);
     tasks.on_config_change(&store);
     tasks.run(stop).await;
 }

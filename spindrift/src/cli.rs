@@ -70,7 +70,7 @@ pub enum Command {
     Broker(BrokerArgs),
     /// Run what makes the events of sources against a cluster
     EventSources(EventSourcesArgs),
-    /// Run what makes a Job for each event of a JobSink against a cluster
+    /// Run what makes a Job for each event of a JobSink, and what holds requests of RequestReplies, against a cluster
     EventSinks(EventSinksArgs),
     /// Run the controllers of tasks against a cluster
     PipelinesController(PipelinesArgs),
@@ -362,9 +362,15 @@ pub struct EventSourcesArgs {
 pub struct EventSinksArgs {
     #[command(flatten)]
     pub process: ProcessArgs,
-    /// Where events are accepted
+    /// Where job sinks accept events
     #[arg(long, default_value = "0.0.0.0:8084", value_name = "ADDRESS:PORT")]
     pub listen: std::net::SocketAddr,
+    /// Where RequestReplies accept requests; they wait in this process, so run one of it
+    #[arg(long, default_value = "0.0.0.0:8087", value_name = "ADDRESS:PORT")]
+    pub request_reply: std::net::SocketAddr,
+    /// DNS server of the cluster; without one, the system resolves all names
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub dns: Option<std::net::SocketAddr>,
 }
 
 #[derive(Args, Debug, Clone)]

@@ -78,12 +78,31 @@ pub fn data_plane(caches: Caches, listener: TcpListener, stores: broker::Stores)
 }
 
 /// Receivers of events that accept at `listener`.
-pub fn sinks(client: kube::Client, listener: TcpListener) -> event_sinks::Config {
+pub fn sinks(caches: Caches, listener: TcpListener) -> event_sinks::Config {
     event_sinks::Config {
+        caches,
+        system_namespace: crds::names::EVENTING_NAMESPACE.to_owned(),
+        listeners: vec![listener],
+        registry: prometheus::default_registry().clone(),
+        shutdown: CancellationToken::new(),
+        grace: Duration::from_secs(30),
+    }
+}
+
+/// What holds requests until they are answered, and accepts them at `listener`.
+pub fn request_replies(
+    caches: Caches,
+    client: broker::client::Config,
+    listener: TcpListener,
+) -> event_request_reply::Config {
+    event_request_reply::Config {
+        caches,
+        system_namespace: crds::names::EVENTING_NAMESPACE.to_owned(),
         client,
         listeners: vec![listener],
         registry: prometheus::default_registry().clone(),
         shutdown: CancellationToken::new(),
         grace: Duration::from_secs(30),
+        limits: event_request_reply::Limits::default(),
     }
 }

@@ -273,10 +273,14 @@ pub async fn fronts(
 }
 
 /// The Services that are reached from outside, too, by namespace and name.
-const OPEN: [(&str, &str); 4] = [
+const OPEN: [(&str, &str); 5] = [
     (
         crds::names::EVENTING_NAMESPACE,
         crds::names::BROKER_INGRESS_SERVICE,
+    ),
+    (
+        crds::names::EVENTING_NAMESPACE,
+        crds::names::REQUEST_REPLY_SERVICE,
     ),
     WEBHOOKS[0],
     WEBHOOKS[1],

@@ -46,6 +46,8 @@ pub struct Listeners {
     pushes: TcpListener,
     /// Where archived runs are read, through the gateway.
     runs: TcpListener,
+    /// Where RequestReplies take requests.
+    request_replies: TcpListener,
     /// Health and metrics of the whole process.
     metrics: TcpListener,
     fronts: Vec<Front>,
@@ -73,9 +75,11 @@ impl Listeners {
         let pushes = listen(0).await?;
         let runs = listen(0).await?;
         let runs_port = runs.local_addr()?.port();
+        let request_replies = listen(0).await?;
         let (internal_port, stats_port) = (internal.local_addr()?.port(), stats.local_addr()?.port());
         let (events_port, webhooks_port) = (events.local_addr()?.port(), webhooks.local_addr()?.port());
         let (sinks_port, pushes_port) = (sinks.local_addr()?.port(), pushes.local_addr()?.port());
+        let fronts_port = request_replies.local_addr()?.port();
         let fronts = vec![
             Front {
                 half: Half::Serving,
@@ -126,6 +130,11 @@ impl Listeners {
                 service: archive::SERVICE,
                 ports: vec![("http", crds::ports::SERVICE_HTTP, runs_port)],
             },
+            Front {
+                half: Half::Events,
+                service: crds::names::REQUEST_REPLY_SERVICE,
+                ports: vec![("http", crds::ports::SERVICE_HTTP, fronts_port)],
+            },
         ];
         Ok(Self {
             external,
@@ -139,6 +148,7 @@ impl Listeners {
             sinks,
             pushes,
             runs,
+            request_replies,
             fronts,
         })
     }
@@ -172,6 +182,7 @@ pub struct Platform {
     push: JoinHandle<()>,
     /// Likewise, once its requests have.
     runs: JoinHandle<()>,
+    request_replies: JoinHandle<()>,
     stores: broker::Stores,
     stop: CancellationToken,
     health: Health,
@@ -243,7 +254,7 @@ impl Platform {
         let senders = tokio::spawn(event_sources::run_until(
             caches.clone(),
             event_sources::Config {
-                client: outgoing,
+                client: outgoing.clone(),
                 git_hub: vec![listeners.webhooks],
                 grace: GRACE,
                 ..event_sources::Config::default()
@@ -264,11 +275,21 @@ impl Platform {
         let sinks = event_sinks::Config {
             shutdown: stop.clone(),
             grace: GRACE,
-            ..events::sinks(client.clone(), listeners.sinks)
+            ..events::sinks(caches.clone(), listeners.sinks)
         };
         let sinks = tokio::spawn(async move {
             if let Err(error) = event_sinks::run(sinks).await {
                 tracing::error!(%error, "The receivers of events do not run");
+            }
+        });
+        let fronts = event_request_reply::Config {
+            shutdown: stop.clone(),
+            grace: GRACE,
+            ..events::request_replies(caches.clone(), outgoing, listeners.request_replies)
+        };
+        let request_replies = tokio::spawn(async move {
+            if let Err(error) = event_request_reply::run(fronts).await {
+                tracing::error!(%error, "What holds requests for answers does not run");
             }
         });
         tasks.spawn(autoscaler::run(autoscaler::Config {
@@ -320,6 +341,7 @@ impl Platform {
             sinks,
             push,
             runs,
+            request_replies,
             stores,
             stop,
             health,
@@ -340,7 +362,8 @@ impl Platform {
             &mut self.broker,
             &mut self.sinks,
             &mut self.push,
-            &mut self.runs
+            &mut self.runs,
+            &mut self.request_replies
         );
         events::close(&self.stores).await;
         self.tasks.shutdown().await;

@@ -42,30 +42,30 @@ impl Jobs {
         Self { client }
     }
 
-    /// Sees to it that there is a Job for `event`. The event is not lost any more when this returns `Ok`.
-    pub async fn make(&self, address: &Address, event: &Event) -> Result<(), Refusal> {
+    /// The sink of this name.
+    pub async fn sink(&self, namespace: &str, name: &str) -> Result<JobSink, Refusal> {
         // Asked of the server itself: a copy might not know yet of a sink that a trigger already sends to.
-        let sinks: Api<JobSink> = self.api(address);
-        let named = format!("{}/{}", address.namespace, address.sink);
-        let sink = match sinks.get_opt(&address.sink).await {
-            Ok(Some(sink)) => sink,
-            Ok(None) => return Err(Refusal::NoSink(named)),
+        let sinks: Api<JobSink> = Api::namespaced(self.client.clone(), namespace);
+        let named = || format!("{namespace}/{name}");
+        match sinks.get_opt(name).await {
+            Ok(Some(sink)) => Ok(sink),
+            Ok(None) => Err(Refusal::NoSink(named())),
             // No name of an object at all.
             Err(kube::Error::Api(status)) if matches!(status.code, 400 | 404) => {
-                return Err(Refusal::NoSink(named));
+                Err(Refusal::NoSink(named()))
             }
-            Err(error) => return Err(Refusal::api("a question for the JobSink", error)),
-        };
-        // Who publishes an audience promises to ask for tokens. Better nobody may send than everybody.
-        let published = sink.status.as_ref().and_then(|status| status.address.as_ref());
-        if published.is_some_and(|published| published.audience.is_some()) {
-            return Err(Refusal::NoIdentities(named));
+            Err(error) => Err(Refusal::api("a question for the JobSink", error)),
         }
+    }
+
+    /// Sees to it that there is a Job of `sink` for `event`. The event is not lost any more when this returns `Ok`.
+    pub async fn make(&self, sink: &JobSink, address: &Address, event: &Event) -> Result<(), Refusal> {
+        let named = format!("{}/{}", address.namespace, address.sink);
         let (name, label) = (address.job(), address.label());
-        let mut job = job_of(&sink, &name, &label).ok_or(Refusal::NoJob(named))?;
+        let mut job = job_of(sink, &name, &label).ok_or(Refusal::NoJob(named))?;
         mark(&mut job.metadata, address);
         let owner = sink.owner_ref(&());
-        let secret = secret(&sink, address, event, owner)?;
+        let secret = secret(sink, address, event, owner)?;
 
         self.create_secret(address, &secret).await?;
         let job = self.create_job(address, &job).await?;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use event::ReadError;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use event_identity::Denied;
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use proxy::Body;
 
@@ -19,10 +20,10 @@ pub(crate) enum Refusal {
     NoSink(String),
     #[error("JobSink {0} has no Job: set spec.job")]
     NoJob(String),
-    #[error(
-        "JobSink {0} cannot check who sends: turn authentication-oidc off in config-features, or send elsewhere"
-    )]
-    NoIdentities(String),
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    #[error("events cannot be taken yet: the policies are not known")]
+    NotReady,
     #[error("there is no Job for this event: it never came, or its Job has been deleted")]
     NotFound,
     #[error("too many events are being taken in: try again")]
@@ -71,9 +72,9 @@ impl Refusal {
             | Self::NoSink(_)
             | Self::NoJob(_)
             | Self::Body(_) => StatusCode::BAD_REQUEST,
-            Self::NoIdentities(_) => StatusCode::FORBIDDEN,
+            Self::Denied(denied) => denied.status(),
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::Busy | Self::Timeout(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotReady | Self::Busy | Self::Timeout(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::BodyTooLarge(_) | Self::EventTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Event(error) => error.status(),
             Self::Taken(_) => StatusCode::CONFLICT,
@@ -95,6 +96,9 @@ impl Refusal {
             CONTENT_TYPE,
             HeaderValue::from_static("text/plain; charset=utf-8"),
         );
+        if self.status() == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if self.status() == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use event_identity::Doorkeeper;
 use futures::future::{BoxFuture, join_all};
-use kube::Client;
+use informer::Caches;
 use prometheus::Registry;
 use proxy::{Server, ServerConfig};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::service::Service;
@@ -18,7 +20,10 @@ const MAX_CONNECTIONS: usize = 1024;
 
 /// How the receivers run.
 pub struct Config {
-    pub client: Client,
+    /// Watches of policies; shared with whoever else reads them.
+    pub caches: Caches,
+    /// Where the ConfigMaps are.
+    pub system_namespace: String,
     pub listeners: Vec<TcpListener>,
     pub registry: Registry,
     pub shutdown: CancellationToken,
@@ -36,7 +41,11 @@ pub fn run(config: Config) -> BoxFuture<'static, prometheus::Result<()>> {
 }
 
 async fn serve(config: Config) -> prometheus::Result<()> {
-    let service = Service::new(config.client.clone(), &config.registry)?;
+    let caches = config.caches;
+    let client = caches.client().clone();
+    let doorkeeper = Doorkeeper::start(&caches, &config.system_namespace);
+    let (open, ready) = watch::channel(false);
+    let service = Service::new(client.clone(), doorkeeper, ready, &config.registry)?;
     let server = Server::new(
         Arc::new(service),
         ServerConfig {
@@ -44,7 +53,14 @@ async fn serve(config: Config) -> prometheus::Result<()> {
             ..ServerConfig::default()
         },
     );
-    let sweeping = tokio::spawn(sweep::run(config.client));
+    let opening = tokio::spawn(async move {
+        caches.synced().await;
+        open.send_replace(true);
+        // Kept, and with it its caches.
+        std::future::pending::<()>().await;
+        drop(caches);
+    });
+    let sweeping = tokio::spawn(sweep::run(client));
     let serving = config.listeners.into_iter().map(|listener| {
         tokio::spawn(
             server
@@ -54,5 +70,6 @@ async fn serve(config: Config) -> prometheus::Result<()> {
     });
     join_all(serving).await;
     sweeping.abort();
+    opening.abort();
     Ok(())
 }

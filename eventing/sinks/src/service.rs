@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use crds::conditions::ConditionedStatus;
+use crds::sinks::JobSink;
 use event::Event;
+use event_identity::{Doorkeeper, Guarded, Guest};
 use http::header::LOCATION;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube::Client;
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use proxy::{Body, Handler};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::jobs::{Jobs, MAX_EVENT, Progress};
 use crate::names::Address;
@@ -26,13 +29,21 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 pub(crate) struct Service {
     jobs: Jobs,
+    doorkeeper: Doorkeeper,
+    /// Whether the policies have been read once.
+    ready: watch::Receiver<bool>,
     requests: Semaphore,
     answered: IntCounterVec,
     in_flight: IntGauge,
 }
 
 impl Service {
-    pub fn new(client: Client, registry: &Registry) -> prometheus::Result<Self> {
+    pub fn new(
+        client: Client,
+        doorkeeper: Doorkeeper,
+        ready: watch::Receiver<bool>,
+        registry: &Registry,
+    ) -> prometheus::Result<Self> {
         let answered = IntCounterVec::new(
             Opts::new("job_sink_requests_total", "Requests answered, by status code."),
             &["code"],
@@ -45,6 +56,8 @@ impl Service {
         registry.register(Box::new(in_flight.clone()))?;
         Ok(Self {
             jobs: Jobs::new(client),
+            doorkeeper,
+            ready,
             requests: Semaphore::new(MAX_REQUESTS),
             answered,
             in_flight,
@@ -66,6 +79,22 @@ impl Service {
             .map_err(|_| Refusal::Timeout(TIME_LIMIT))?
     }
 
+    /// Who sends, before anything of it is read.
+    async fn guest<'a>(
+        &self,
+        at: (&'a str, &str),
+        sink: &JobSink,
+        headers: &HeaderMap,
+    ) -> Result<Guest<'a>, Refusal> {
+        if !*self.ready.borrow() {
+            return Err(Refusal::NotReady);
+        }
+        Ok(self
+            .doorkeeper
+            .greet("JobSink", at, guarded(sink), headers)
+            .await?)
+    }
+
     async fn take(
         &self,
         namespace: String,
@@ -73,14 +102,28 @@ impl Service {
         request: Request<Body>,
     ) -> Result<Response<Body>, Refusal> {
         let (head, body) = request.into_parts();
+        let object = self.jobs.sink(&namespace, &sink).await?;
+        let at = (namespace.as_str(), sink.as_str());
+        let guest = self.guest(at, &object, &head.headers).await?;
         let event = event::http::read(&head.headers, collected(body).await?)?;
-        let address = address(namespace, sink, &event);
-        self.jobs.make(&address, &event).await?;
+        guest.brings(&event)?;
+        let address = address(namespace.clone(), sink.clone(), &event);
+        self.jobs.make(&object, &address, &event).await?;
         let mut response = empty(StatusCode::ACCEPTED);
         if let Ok(location) = HeaderValue::from_str(&address.location()) {
             response.headers_mut().insert(LOCATION, location);
         }
         Ok(response)
+    }
+}
+
+/// What the status of a sink says about senders.
+fn guarded(sink: &JobSink) -> Guarded<'_> {
+    let status = sink.status.as_ref();
+    Guarded {
+        address: status.and_then(|status| status.address.as_ref()),
+        policies: status.map_or(&[][..], |status| &status.policies),
+        condition: status.and_then(|status| status.condition("EventPoliciesReady")),
     }
 }
 

@@ -1,14 +1,15 @@
 //! Events over HTTP become Jobs at an API server.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crds::sinks::JobSink;
 use event_sinks::Config;
+use informer::Caches;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use prometheus::Registry;
@@ -40,7 +41,8 @@ impl Plane {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         tokio::spawn(event_sinks::run(Config {
-            client: client.clone(),
+            caches: Caches::new(client.clone()),
+            system_namespace: "knative-eventing".to_owned(),
             listeners: vec![listener],
             registry: Registry::new(),
             shutdown: stop.clone(),
@@ -57,12 +59,25 @@ impl Plane {
             .create(&PostParams::default(), &serde_json::from_value(sink).unwrap())
             .await
             .unwrap();
-        Self {
+        let plane = Self {
             client,
             address,
             stop,
             _api: api,
+        };
+        plane.serves().await;
+        plane
+    }
+
+    /// Waits until the policies are known.
+    async fn serves(&self) {
+        for _ in 0..1_000 {
+            if self.ask("POST", "/default/s", &[], "").await.0 != 503 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
+        panic!("the receivers do not come up");
     }
 
     /// Status code and head of the answer.
@@ -81,12 +96,17 @@ impl Plane {
     }
 
     async fn post(&self, source: &str, id: &str) -> (u16, String) {
+        self.post_as("", source, id).await
+    }
+
+    async fn post_as(&self, authorization: &str, source: &str, id: &str) -> (u16, String) {
         let event = [
             ("ce-specversion", "1.0"),
             ("ce-type", "t"),
             ("ce-source", source),
             ("ce-id", id),
             ("content-type", "application/json"),
+            ("authorization", authorization),
         ];
         self.ask("POST", "/default/s", &event, r#"{"a":1}"#).await
     }
@@ -222,16 +242,85 @@ async fn what_is_no_event_for_a_sink_is_refused_in_words() {
         assert_eq!(found, code, "{method} {path}: {answer}");
         assert!(answer.contains(words), "{method} {path}: {answer}");
     }
-    // With an audience, senders would have to show who they are.
-    let status = json!({"status": {"address": {"url": "http://x", "audience": "a"}}});
-    plane
-        .api::<JobSink>()
-        .patch_status("s", &PatchParams::default(), &Patch::Merge(status))
-        .await
-        .unwrap();
-    let (code, answer) = plane.post("/me", "1").await;
-    assert!(code == 403 && answer.contains("authentication-oidc"), "{answer}");
     assert!(plane.jobs().await.is_empty());
     let secrets = plane.api::<Secret>().list(&ListParams::default()).await.unwrap();
     assert!(secrets.items.is_empty());
+}
+
+const AUDIENCE: &str = "sinks.knative.dev/jobsink/default/s";
+
+/// `Bearer <token>` of a ServiceAccount that is made for it.
+async fn token(client: &Client, namespace: &str, name: &str, audience: &str) -> String {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    let account = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
+    // There since the first time.
+    let _ = accounts.create(&PostParams::default(), &account).await;
+    let request = json!({"spec": {"audiences": [audience]}});
+    let request = serde_json::from_value(request).unwrap();
+    let made = accounts
+        .create_token_request(name, &PostParams::default(), &request)
+        .await
+        .unwrap();
+    format!("Bearer {}", made.status.unwrap().token.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn senders_show_who_they_are_while_they_have_identities() {
+    let plane = Plane::start().await;
+    let client = &plane.client;
+    assert_eq!(plane.post_as("Bearer nonsense", "/off", "1").await.0, 202);
+
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let system = serde_json::from_value(json!({"metadata": {"name": "knative-eventing"}})).unwrap();
+    let _ = namespaces.create(&PostParams::default(), &system).await;
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "knative-eventing");
+    let map = json!({"metadata": {"name": "config-features"}, "data": {"authentication-oidc": "enabled"}});
+    let map = serde_json::from_value(map).unwrap();
+    maps.create(&PostParams::default(), &map).await.unwrap();
+    // Nobody gets in before it is known what tokens must be made for.
+    for _ in 0..1_000 {
+        if plane.post("/me", "0").await.0 == 500 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let before = plane.jobs().await.len();
+    let sinks = plane.api::<JobSink>();
+    let say = async |status: Value| {
+        let status = Patch::Merge(json!({ "status": status }));
+        sinks
+            .patch_status("s", &PatchParams::default(), &status)
+            .await
+            .unwrap();
+    };
+    say(json!({"address": {"url": "http://x", "audience": AUDIENCE}})).await;
+    let good = token(client, "default", "sender", AUDIENCE).await;
+    let other = token(client, "knative-eventing", "sender", AUDIENCE).await;
+    let wrong = token(
+        client,
+        "default",
+        "sender",
+        "sinks.knative.dev/jobsink/default/other",
+    )
+    .await;
+    for (authorization, code) in [
+        ("", 401),
+        ("Bearer nonsense", 401),
+        (wrong.as_str(), 401),
+        (other.as_str(), 403),
+        (good.as_str(), 202),
+    ] {
+        let (found, answer) = plane.post_as(authorization, "/me", "1").await;
+        assert_eq!(found, code, "{authorization}: {answer}");
+    }
+    assert_eq!(plane.jobs().await.len(), before + 1);
+
+    // A policy that is named and not there lets nobody in.
+    say(json!({"policies": [{"apiVersion": "eventing.knative.dev/v1alpha1", "name": "gone"}]})).await;
+    let (code, answer) = plane.post_as(&good, "/me", "2").await;
+    assert_eq!(code, 403, "{answer}");
+    assert!(
+        answer.contains("system:serviceaccount:default:sender"),
+        "{answer}"
+    );
 }

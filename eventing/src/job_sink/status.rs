@@ -65,12 +65,6 @@ pub(super) fn job_sink_status(sink: &JobSink, observed: &Observed, now: Timestam
     let mut conditions = CONDITIONS.manage(&mut status, now);
     observed.policies.mark(&mut conditions);
     match &observed.template {
-        // The data plane refuses all events then: better nobody may send than everybody.
-        Template::Accepted if observed.audience.is_some() => conditions.mark_false(
-            ADDRESSABLE,
-            "IdentitiesNotChecked",
-            "Job sinks cannot check who sends: they take no events while authentication-oidc is enabled.",
-        ),
         Template::Accepted if observed.served => conditions.mark_true(ADDRESSABLE),
         Template::Accepted => conditions.mark_false(
             ADDRESSABLE,
@@ -118,14 +112,7 @@ mod tests {
         let unserved = "EndpointSlicesUnavailable";
         for (template, audience, served, ready, reason, address) in [
             (Template::Accepted, None, true, true, None, true),
-            (
-                Template::Accepted,
-                Some("a"),
-                true,
-                false,
-                Some("IdentitiesNotChecked"),
-                true,
-            ),
+            (Template::Accepted, Some("a"), true, true, None, true),
             (Template::Accepted, None, false, false, Some(unserved), true),
             (Template::Missing, None, true, false, Some("InvalidJob"), false),
             (refused(), None, true, false, Some("InvalidJob"), false),

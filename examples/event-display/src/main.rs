@@ -1,4 +1,7 @@
 //! Prints each CloudEvent that is sent to it, and accepts it.
+//!
+//! With `REPLY_TYPE` it answers each one with an event of that type and the same data, whose `replyid` is the
+//! `correlationid` of the one that it answers: so it serves behind a RequestReply.
 
 mod text;
 
@@ -37,11 +40,27 @@ async fn display(request: Request<Incoming>) -> Response<Body> {
     };
     match event::http::read(&head.headers, body) {
         Ok(event) => match print(&event) {
-            Ok(()) => answer(StatusCode::ACCEPTED, Bytes::new()),
+            Ok(()) => match std::env::var("REPLY_TYPE") {
+                Ok(type_) => reply(event, type_),
+                Err(_) => answer(StatusCode::ACCEPTED, Bytes::new()),
+            },
             Err(error) => answer(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         },
         Err(error) => answer(StatusCode::BAD_REQUEST, format!("this is no event: {error}\n")),
     }
+}
+
+fn reply(mut event: Event, type_: String) -> Response<Body> {
+    event.id = format!("{}-reply", event.id).into();
+    event.source = "/event-display".into();
+    event.type_ = type_.into();
+    if let Some(asked) = event.remove_extension("correlationid") {
+        event.set_extension("replyid", asked);
+    }
+    let (headers, body) = event::http::write(&event, event.mode);
+    let mut response = Response::new(full(body));
+    *response.headers_mut() = headers;
+    response
 }
 
 fn print(event: &Event) -> std::io::Result<()> {

@@ -8,7 +8,7 @@ use broker::model::Backend;
 use reconciler::{Caches, leases};
 use tokio_util::sync::CancellationToken;
 
-use super::component::{beside_health, client, gate, identity, listen, until_told};
+use super::component::{beside_health, client, gate, identity, listen, once_synced, until_told};
 use crate::cli::{BrokerArgs, EventSinksArgs, EventSourcesArgs, ProcessArgs};
 use crate::events;
 
@@ -97,24 +97,42 @@ pub async fn sources(args: EventSourcesArgs) -> anyhow::Result<ExitCode> {
 pub async fn sinks(args: EventSinksArgs) -> anyhow::Result<ExitCode> {
     let process = &args.process;
     let stop = CancellationToken::new();
-    let config = event_sinks::Config {
+    let caches = Caches::new(client(process).await?);
+    let sinks = event_sinks::Config {
         shutdown: stop.clone(),
         grace: GRACE,
-        ..events::sinks(client(process).await?, listen(args.listen).await?)
+        ..events::sinks(caches.clone(), listen(args.listen).await?)
     };
-    let mut running = tokio::spawn(event_sinks::run(config));
-    let work = async {
-        match (&mut running).await {
+    let outgoing = broker::client::Config {
+        dns: args.dns,
+        cluster_domain: process.cluster_domain.clone(),
+        ..broker::client::Config::default()
+    };
+    let request_replies = event_request_reply::Config {
+        shutdown: stop.clone(),
+        grace: GRACE,
+        ..events::request_replies(caches.clone(), outgoing, listen(args.request_reply).await?)
+    };
+    let mut sinks = tokio::spawn(event_sinks::run(sinks));
+    let mut request_replies = tokio::spawn(event_request_reply::run(request_replies));
+    let (open, readiness) = gate("the RequestReplies and the policies are not known yet");
+    let work = once_synced(caches, open, async {
+        let ended = tokio::select! {
+            ended = &mut sinks => ended,
+            ended = &mut request_replies => ended,
+        };
+        match ended {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "The receivers of events ended"),
             Err(error) => tracing::error!(%error, "The receivers of events broke"),
         }
-    };
-    let ready: reconciler::health::Readiness = std::sync::Arc::new(|| Ok(()));
-    let code = beside_health(process, ready, work).await;
+    });
+    let code = beside_health(process, readiness, work).await;
     stop.cancel();
-    if !running.is_finished() {
-        running.await.context("the receivers of events broke")??;
+    for running in [sinks, request_replies] {
+        if !running.is_finished() {
+            running.await.context("the receivers of events broke")??;
+        }
     }
     code
 }

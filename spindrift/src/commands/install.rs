@@ -107,5 +107,10 @@ fn fronts(plan: &PlanArgs) -> Vec<Front> {
             service: archive::SERVICE,
             ports: vec![(ports::NAME_HTTP, ports::SERVICE_HTTP, archive::PORT)],
         },
+        Front {
+            half: Half::Events,
+            service: names::REQUEST_REPLY_SERVICE,
+            ports: vec![(ports::NAME_HTTP, ports::SERVICE_HTTP, ports::REQUEST_REPLY)],
+        },
     ]
 }

@@ -13,9 +13,9 @@ use event_store::{ConsumerName, Start};
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 
-use super::access::{Guarded, Policies};
+use super::access::Policies;
 use crate::delivery::Policy;
-use crate::identity::Account;
+use crate::identity::{Account, Guarded};
 
 use super::{Backend, Consumer, ConsumerKind, Model, Reply, Target, Topic, TopicKind};
 

@@ -1,8 +1,11 @@
-//! Who may send to a broker or channel.
+//! Who may send to a receiver of events.
 
 use std::sync::Arc;
 
+use crds::Addressable;
+use crds::conditions::Condition;
 use crds::config::events::AuthorizationMode;
+use crds::duck::PolicyReference;
 use event::Event;
 use event_filter::Filter;
 
@@ -34,7 +37,38 @@ pub struct Policy {
     pub filter: Arc<Filter>,
 }
 
+/// What the status of a receiver says about senders.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Guarded<'a> {
+    pub address: Option<&'a Addressable>,
+    /// The policies that speak of it and hold.
+    pub policies: &'a [PolicyReference],
+    /// Whether all that speak of it hold.
+    pub condition: Option<&'a Condition>,
+}
+
 impl Access {
+    /// What a status means. `policy` finds a policy of the receiver's namespace by its name.
+    pub fn of(
+        guarded: Guarded<'_>,
+        mode: AuthorizationMode,
+        policy: impl Fn(&str) -> Option<Arc<Policy>>,
+    ) -> Self {
+        let audience = guarded.address.and_then(|address| address.audience.clone());
+        // One that speaks of the receiver and does not hold yet must not mean the default.
+        let unready = guarded.condition.is_some_and(Condition::is_false);
+        let rule = if guarded.policies.is_empty() && !unready {
+            Rule::Default(mode)
+        } else {
+            let policies = guarded.policies.iter();
+            Rule::Policies(policies.filter_map(|named| policy(&named.name)).collect())
+        };
+        Self {
+            audience: audience.filter(|audience| !audience.is_empty()),
+            rule,
+        }
+    }
+
     /// Whether the owner of a token may send this event to what is in `namespace`.
     pub fn allows(&self, namespace: &str, subject: &str, event: &Event) -> bool {
         match &self.rule {

@@ -13,7 +13,7 @@ use ring::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::bearer::Claims;
+use crate::bearer::Claims;
 
 /// Tokens of which is known whose they are.
 const MOST: usize = 4_096;
@@ -28,7 +28,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why nobody is known to have sent a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Unverified {
+pub enum Unverified {
     /// It is not a token of this cluster, not for this audience, or not any more.
     Invalid,
     /// The API server could not be asked.
@@ -36,14 +36,14 @@ pub(crate) enum Unverified {
 }
 
 /// Asks the API server whose tokens are, and remembers what it said.
-pub(crate) struct Verifier {
+pub struct Verifier {
     client: kube::Client,
     questions: Semaphore,
     known: Mutex<Known>,
 }
 
 impl Verifier {
-    pub(crate) fn new(client: kube::Client) -> Self {
+    pub fn new(client: kube::Client) -> Self {
         Self {
             client,
             questions: Semaphore::new(QUESTIONS),
@@ -52,7 +52,7 @@ impl Verifier {
     }
 
     /// The subject of a token that was made for `audience`.
-    pub(crate) async fn subject(&self, token: &str, audience: &str) -> Result<Arc<str>, Unverified> {
+    pub async fn subject(&self, token: &str, audience: &str) -> Result<Arc<str>, Unverified> {
         // What is plainly wrong costs no question.
         let claims = Claims::of(token).filter(|claims| claims.is_for(audience));
         let claims = claims.ok_or(Unverified::Invalid)?;
@@ -69,8 +69,12 @@ impl Verifier {
     }
 
     /// Answers that are held, of at most 4096.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.known.lock().answers.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     async fn ask(

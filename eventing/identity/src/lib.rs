@@ -2,6 +2,7 @@
 //!
 //! A sender shows a token of its ServiceAccount that was made for the receiver's *audience*. [`Tokens`] gets such tokens
 //! and keeps them; [`Verifier`] asks the API server whose a token is; [`Access`] decides whether that one may send.
+//! Receivers that take few events ask a [`Doorkeeper`], which does all of it.
 //!
 //! The API server is asked (TokenReview) rather than its key set read: it knows tokens whose account is gone, keys that
 //! were changed and issuers of every kind, and there is no second way in which a token can be believed. What it says is
@@ -9,12 +10,13 @@
 
 mod access;
 mod bearer;
+mod doorkeeper;
 mod tokens;
 mod verifier;
 
-pub use access::{Access, Policy, Rule};
+pub use access::{Access, Guarded, Policy, Rule};
+pub use bearer::bearer;
+pub use doorkeeper::{Denied, Doorkeeper, Guest};
 pub use event_client::Account;
 pub use tokens::Tokens;
-
-pub(crate) use bearer::bearer;
-pub(crate) use verifier::{Unverified, Verifier};
+pub use verifier::{Unverified, Verifier};

@@ -10,7 +10,7 @@ use serde::Deserialize;
 const LONGEST: usize = 16 * 1024;
 
 /// The token that a request shows.
-pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();
@@ -19,7 +19,7 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// What a token claims. Nobody has looked at its signature: good only to refuse it, or after somebody has.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
-pub(super) struct Claims {
+pub(crate) struct Claims {
     #[serde(default, rename = "aud")]
     pub audiences: Audiences,
     /// Seconds since 1970.
@@ -30,7 +30,7 @@ pub(super) struct Claims {
 /// One, or several.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Audiences {
+pub(crate) enum Audiences {
     One(String),
     Several(Vec<String>),
 }
@@ -43,7 +43,7 @@ impl Default for Audiences {
 
 impl Claims {
     /// `None` if it is no JSON Web Token that expires.
-    pub(super) fn of(token: &str) -> Option<Self> {
+    pub(crate) fn of(token: &str) -> Option<Self> {
         let mut parts = token.split('.');
         let (_, claims, _) = (parts.next()?, parts.next()?, parts.next()?);
         if token.len() > LONGEST || parts.next().is_some() {
@@ -53,7 +53,7 @@ impl Claims {
         serde_json::from_slice(&claims).ok()
     }
 
-    pub(super) fn is_for(&self, audience: &str) -> bool {
+    pub(crate) fn is_for(&self, audience: &str) -> bool {
         match &self.audiences {
             Audiences::One(one) => one == audience,
             Audiences::Several(several) => several.iter().any(|one| one == audience),
