@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use http::HeaderValue;
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ApiResource, DynamicObject};
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -108,11 +109,15 @@ impl Context {
         local::at_port(url, local::gateway_port(&folders, &connected.url)?)
     }
 
-    /// `host:port` of the registry of this machine, if the cluster is on this machine.
+    /// `host:port` of the registry that the cluster says it has on this machine (KEP-1755), if it says so.
     pub async fn local_registry(&self) -> Option<String> {
-        let connected = self.connect().await.ok()?;
-        let folders = [kubeconfig_folders(&self.global), local::folders()].concat();
-        local::registry(&folders, &connected.url)
+        let maps = ApiResource::erase::<ConfigMap>(&());
+        let map = self
+            .get(maps, "kube-public", "local-registry-hosting")
+            .await
+            .ok()?;
+        let hosting: Value = serde_saphyr::from_str(map["data"]["localRegistryHosting.v1"].as_str()?).ok()?;
+        Some(hosting["host"].as_str()?.to_owned())
     }
 
     /// One object as JSON, with apiVersion and kind.

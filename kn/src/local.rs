@@ -27,12 +27,6 @@ pub fn gateway_port(folders: &[PathBuf], api: &str) -> Option<u16> {
         .filter(|port| *port != 80)
 }
 
-/// The registry of the instance whose API is at `api`, if that runs on this machine.
-pub fn registry(folders: &[PathBuf], api: &str) -> Option<String> {
-    let found = folders.iter().find_map(|folder| instance(folder, api))?;
-    Some(found["registry"].as_str()?.to_owned())
-}
-
 fn read(folder: &Path, api: &str) -> Option<u16> {
     let run = instance(folder, api)?;
     let gateway: http::Uri = run["gatewayUrl"].as_str()?.parse().ok()?;

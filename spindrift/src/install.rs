@@ -157,6 +157,25 @@ pub async fn configuration(
     Ok(())
 }
 
+/// Says, where clients of any cluster look for it (KEP-1755), which registry on this machine the nodes pull from.
+///
+/// # Errors
+/// When the API refuses.
+pub async fn registry(client: &Client, host: &str) -> anyhow::Result<()> {
+    const NAME: &str = "local-registry-hosting";
+    let map = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": { "name": NAME },
+        "data": { "localRegistryHosting.v1": format!("host: \"{host}\"\n") },
+    });
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "kube-public");
+    maps.patch(NAME, &PatchParams::apply(MANAGER).force(), &Patch::Apply(map))
+        .await
+        .with_context(|| format!("cannot write the ConfigMap kube-public/{NAME}"))?;
+    Ok(())
+}
+
 fn namespace(name: &str, part: &str) -> Namespace {
     Namespace {
         metadata: ObjectMeta {

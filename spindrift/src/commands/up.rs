@@ -155,6 +155,7 @@ impl Up {
             ),
         ]);
         install::configuration(&client, crds::names::SYSTEM_NAMESPACE, &plan, &settings).await?;
+        install::registry(&client, &started.registry).await?;
         install::fronts(&client, crds::names::SYSTEM_NAMESPACE, inside, listeners.fronts()).await?;
         install::routes(&client, DOMAIN, port).await?;
         install::roles(&client).await?;

@@ -167,7 +167,7 @@ impl Built<'_> {
             None => match context.local_registry().await {
                 Some(registry) => format!("{registry}/{}/{}", self.namespace, self.name),
                 None => {
-                    return Err(CliError::usage("--source needs --image: the cluster is not on this machine")
+                    return Err(CliError::usage("--source needs --image: the cluster names no registry on this machine")
                         .with_hint("--image names where the image is pushed to, without tag; the folder is put beside it"));
                 }
             },
