@@ -104,6 +104,8 @@ async fn follow_kinds(
             }
         }
     }
+    // First of all: what a watch shows is looked at at once, and nothing can be done to a kind that is not known.
+    (*context.kinds.lock()).clone_from(&kinds);
     watches.retain(|key, _| kinds.contains_key(key));
     for (key, (resource, _)) in &kinds {
         if !watches.contains_key(key) {
@@ -117,7 +119,6 @@ async fn follow_kinds(
         &context.definitions.lock(),
         kinds.values().map(|(resource, _)| resource),
     );
-    *context.kinds.lock() = kinds;
     Ok(complete)
 }
 

@@ -15,14 +15,17 @@ mod request;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt as _;
 use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use proxy::body::BoxError;
 use proxy::{Body, Handler};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::store::{Entry, Kind, Store};
 use answer::Refusal;
@@ -34,6 +37,8 @@ const MOST: usize = 32;
 const PIECE: usize = 32 << 10;
 /// Pieces that wait to be sent.
 const WAITING: usize = 4;
+/// Time that a client may read nothing.
+const READER_LIMIT: Duration = Duration::from_secs(30);
 
 /// Answers those who read.
 pub(crate) struct Reader {
@@ -70,22 +75,28 @@ impl Reader {
 
     /// The texts of `entries`, one after the other.
     fn stream(&self, entries: Vec<Entry>, slot: OwnedSemaphorePermit) -> Body {
-        let (sender, receiver) = mpsc::channel::<Result<Bytes, BoxError>>(WAITING);
+        let (sender, receiver) = mpsc::channel::<Bytes>(WAITING);
+        let (broke, broken) = oneshot::channel();
         let store = self.store.clone();
+        let runtime = Handle::current();
         tokio::task::spawn_blocking(move || {
             let _slot = slot;
             for entry in entries {
-                if let Err(error) = send(&store, &entry, &sender) {
-                    tracing::warn!(name = %entry.subject.name, %error, "An archived piece cannot be read");
-                    let _ = sender.blocking_send(Err(error));
+                if let Err(error) = send(&store, &entry, &sender, &runtime) {
+                    tracing::warn!(name = %entry.subject.name, %error, "An archived piece was not sent");
+                    let _ = broke.send(error);
                     return;
                 }
             }
         });
-        let frames = futures::stream::unfold(receiver, |mut receiver| async {
+        let pieces = futures::stream::unfold(receiver, |mut receiver| async {
             let piece = receiver.recv().await?;
-            Some((piece.map(Frame::data), receiver))
+            Some((Ok(Frame::data(piece)), receiver))
         });
+        // What did not come in full must not look as if it had.
+        let end =
+            futures::stream::once(broken).filter_map(|broken| async { broken.ok().map(Err::<_, BoxError>) });
+        let frames = pieces.chain(end);
         Body::boxed(StreamBody::new(frames))
     }
 }
@@ -110,14 +121,22 @@ fn chosen(ask: &Ask, mut entries: Vec<Entry>) -> Vec<Entry> {
 fn send(
     store: &Store,
     entry: &Entry,
-    sender: &mpsc::Sender<Result<Bytes, BoxError>>,
+    sender: &mpsc::Sender<Bytes>,
+    runtime: &Handle,
 ) -> Result<(), BoxError> {
     let mut text = store.read(entry)?;
     loop {
         let mut piece = Vec::with_capacity(PIECE);
         (&mut text).take(PIECE as u64).read_to_end(&mut piece)?;
-        if piece.is_empty() || sender.blocking_send(Ok(piece.into())).is_err() {
+        if piece.is_empty() {
             return Ok(());
+        }
+        // Who reads nothing must not keep a place for ever.
+        let sent = sender.send(piece.into());
+        match runtime.block_on(async { tokio::time::timeout(READER_LIMIT, sent).await }) {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Ok(()),
+            Err(_) => return Err(format!("nobody has read for {READER_LIMIT:?}").into()),
         }
     }
 }

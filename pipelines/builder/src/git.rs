@@ -245,9 +245,18 @@ fn is_asked(asked: &[String], url: &str) -> bool {
     value("host").as_deref() == Some(&host) && value("protocol").as_deref() == Some(url.scheme())
 }
 
+/// Bytes of a file that are looked at.
+const MOST_READ: u64 = 1 << 20;
+
 /// Whether a file says that some of the others are kept elsewhere.
 pub(crate) fn mentions(file: &Path, word: &str) -> bool {
-    fs::read(file).is_ok_and(|bytes| {
+    // The repository may say anything, links and files without end included.
+    if !fs::symlink_metadata(file).is_ok_and(|found| found.is_file()) {
+        return false;
+    }
+    let mut bytes = Vec::new();
+    let read = fs::File::open(file).and_then(|file| file.take(MOST_READ).read_to_end(&mut bytes));
+    read.is_ok_and(|_| {
         bytes
             .split(|byte| *byte == b'\n')
             .any(|line| String::from_utf8_lossy(line).contains(word))

@@ -132,9 +132,9 @@ impl Settings {
         ))?)
     }
 
-    /// The repository that keeps the layers of steps.
+    /// The repository that keeps the layers of steps; no Service can have its name.
     pub(crate) fn cache_repository(&self) -> Option<String> {
-        self.cache.then(|| format!("{}-cache", self.reached(&self.image)))
+        self.cache.then(|| format!("{}_cache", self.reached(&self.image)))
     }
 }
 
@@ -169,7 +169,7 @@ mod tests {
         );
         assert_eq!(
             settings.cache_repository().as_deref(),
-            Some("10.88.0.1:5000/default/web-cache")
+            Some("10.88.0.1:5000/default/web_cache")
         );
         let plain: Vec<_> = settings.plain_registries().collect();
         assert_eq!(plain, ["10.88.0.1:5000", "a:1", "b:2"]);

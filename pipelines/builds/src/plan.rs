@@ -118,7 +118,7 @@ pub struct Plan {
     pub image: String,
     /// Tag that it gets there; `latest` if there is none.
     pub tag: Option<String>,
-    /// Keep the layers of steps in `<image>-cache` for the next build?
+    /// Keep the layers of steps in `<image>_cache` for the next build?
     pub cache: bool,
     /// How long all of it may take; none is the default of the install.
     pub timeout: Option<Duration>,

@@ -92,15 +92,21 @@ impl std::fmt::Debug for PodRegistry {
     }
 }
 
-/// Whether a pod of `namespace` may do this at `path` (below `/v2/`) of the registry: read anything, write its own.
-/// The path is as it was sent: what is encoded in it does not look like the namespace, and is refused.
+/// Whether a pod of `namespace` may do this at `path` (below `/v2/`) of the registry: read images, which its containers
+/// could be anyway, and write its own repositories. Folders that others uploaded are not images, and the catalog names
+/// them. The path is as it was sent: what is encoded in it does not look like the namespace, and is refused.
 pub fn may(namespace: &str, writes: bool, path: &str) -> bool {
     let own = path
         .strip_prefix("/v2/")
         .and_then(|rest| rest.strip_prefix(namespace))
         .is_some_and(|rest| rest.starts_with('/'));
     let plain = !path.contains(['%', '\\']) && path.split('/').all(|part| part != ".." && part != ".");
-    !writes || (own && plain && !namespace.is_empty())
+    let catalog = path == "/v2/_catalog";
+    let uploaded = path.split('/').any(|part| part.ends_with("-source"));
+    if own && plain && !namespace.is_empty() {
+        return true;
+    }
+    !writes && plain && !catalog && !uploaded
 }
 
 #[cfg(test)]
@@ -111,6 +117,11 @@ mod tests {
     fn namespaces_write_below_their_name_and_nowhere_else() {
         for (writes, path, allowed) in [
             (false, "/v2/other/web/manifests/latest", true),
+            (false, "/v2/", true),
+            (false, "/v2/_catalog", false),
+            (false, "/v2/other/web-source/manifests/latest", false),
+            (false, "/v2/other/web%2dsource/manifests/latest", false),
+            (false, "/v2/default/web-source/manifests/latest", true),
             (true, "/v2/default/web/blobs/uploads/", true),
             (true, "/v2/default-2/web/blobs/uploads/", false),
             (true, "/v2/other/web/blobs/uploads/", false),

@@ -241,13 +241,13 @@ fn checked(mut push: Push) -> Result<Push, DeliveryError> {
     Ok(push)
 }
 
-/// The rules of git-check-ref-format(1).
+/// The rules of git-check-ref-format(1), without what would read as a variable where the name becomes a parameter.
 fn is_ref(name: &str) -> bool {
     let bad = |c: char| c.is_control() || matches!(c, ' ' | '~' | '^' | ':' | '?' | '*' | '[' | '\\');
     name.starts_with("refs/")
         && name.len() <= LONGEST_REF
         && !name.ends_with(['/', '.'])
-        && !["..", "@{", "//"].iter().any(|part| name.contains(part))
+        && !["..", "@{", "//", "$("].iter().any(|part| name.contains(part))
         && !name.contains(bad)
         && name
             .split('/')

@@ -15,6 +15,8 @@ use crate::names;
 
 /// Pushes that are remembered.
 pub(crate) const MOST: usize = 30;
+/// Why a push is not built that another one, which came before it, follows.
+const LATE: &str = "a newer push had come before it";
 
 /// What became of a push.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,8 +73,7 @@ pub(crate) fn take(
     match order {
         Order::Again(run) => return Taken::Repeated { run },
         Order::Late => {
-            let reason = "a newer push had come before it".to_owned();
-            return skip(status, record, reason);
+            return skip(status, record, LATE.to_owned());
         }
         Order::Next => {}
     }
@@ -138,6 +139,12 @@ enum Order {
 
 fn order(status: &RepositoryStatus, push: &Push) -> Order {
     let same = |known: &&PushRecord| known.before == push.before && known.after == push.after;
+    // What moved the ref, in order of arrival: also what was not built moved it.
+    let moved: Vec<&PushRecord> = status
+        .pushes
+        .iter()
+        .filter(|known| known.git_ref == push.git_ref && known.reason != LATE)
+        .collect();
     let built: Vec<&PushRecord> = status
         .pushes
         .iter()
@@ -149,7 +156,7 @@ fn order(status: &RepositoryStatus, push: &Push) -> Order {
     if same(newest) {
         return Order::Again(newest.run.clone());
     }
-    if push.before == newest.after && !push.before.is_empty() {
+    if !push.before.is_empty() && moved.last().is_some_and(|last| last.after == push.before) {
         return Order::Next;
     }
     if let Some(known) = built.iter().find(|known| same(known)) {
@@ -157,7 +164,7 @@ fn order(status: &RepositoryStatus, push: &Push) -> Order {
     }
     // Without its branch a push has nothing to follow, and a forced one follows whatever was there.
     let follows_nothing = push.forced || push.before.is_empty();
-    let followed = built
+    let followed = moved
         .iter()
         .any(|known| !known.before.is_empty() && known.before == push.after);
     if followed && !follows_nothing {

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use crds::spindrift::Repository;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Request, Response};
@@ -167,21 +167,36 @@ impl Receiver {
         let announced = headers
             .get(CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        // Git hosts announce; who does not is counted with the most.
-        let bytes = announced.unwrap_or(MAX_BODY);
-        if bytes > MAX_BODY {
+        if announced.is_some_and(|bytes| bytes > MAX_BODY) {
             return Err(Refusal::TooLarge(MAX_BODY));
         }
-        let share = u32::try_from(bytes)
-            .ok()
-            .and_then(|bytes| self.held.try_acquire_many(bytes).ok())
-            .ok_or(Refusal::Busy)?;
-        let collected = tokio::time::timeout(BODY_LIMIT, Limited::new(body, bytes).collect()).await;
-        match collected.map_err(|_| Refusal::BodyTimeout)? {
-            Ok(collected) => Ok((collected.to_bytes(), share)),
-            Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge(bytes)),
-            Err(_) => Err(Refusal::Broken),
+        tokio::time::timeout(BODY_LIMIT, self.collect(body))
+            .await
+            .map_err(|_| Refusal::BodyTimeout)?
+    }
+
+    /// What came counts, not what was announced: nobody has shown a signature yet.
+    async fn collect(&self, body: Body) -> Result<(Bytes, SemaphorePermit<'_>), Refusal> {
+        let mut body = Limited::new(body, MAX_BODY);
+        let mut bytes = BytesMut::new();
+        let mut share = self.held.try_acquire_many(0).map_err(|_| Refusal::Busy)?;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    Refusal::TooLarge(MAX_BODY)
+                } else {
+                    Refusal::Broken
+                }
+            })?;
+            let Ok(data) = frame.into_data() else { continue };
+            let more = u32::try_from(data.len())
+                .ok()
+                .and_then(|bytes| self.held.try_acquire_many(bytes).ok())
+                .ok_or(Refusal::Busy)?;
+            share.merge(more);
+            bytes.extend_from_slice(&data);
         }
+        Ok((bytes.freeze(), share))
     }
 }
 

@@ -16,6 +16,11 @@ pub(crate) async fn resolve(
     let kind = question.need("kind", &config.default_kind)?;
     let name = question.need("name", "")?;
     let namespace = question.need("namespace", &config.default_namespace)?;
+    for name in [name, namespace] {
+        if !is_name(name) {
+            return Failure::never(format!("{name:?} is no name of an object"));
+        }
+    }
     may_read(config, namespace)?;
     match kind.to_ascii_lowercase().as_str() {
         "task" => find::<Task>(client, namespace, name).await,
@@ -25,6 +30,12 @@ pub(crate) async fn resolve(
             "the kind {kind:?} cannot be resolved: expected task, pipeline or stepaction"
         )),
     }
+}
+
+/// Only such a text is in a URL what it is in the lists of namespaces.
+pub(crate) fn is_name(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    text.len() <= 253 && !text.starts_with('.') && text.bytes().all(plain)
 }
 
 fn may_read(config: &ClusterConfig, namespace: &str) -> Result<(), Failure> {
@@ -88,6 +99,20 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_the_same_in_a_url() {
+        for (text, is) in [
+            ("kube-system", true),
+            ("web.v1", true),
+            ("kube-syste%6d", false),
+            ("secret-ns/tasks/build?", false),
+            ("..", false),
+            ("Web", false),
+        ] {
+            assert_eq!(is_name(text), is, "{text}");
+        }
+    }
 
     #[test]
     fn lists_open_and_close_namespaces() {

@@ -104,7 +104,7 @@ async fn served_at(
         authorization,
         // Without it the answer is the list of all branches.
         headers: &[("git-protocol", "version=2")],
-        most: 64 << 20,
+        most: 0,
         limit,
     };
     let got = web::get(web, wanted).await?;

@@ -15,6 +15,9 @@ pub(crate) async fn value(
     name: &str,
     key: &str,
 ) -> Result<String, Failure> {
+    if !crate::cluster::is_name(name) {
+        return Failure::never(format!("{name:?} is no name of a secret"));
+    }
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let secret = match secrets.get_opt(name).await {
         Ok(Some(secret)) => secret,

@@ -76,6 +76,7 @@ pub(crate) async fn get(client: &Client, wanted: Get<'_>) -> Result<Got, Failure
         let left = deadline.saturating_duration_since(Instant::now());
         let message = || (headers.clone(), Bytes::new());
         let want = |status: StatusCode, _: &HeaderMap, _| match status.is_success() {
+            true if wanted.most == 0 => Want::Nothing,
             true => Want::Whole(wanted.most),
             false => Want::Start(0),
         };

@@ -29,11 +29,15 @@ const LINES: usize = 20;
 /// # Errors
 /// There is no such Repository, or it may not be changed.
 pub async fn rebuild(context: &Context, namespace: &str, repository: &str) -> Result<(), CliError> {
-    let nonce = uuid::Uuid::new_v4().to_string();
-    let change = Patch::Merge(json!({ "metadata": { "annotations": { Marks::REBUILD: nonce } } }));
+    let change = Patch::Merge(json!({ "metadata": { "annotations": again() } }));
     let api = context.api(Kind::Repository, namespace).await?;
     api.patch(repository, &PatchParams::default(), &change).await?;
     Ok(())
+}
+
+/// The annotations of a Repository by which it is built again.
+pub fn again() -> Value {
+    json!({ Marks::REBUILD: uuid::Uuid::new_v4().to_string() })
 }
 
 /// The next build of a Repository that is none of `before`.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::write::{self, Verb, Written};
 use crate::change::digest::USER_IMAGE;
-use crate::commands::build::follow::{next_build, rebuild, to_the_end};
+use crate::commands::build::follow::{again, next_build, rebuild, to_the_end};
 use crate::commands::list::text;
 use crate::commands::write::dynamic;
 use crate::context::Context;
@@ -133,18 +133,32 @@ impl Built<'_> {
                         .finish(context, &present, &before, write::UPDATE, output)
                         .await;
                 }
-                // One or the other.
-                let other = if uploaded.is_some() { "url" } else { "source" };
-                spec[other] = Value::Null;
+                // One or the other, with what belongs to it.
+                let other: &[&str] = match uploaded {
+                    Some(_) => &["url", "branch", "previews"],
+                    None => &["source"],
+                };
+                for field in other {
+                    spec[*field] = Value::Null;
+                }
+                let webhook = &present["spec"]["webhook"];
+                let unsigned = webhook["allowUnsigned"] == true;
+                let made = if uploaded.is_none() && webhook["secretRef"].is_null() && !unsigned {
+                    self.signed(context, &mut spec).await?
+                } else {
+                    None
+                };
                 if let Some(account) = self.account(context).await? {
                     spec["serviceAccountName"] = json!(account);
                 }
-                let change = Patch::Merge(json!({ "spec": spec }));
-                let stored = json!(api.patch(name, &PatchParams::default(), &change).await?);
+                let mut change = json!({ "spec": spec });
                 // Another folder is built because it is another one.
                 if uploaded.is_none() {
-                    rebuild(context, namespace, name).await?;
+                    change["metadata"] = json!({ "annotations": again() });
                 }
+                let change = Patch::Merge(change);
+                let stored = json!(api.patch(name, &PatchParams::default(), &change).await?);
+                self.own(context, made, &stored).await?;
                 stored
             }
             None => {
@@ -189,11 +203,10 @@ impl Built<'_> {
         if let Some(account) = self.account(context).await? {
             spec["serviceAccountName"] = json!(account);
         }
-        let secret = self.args.git.is_some().then(|| format!("{name}-webhook"));
-        if let Some(secret) = &secret {
-            spec["webhook"] = json!({ "secretRef": { "name": secret, "key": KEY } });
-            self.webhook_secret(context, secret).await?;
-        }
+        let made = match &self.args.git {
+            Some(_) => self.signed(context, &mut spec).await?,
+            None => None,
+        };
         let resource: ApiResource = Kind::Repository.into();
         let object = json!({ "apiVersion": resource.api_version, "kind": resource.kind,
             "metadata": { "name": name, "namespace": namespace }, "spec": spec });
@@ -207,17 +220,32 @@ impl Built<'_> {
             "Building service '{name}' in namespace '{namespace}' from {}:\n",
             self.args.place()
         ));
-        let Some(secret) = secret else { return Ok(stored) };
-        // The secret goes with what it is for.
-        let owner = json!({ "apiVersion": resource.api_version, "kind": resource.kind, "name": name, "uid": stored["metadata"]["uid"] });
-        let secrets: Api<Secret> = Api::namespaced(context.client().await?, namespace);
-        let change = Patch::Merge(json!({ "metadata": { "ownerReferences": [owner] } }));
-        secrets.patch(&secret, &PatchParams::default(), &change).await?;
+        self.own(context, made, &stored).await?;
         Ok(stored)
     }
 
-    /// Makes the secret that pushes are signed with, unless there is one.
-    async fn webhook_secret(&self, context: &Context, name: &str) -> Result<(), CliError> {
+    /// Has pushes signed; returns the name of the secret if it was made here.
+    async fn signed(&self, context: &Context, spec: &mut Value) -> Result<Option<String>, CliError> {
+        let secret = format!("{}-webhook", self.name);
+        spec["webhook"] = json!({ "secretRef": { "name": secret, "key": KEY } });
+        let made = self.webhook_secret(context, &secret).await?;
+        Ok(made.then_some(secret))
+    }
+
+    /// A secret that was made for a Repository goes with it.
+    async fn own(&self, context: &Context, secret: Option<String>, stored: &Value) -> Result<(), CliError> {
+        let Some(secret) = secret else { return Ok(()) };
+        let resource: ApiResource = Kind::Repository.into();
+        let owner = json!({ "apiVersion": resource.api_version, "kind": resource.kind, "name": self.name,
+            "uid": stored["metadata"]["uid"] });
+        let secrets: Api<Secret> = Api::namespaced(context.client().await?, self.namespace);
+        let change = Patch::Merge(json!({ "metadata": { "ownerReferences": [owner] } }));
+        secrets.patch(&secret, &PatchParams::default(), &change).await?;
+        Ok(())
+    }
+
+    /// Makes the secret that pushes are signed with, unless there is one; returns whether it was made.
+    async fn webhook_secret(&self, context: &Context, name: &str) -> Result<bool, CliError> {
         let secrets: Api<Secret> = Api::namespaced(context.client().await?, self.namespace);
         let mut bytes = [0; SECRET_BYTES];
         rand::rng().fill_bytes(&mut bytes);
@@ -231,8 +259,8 @@ impl Built<'_> {
             ..Secret::default()
         };
         match secrets.create(&PostParams::default(), &secret).await {
-            Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

@@ -158,6 +158,14 @@ impl Serving {
             let images = containers.filter_map(|container| container.image.as_deref());
             let digests = images.filter_map(|image| Some(image.split_once('@')?.1.to_owned()));
             found.digests.extend(digests);
+            // Of an image that is named by a tag only the status tells the digest.
+            let resolved = revision
+                .status
+                .iter()
+                .flat_map(|status| &status.container_statuses);
+            let resolved =
+                resolved.filter_map(|container| Some(container.image_digest.as_deref()?.split_once('@')?.1));
+            found.digests.extend(resolved.map(str::to_owned));
         }
         found
     }
@@ -214,11 +222,29 @@ pub(crate) fn facts(
         .unzip()
 }
 
+/// The run that nobody made, of which `run` is a part; `None` if it is not there.
+fn top<'a>(mut run: &'a Run, by_uid: &HashMap<&str, &'a Run>) -> Option<&'a Run> {
+    // Pipelines in pipelines, as deep as anybody nests them.
+    for _ in 0..16 {
+        if run.is_on_its_own() {
+            return Some(run);
+        }
+        run = by_uid.get(controller_of(run.meta())?.uid.as_str()).copied()?;
+    }
+    None
+}
+
 /// Of the runs that made the same image, only the newest one is kept for it: the same may be built over and over.
 fn newest_of_digests<'a>(runs: &'a [Run], digests: &HashSet<String>) -> HashSet<&'a str> {
+    let by_uid: HashMap<&str, &Run> = runs
+        .iter()
+        .filter_map(|run| Some((run.meta().uid.as_deref()?, run)))
+        .collect();
     let mut newest: HashMap<&str, (Timestamp, &str)> = HashMap::new();
-    for run in runs.iter().filter(|run| run.is_on_its_own()) {
-        let (Some((true, ended)), Some(uid)) = (run.ended(), run.meta().uid.as_deref()) else {
+    for run in runs {
+        // What a task of a pipeline made counts for the run that is kept or goes as a whole.
+        let Some(top) = top(run, &by_uid) else { continue };
+        let (Some((true, ended)), Some(uid)) = (top.ended(), top.meta().uid.as_deref()) else {
             continue;
         };
         for digest in run

@@ -68,6 +68,12 @@ pub(super) fn decide(facts: &Facts<'_>) -> Step {
         repository, request, ..
     } = *facts;
     let target = Target::of(repository, request);
+    if request.git_ref.is_empty() != repository.spec.url.is_empty() {
+        return Step::Fail {
+            reason: "Superseded",
+            message: "the Repository takes its source from elsewhere by now: nothing is deployed".to_owned(),
+        };
+    }
     if let Some(by) = overtaken(repository, request, &target) {
         let message = format!(
             "push {by} is newer than push {}: nothing is deployed",

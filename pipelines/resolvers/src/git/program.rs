@@ -17,6 +17,8 @@ use crate::web::{AGENT, shown};
 
 /// The largest file that git may write: a pack of trees, or of a whole commit where the server cannot leave out files.
 const MAX_FILE: u64 = 256 << 20;
+/// Bytes of address space of each program: a small pack may hold trees that are large once they are unpacked.
+const MAX_MEMORY: u64 = 1 << 30;
 /// What is read of what git says when it fails.
 const MAX_WORDS: usize = 16 << 10;
 /// A transfer slower than this for so long is given up.
@@ -43,6 +45,8 @@ impl Access {
             ("protocol.http.allow", "always"),
             ("protocol.https.allow", "always"),
             ("protocol.version", "2"),
+            // Each thread would have its own objects in memory.
+            ("pack.threads", "1"),
             ("http.followRedirects", "false"),
             ("http.userAgent", AGENT),
             ("http.proxy", ""),
@@ -292,14 +296,15 @@ impl Group {
 
     /// What it starts later has the same limit.
     fn limit(&self) {
-        let limit = Rlimit {
-            current: Some(MAX_FILE),
-            maximum: Some(MAX_FILE),
-        };
-        if let Some(pid) = self.pid()
-            && let Err(error) = prlimit(Some(pid), Resource::Fsize, limit)
-        {
-            tracing::debug!(%error, "The size of git's files is not limited");
+        let Some(pid) = self.pid() else { return };
+        for (what, most) in [(Resource::Fsize, MAX_FILE), (Resource::As, MAX_MEMORY)] {
+            let limit = Rlimit {
+                current: Some(most),
+                maximum: Some(most),
+            };
+            if let Err(error) = prlimit(Some(pid), what, limit) {
+                tracing::debug!(%error, ?what, "What git may take is not limited");
+            }
         }
     }
 }

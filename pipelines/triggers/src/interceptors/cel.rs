@@ -1,13 +1,14 @@
 //! `cel`: a filter, and overlays that add what expressions make of the event.
 //!
-//! Expressions cannot be broken off, so they run on threads of their own, a few at a time: one that takes too long is
-//! given up on, and its thread counts as taken until it ends.
+//! Expressions cannot be broken off, and nest as deep as they are long, so they run on threads of their own with deep
+//! stacks, a few at a time: one that takes too long is given up on, and its thread counts as taken until it ends.
 
 mod functions;
 mod loose;
 mod values;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kube_cel::KubeCelExt as _;
@@ -15,7 +16,7 @@ use kube_cel::cel::parser::{Expression, Parser};
 use kube_cel::cel::{Context, Value as Cel};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::Verdict;
 use crate::event::Seen;
@@ -23,7 +24,9 @@ use crate::event::Seen;
 pub use functions::CompareSecret;
 
 /// Longest expression.
-const LONGEST: usize = 16 * 1024;
+const LONGEST: usize = 4 * 1024;
+/// Bytes of stack for one of that length: sums and paths nest without parentheses, too.
+const STACK: usize = 64 << 20;
 /// How deep parentheses and prefixes may nest: the parser is recursive.
 const DEEPEST: usize = 48;
 /// Time that an interceptor's expressions may take together.
@@ -55,6 +58,8 @@ pub struct Overlay {
 #[derive(Clone, Debug)]
 pub struct Evaluator {
     threads: Arc<Semaphore>,
+    /// Threads that go on though nobody waits for them any more.
+    given_up: Arc<AtomicUsize>,
     limit: Duration,
 }
 
@@ -62,32 +67,50 @@ impl Default for Evaluator {
     fn default() -> Self {
         Self {
             threads: Arc::new(Semaphore::new(THREADS)),
+            given_up: Arc::default(),
             limit: LIMIT,
         }
     }
 }
 
 impl Evaluator {
-    /// Is no thread free, because what runs there does not end?
+    /// Will no thread be free, because what runs there does not end?
     pub fn is_stuck(&self) -> bool {
-        self.threads.available_permits() == 0
+        self.given_up.load(Ordering::Relaxed) >= THREADS
     }
 
-    /// Looks at an event on a thread of its own.
+    /// Looks at an event on a thread of its own, once one is free: how long that may take is for the caller to say.
     pub async fn check(&self, params: Params, event: Seen, compare: CompareSecret) -> Verdict {
-        let too_long = || Verdict::Fail(format!("the expressions did not end within {:?}", self.limit));
-        let Ok(Ok(permit)) = tokio::time::timeout(self.limit, self.threads.clone().acquire_owned()).await
-        else {
-            return too_long();
+        let Ok(permit) = self.threads.clone().acquire_owned().await else {
+            return Verdict::Fail("no expression is evaluated any more".to_owned());
         };
-        let running = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            check(&params, &event, compare)
-        });
-        match tokio::time::timeout(self.limit, running).await {
+        let (told, mut verdict) = oneshot::channel();
+        let runtime = tokio::runtime::Handle::current();
+        let started = std::thread::Builder::new()
+            .name("cel".to_owned())
+            .stack_size(STACK)
+            .spawn(move || {
+                let _permit = permit;
+                // What compares secrets waits for the API.
+                let _runtime = runtime.enter();
+                // Nobody may be waiting any more.
+                let _ = told.send(check(&params, &event, compare));
+            });
+        if let Err(error) = started {
+            return Verdict::Fail(format!("no thread can be started: {error}"));
+        }
+        match tokio::time::timeout(self.limit, &mut verdict).await {
             Ok(Ok(verdict)) => verdict,
             Ok(Err(_)) => Verdict::Stop("an expression cannot be evaluated".to_owned()),
-            Err(_) => too_long(),
+            Err(_) => {
+                let given_up = self.given_up.clone();
+                given_up.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(async move {
+                    let _ = verdict.await;
+                    given_up.fetch_sub(1, Ordering::Relaxed);
+                });
+                Verdict::Fail(format!("the expressions did not end within {:?}", self.limit))
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use crds::triggers::{Decision, EventListener, Outcome, PAYLOAD_VALIDATION, ReceivedEvent, State};
 use event_client::Client as Outgoing;
 use http::header::{CONTENT_LENGTH, HOST};
@@ -14,8 +14,8 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use k8s_openapi::jiff::Timestamp;
 use parking_lot::Mutex;
 use proxy::{Body, Handler};
-use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use serde::de::IgnoredAny;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use super::answer::{self, Refusal};
@@ -40,6 +40,8 @@ const MAX_OPEN: usize = 256;
 const BODY_LIMIT: Duration = Duration::from_secs(10);
 /// For a request, until it is answered (upstream's limit).
 const LIMIT: Duration = Duration::from_secs(30);
+/// Time to tell somebody what becomes of an event.
+const NOTICE_LIMIT: Duration = Duration::from_secs(10);
 /// Events that are left by others are theirs for so long.
 const OTHERS: k8s_openapi::jiff::SignedDuration = k8s_openapi::jiff::SignedDuration::from_mins(3);
 
@@ -51,7 +53,7 @@ pub(super) struct Service {
     worker: Worker,
     outgoing: Outgoing,
     metrics: Metrics,
-    held: Semaphore,
+    held: Arc<Semaphore>,
     open: Arc<Semaphore>,
     /// Events that this process works on.
     under_way: Mutex<HashSet<String>>,
@@ -64,6 +66,8 @@ struct Job {
     event: Incoming,
     before: Vec<Decision>,
     _open: OwnedSemaphorePermit,
+    /// Its body's share of what may be held.
+    _share: OwnedSemaphorePermit,
 }
 
 impl Service {
@@ -89,7 +93,7 @@ impl Service {
             reader,
             outgoing,
             metrics,
-            held: Semaphore::new(MAX_HELD),
+            held: Arc::new(Semaphore::new(MAX_HELD)),
             open: Arc::new(Semaphore::new(MAX_OPEN)),
             under_way: Mutex::default(),
             tasks: TaskTracker::new(),
@@ -98,7 +102,7 @@ impl Service {
 
     async fn take(self: &Arc<Self>, request: Request<Body>) -> Result<Response<Body>, Refusal> {
         let (head, body) = request.into_parts();
-        let (body, _share) = self.read(&head.headers, body).await?;
+        let (body, share) = self.read(&head.headers, body).await?;
         let listener = self.listener().await?.ok_or(Refusal::Unreadable)?;
         check_payload(&listener, &head.headers, &body)?;
         let delivery = record::delivery(&head.headers);
@@ -128,6 +132,7 @@ impl Service {
                 event,
                 before,
                 _open: open,
+                _share: share,
             });
         }
         Ok(answer::taken(&listener, &id, &head.headers))
@@ -189,25 +194,41 @@ impl Service {
     }
 
     /// The body, and its share of what may be held.
-    async fn read(&self, headers: &HeaderMap, body: Body) -> Result<(Bytes, SemaphorePermit<'_>), Refusal> {
+    async fn read(&self, headers: &HeaderMap, body: Body) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {
         let announced = headers
             .get(CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        // Who does not announce is counted with the most.
-        let bytes = announced.unwrap_or(MAX_BODY);
-        if bytes > MAX_BODY {
+        if announced.is_some_and(|bytes| bytes > MAX_BODY) {
             return Err(Refusal::TooLarge(MAX_BODY));
         }
-        let share = u32::try_from(bytes).ok();
-        let share = share
-            .and_then(|bytes| self.held.try_acquire_many(bytes).ok())
-            .ok_or(Refusal::Busy)?;
-        let collected = tokio::time::timeout(BODY_LIMIT, Limited::new(body, bytes).collect()).await;
-        match collected.map_err(|_| Refusal::BodyTimeout)? {
-            Ok(collected) => Ok((collected.to_bytes(), share)),
-            Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge(bytes)),
-            Err(_) => Err(Refusal::Broken),
+        tokio::time::timeout(BODY_LIMIT, self.collect(body))
+            .await
+            .map_err(|_| Refusal::BodyTimeout)?
+    }
+
+    /// What came counts, not what was announced: nobody has shown a signature yet.
+    async fn collect(&self, body: Body) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {
+        let mut body = Limited::new(body, MAX_BODY);
+        let mut bytes = BytesMut::new();
+        let share = |bytes: usize| {
+            let bytes = u32::try_from(bytes).map_err(|_| Refusal::Busy)?;
+            let held = self.held.clone();
+            held.try_acquire_many_owned(bytes).map_err(|_| Refusal::Busy)
+        };
+        let mut held = share(0)?;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    Refusal::TooLarge(MAX_BODY)
+                } else {
+                    Refusal::Broken
+                }
+            })?;
+            let Ok(data) = frame.into_data() else { continue };
+            held.merge(share(data.len())?);
+            bytes.extend_from_slice(&data);
         }
+        Ok((bytes.freeze(), held))
     }
 
     /// Works on an event, unless this process does already.
@@ -230,7 +251,7 @@ impl Service {
 
     async fn work(&self, job: &Job) {
         let (listener, event) = (&job.listener, &job.event);
-        notice::send(&self.outgoing, listener, &event.id, Notice::Started).await;
+        self.tell(listener, &event.id, Notice::Started).await;
         let triggers = match select(&self.reader, listener).await {
             Ok(triggers) => triggers,
             // It stays open, and is taken up again.
@@ -248,8 +269,16 @@ impl Service {
         } else {
             Notice::Successful
         };
-        notice::send(&self.outgoing, listener, &event.id, outcome).await;
-        notice::send(&self.outgoing, listener, &event.id, Notice::Done).await;
+        self.tell(listener, &event.id, outcome).await;
+        self.tell(listener, &event.id, Notice::Done).await;
+    }
+
+    /// Whoever wants to be told must not hold up the triggers.
+    async fn tell(&self, listener: &EventListener, event: &str, notice: Notice) {
+        let sent = notice::send(&self.outgoing, listener, event, notice);
+        if tokio::time::timeout(NOTICE_LIMIT, sent).await.is_err() {
+            tracing::warn!(event, "Who is to be told of events does not answer");
+        }
     }
 
     /// Takes up events that nobody works on: all of them, or those that whoever took them should have done long ago.
@@ -279,6 +308,10 @@ impl Service {
                 let Ok(open) = self.open.clone().acquire_owned().await else {
                     return;
                 };
+                let most = u32::try_from(MAX_BODY).unwrap_or(u32::MAX);
+                let Ok(share) = self.held.clone().acquire_many_owned(most).await else {
+                    return;
+                };
                 match self.store.read(&head).await {
                     Ok(event) => {
                         tracing::info!(event = %id, "An event that was left is taken up");
@@ -287,6 +320,7 @@ impl Service {
                             event,
                             before: head.status.clone().unwrap_or_default().decisions,
                             _open: open,
+                            _share: share,
                         });
                     }
                     Err(error) => tracing::warn!(%error, event = %id, "A stored event cannot be read"),
@@ -363,8 +397,9 @@ fn check_payload(listener: &EventListener, headers: &HeaderMap, body: &[u8]) -> 
     if off || is_form(headers) {
         return Ok(());
     }
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(_)) => Ok(()),
+    // Looked at, not built: as a value it takes many times the memory, and who sent it is not known yet.
+    match serde_json::from_slice::<IgnoredAny>(body) {
+        Ok(_) if body.trim_ascii_start().starts_with(b"{") => Ok(()),
         Ok(_) => Err(Refusal::Payload("it is no JSON object".to_owned())),
         Err(error) => Err(Refusal::Payload(error.to_string())),
     }
