@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context;
 use cluster::Cluster;
 use cluster_images::ImageStore;
+use push::Unbuildable;
 use tokio_util::sync::CancellationToken;
 
 pub use builder_image::make as make_builder_image;
@@ -47,13 +48,13 @@ impl Builds {
 
     /// What the pipelines of builds are made with. The builder image is made when it is first asked for, in the
     /// background; until then, and if it cannot be made, the answer says why there is none. Asking again tries again.
-    pub fn settings(&self) -> impl Fn() -> Result<builds::Settings, String> + Send + Sync + 'static {
+    pub fn settings(&self) -> impl Fn() -> Result<builds::Settings, Unbuildable> + Send + Sync + 'static {
         let making: Arc<Mutex<Making>> = Arc::default();
         let (registry, store, folder) = (self.registry.clone(), self.images.clone(), self.data_dir.clone());
         move || {
             let mut state = making.lock().unwrap_or_else(PoisonError::into_inner);
             let answer = match &*state {
-                Making::Running => return Err("the builder image is being made".to_owned()),
+                Making::Running => return Err(under_way()),
                 Making::Done(image) => {
                     return Ok(builds::Settings {
                         builder_image: image.clone(),
@@ -61,8 +62,8 @@ impl Builds {
                         ..builds::Settings::default()
                     });
                 }
-                Making::Failed(reason) => reason.clone(),
-                Making::Idle => "the builder image is being made".to_owned(),
+                Making::Failed(reason) => Unbuildable::No(reason.clone()),
+                Making::Idle => under_way(),
             };
             *state = Making::Running;
             let (making, store, folder) = (making.clone(), store.clone(), folder.clone());
@@ -83,6 +84,10 @@ impl Builds {
         let registry = self.registry.clone();
         move |namespace| registry.secret(namespace)
     }
+}
+
+fn under_way() -> Unbuildable {
+    Unbuildable::NotYet("the builder image is being made".to_owned())
 }
 
 /// How far the builder image is.

@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use builds::{Plan, Settings, Source, Strategy};
 use crds::spindrift as api;
-use push::{Job, Pipeline};
+use push::{Job, Pipeline, Unbuildable};
 
 /// Longest tag of an image.
 const LONGEST_TAG: usize = 40;
 
 /// Pipelines of builds that are made with `settings`, or with its reason why there are none.
-pub fn pipeline(settings: impl Fn() -> Result<Settings, String> + Send + Sync + 'static) -> Pipeline {
+pub fn pipeline(settings: impl Fn() -> Result<Settings, Unbuildable> + Send + Sync + 'static) -> Pipeline {
     Arc::new(move |job| {
         let settings = settings()?;
         let plan = plan(job);
-        plan.check(&settings).map_err(|error| error.to_string())?;
+        plan.check(&settings)
+            .map_err(|error| Unbuildable::No(error.to_string()))?;
         Ok(builds::pipeline(&plan, &settings))
     })
 }
@@ -103,6 +104,8 @@ mod tests {
         assert_eq!(plan(&job).source, Source::Upload { artifact: source });
         let made = pipeline(settings)(&job).unwrap();
         assert!(made.tasks.iter().any(|task| task.name == push::BUILD_TASK));
-        assert_eq!(pipeline(|| Err("none".to_owned()))(&job).unwrap_err(), "none");
+        let none = Unbuildable::NotYet("none".to_owned());
+        let why = none.clone();
+        assert_eq!(pipeline(move || Err(why.clone()))(&job).unwrap_err(), none);
     }
 }

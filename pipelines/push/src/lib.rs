@@ -22,7 +22,7 @@ mod shared;
 mod traffic;
 
 pub use names::tag;
-pub use run::{Clock, Config, Election, Job, Pipeline, SecretOf, run_until};
+pub use run::{Clock, Config, Election, Job, Pipeline, SecretOf, Unbuildable, run_until};
 
 /// Name of the Service in front of the receiver, in the namespace of pipelines.
 pub const SERVICE: &str = crds::spindrift::PUSH_SERVICE;

@@ -21,7 +21,7 @@ use reconciler::error::{is_conflict, is_not_found};
 use reconciler::{Applier, Controller, Error, Key, Next, Reconcile};
 use serde_json::{Value, json};
 
-use crate::run::Job;
+use crate::run::{Job, Unbuildable};
 use crate::shared::{Shared, repository_of};
 use crate::traffic;
 
@@ -116,7 +116,7 @@ struct Started {
     /// Names of the runs that are there now.
     runs: Vec<String>,
     /// Why there is no pipeline to run.
-    problem: Option<String>,
+    problem: Option<Unbuildable>,
 }
 
 impl Repositories {
@@ -213,7 +213,7 @@ impl Repositories {
                     source: kube::Error::Api(refusal),
                     ..
                 }) if matches!(refusal.code, 400 | 403 | 422) => {
-                    started.problem = Some(refusal.message.clone());
+                    started.problem = Some(Unbuildable::No(refusal.message.clone()));
                     continue;
                 }
                 Err(error) => return Err(error),

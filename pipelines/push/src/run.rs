@@ -22,8 +22,17 @@ use crate::{builds, deploy, repository};
 /// Source of the current time; tests pass a fixed one.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// The pipeline that builds something, or one sentence that says why there is none.
-pub type Pipeline = Arc<dyn Fn(&Job<'_>) -> Result<PipelineSpec, String> + Send + Sync>;
+/// The pipeline that builds something, or why there is none.
+pub type Pipeline = Arc<dyn Fn(&Job<'_>) -> Result<PipelineSpec, Unbuildable> + Send + Sync>;
+
+/// Why there is no pipeline for something, in one sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unbuildable {
+    /// What it takes is on its way: nobody has to do anything.
+    NotYet(String),
+    /// Something has to be changed.
+    No(String),
+}
 
 /// A Secret for the namespace of that name.
 pub type SecretOf = Arc<dyn Fn(&str) -> Secret + Send + Sync>;

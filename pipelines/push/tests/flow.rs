@@ -89,7 +89,8 @@ impl Home {
                 "results": [{"name": "IMAGE_URL"}, {"name": "IMAGE_DIGEST"}, {"name": "commit"}, {"name": "tree"}],
                 "steps": [{"name": "s", "image": job.image}],
             }}]});
-            serde_json::from_value::<PipelineSpec>(tasks).map_err(|error| error.to_string())
+            serde_json::from_value::<PipelineSpec>(tasks)
+                .map_err(|error| push::Unbuildable::No(error.to_string()))
         });
         let config = Config {
             parallel,

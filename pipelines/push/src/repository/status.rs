@@ -13,6 +13,7 @@ use reconciler::ConditionSet;
 use super::Started;
 use super::last_build::{State, last_build};
 use super::plan::overtaken;
+use crate::run::Unbuildable;
 
 /// Whether there is a pipeline that builds.
 const BUILDABLE: &str = "Buildable";
@@ -64,7 +65,8 @@ pub(super) fn observe(repository: &mut Repository, observed: &Observed<'_>) {
     let mut conditions = CONDITIONS.manage(&mut status, observed.now);
     match &observed.started.problem {
         None => conditions.mark_true(BUILDABLE),
-        Some(problem) => conditions.mark_false(BUILDABLE, "NotBuildable", problem),
+        Some(Unbuildable::NotYet(what)) => conditions.mark_unknown(BUILDABLE, "NotYetBuildable", what),
+        Some(Unbuildable::No(problem)) => conditions.mark_false(BUILDABLE, "NotBuildable", problem),
     }
     match told {
         None => conditions.mark_unknown(BUILT, "NoBuild", "nothing was built yet"),
@@ -187,12 +189,21 @@ mod tests {
     fn what_cannot_be_built_is_told() {
         let started = Started {
             runs: Vec::new(),
-            problem: Some("there is no builder image".to_owned()),
+            problem: Some(Unbuildable::No("there is no builder image".to_owned())),
         };
         let source = json!({"source": "r@sha256:0", "service": "web"});
         let status = observed(source, json!({}), &[], &started);
         let ready = status.condition("Ready").unwrap();
+        assert!(ready.is_false());
         assert_eq!(ready.message.as_deref(), Some("there is no builder image"));
         assert_eq!(status.address, None);
+
+        let started = Started {
+            problem: Some(Unbuildable::NotYet("it is being made".to_owned())),
+            ..started
+        };
+        let source = json!({"source": "r@sha256:0", "service": "web"});
+        let status = observed(source, json!({}), &[], &started);
+        assert!(status.condition("Ready").unwrap().is_unknown());
     }
 }
