@@ -134,7 +134,7 @@ async fn the_scrape_tells_requests_from_those_an_activator_counts() {
     let deadline = Instant::now() + SOON;
     // Reports cover a second each; the requests may be spread over two.
     let mut last = 0;
-    while requests < 4.9 || concurrency < 0.9 {
+    while requests < 4.9 || proxied < 0.9 || concurrency < 0.9 {
         assert!(Instant::now() < deadline, "{requests} {proxied} {concurrency}");
         let scrape = get("/metrics")
             .header("accept", "application/protobuf")
@@ -153,7 +153,8 @@ async fn the_scrape_tells_requests_from_those_an_activator_counts() {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert!((0.9..=1.1).contains(&proxied), "{proxied}");
+    // Counts are for a second; a report of a busy machine may be about less, and then says more.
+    assert!(proxied < requests / 2.0, "{requests} {proxied}");
     sidecar.app.seen.release.add_permits(1);
     soon(held).await.unwrap();
     let metrics = text(fetch(sidecar.at.usermetric, get("/metrics").body(body("")).unwrap()).await).await;
