@@ -25,8 +25,10 @@ pub use functions::CompareSecret;
 
 /// Longest expression.
 const LONGEST: usize = 4 * 1024;
-/// Bytes of stack for one of that length: sums and paths nest without parentheses, too.
-const STACK: usize = 64 << 20;
+/// Signs that may be operators, in strings or not: sums and paths nest without parentheses, a level for each.
+const MOST_OPERATORS: usize = 512;
+/// Bytes of stack for as many: what is not used takes no memory.
+const STACK: usize = 256 << 20;
 /// How deep parentheses and prefixes may nest: the parser is recursive.
 const DEEPEST: usize = 48;
 /// Time that an interceptor's expressions may take together.
@@ -187,12 +189,21 @@ fn parse(expression: &str) -> Result<Expression, String> {
     if expression.len() > LONGEST {
         return Err(format!("an expression has more than {LONGEST} bytes"));
     }
+    if operators(expression) > MOST_OPERATORS {
+        return Err(format!("an expression has more than {MOST_OPERATORS} operators"));
+    }
     if depth(expression) > DEEPEST {
         return Err(format!("an expression nests deeper than {DEEPEST}"));
     }
     Parser::default()
         .parse(expression)
         .map_err(|error| format!("expression {expression} cannot be read: {error}"))
+}
+
+/// How many operators an expression has at most.
+fn operators(expression: &str) -> usize {
+    let signs = expression.matches(|letter: char| letter.is_ascii_punctuation() && !"_,'\"".contains(letter));
+    signs.count() + expression.matches("in").count()
 }
 
 /// How deep an expression nests at most: by parentheses, and by what stands before, or between, what is nested without

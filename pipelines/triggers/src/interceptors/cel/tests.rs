@@ -169,20 +169,22 @@ async fn an_expression_that_does_not_end_is_given_up_on() {
 }
 
 #[tokio::test]
-async fn an_expression_as_deep_as_it_may_be_long_is_evaluated() {
+async fn expressions_as_deep_as_they_may_be_are_evaluated() {
     let evaluator = Evaluator {
         limit: Duration::from_secs(60),
         ..Evaluator::default()
     };
     let compare: CompareSecret = Arc::new(|_: &str, _: &str, _: Option<&str>| None);
     for unit in ["1+", "body.a.a.a.a.a.a.a.a==1||", "a."] {
-        let filter = format!("{}1", unit.repeat((LONGEST - 1) / unit.len()));
-        let params = Params {
-            filter,
-            overlays: Vec::new(),
-        };
-        // What it says does not matter: that it says something does.
-        let verdict = evaluator.check(params, event(), compare.clone()).await;
-        assert!(matches!(verdict, Verdict::Stop(_)), "{unit}: {verdict:?}");
+        let most = MOST_OPERATORS / operators(unit);
+        for times in [most, most + 1, (LONGEST - 1) / unit.len()] {
+            let params = Params {
+                filter: format!("{}1", unit.repeat(times)),
+                overlays: Vec::new(),
+            };
+            // What it says does not matter: that it says something does.
+            let verdict = evaluator.check(params, event(), compare.clone()).await;
+            assert!(matches!(verdict, Verdict::Stop(_)), "{unit}: {verdict:?}");
+        }
     }
 }
