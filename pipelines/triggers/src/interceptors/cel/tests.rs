@@ -74,8 +74,8 @@ fn events_pass_filters() {
 
 #[test]
 fn what_is_not_true_stops_an_event() {
-    let deep = format!("{}true{}", "(".repeat(3000), ")".repeat(3000));
-    let prefixed = format!("{}true", "!".repeat(3000));
+    let deep = format!("{}true{}", "(".repeat(100), ")".repeat(100));
+    let prefixed = format!("{}true", "!".repeat(100));
     for (expression, words) in [
         ("body.ref == 'x'", "did not return true"),
         ("body.missing == 'x'", "cannot be evaluated"),
