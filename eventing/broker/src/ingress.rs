@@ -1,7 +1,6 @@
 //! Accepts events over HTTP, and answers when they are stored.
 
 mod accept;
-mod body;
 mod refusal;
 mod route;
 
@@ -11,10 +10,11 @@ use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 use event_store::StoreError;
-use http::header::{ALLOW, CONTENT_LENGTH};
+use http::header::ALLOW;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use jiff::Timestamp;
-use proxy::{Body, Handler};
+use proxy::held::{Count, announced};
+use proxy::{Body, Handler, Held};
 use tokio::sync::Semaphore;
 
 use crate::admin::{self, Admin};
@@ -24,7 +24,6 @@ use crate::identity::{Access, Unverified, Verifier, bearer};
 use crate::metrics::{IngressMetrics, TopicMeter};
 use crate::model::{Model, Topic};
 use accept::Accepted;
-use body::Held;
 use refusal::Refusal;
 use route::{Destination, Route};
 
@@ -103,11 +102,8 @@ impl Ingress {
             // Boxed, so that brokers that nobody guards do not carry its state.
             Some(access) => Some(Box::pin(self.sender(&topic, access, &head.headers)).await?),
         };
-        let announced = head
-            .headers
-            .get(CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.parse().ok());
-        let reading = Held::read(body, announced, self.limits.body_bytes, self.held.clone());
+        let (announced, limit) = (announced(&head.headers), self.limits.body_bytes);
+        let reading = Held::read(body, announced, limit, &self.held, Count::Announced);
         let held = tokio::time::timeout(self.limits.body_timeout, reading)
             .await
             .map_err(|_| Refusal::BodyTimeout(self.limits.body_timeout))??;

@@ -16,15 +16,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::delivery::{Backoff, BackoffPolicy, Policy};
-use bytes::Bytes;
 use crds::sources::GitHubSource;
-use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Request, Response};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use informer::{Cache, Caches, Key};
-use proxy::{Body, Handler};
+use proxy::held::{Count, announced};
+use proxy::{Body, Handler, Held};
 use reconciler::Recorder;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 
 use crate::post::{Poster, Sink};
 use answer::{Refusal, Taken};
@@ -53,7 +51,7 @@ pub(crate) struct Receiver {
     poster: Poster,
     recorder: Recorder,
     requests: Semaphore,
-    held: Semaphore,
+    held: Arc<Semaphore>,
 }
 
 /// How an event is delivered while GitHub waits.
@@ -80,7 +78,7 @@ impl Receiver {
             poster,
             recorder,
             requests: Semaphore::new(MAX_REQUESTS),
-            held: Semaphore::new(MAX_HELD),
+            held: Arc::new(Semaphore::new(MAX_HELD)),
         }
     }
 
@@ -97,7 +95,7 @@ impl Receiver {
         let _counted = Counted::new();
         let (head, body) = request.into_parts();
         let delivery = Head::read(&head.headers)?;
-        let (body, _share) = self.read(&head.headers, body).await?;
+        let (body, _share) = self.read(&head.headers, body).await?.into_parts();
         self.keys.check(&source, &body, &delivery.signature).await?;
         let wanted = source.spec.event_types.contains(&delivery.event);
         if !wanted {
@@ -143,26 +141,11 @@ impl Receiver {
         Err(refusal)
     }
 
-    /// The body, and its share of what may be held.
-    async fn read(&self, headers: &HeaderMap, body: Body) -> Result<(Bytes, SemaphorePermit<'_>), Refusal> {
-        let announced = headers
-            .get(CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        // GitHub announces; who does not is counted with the most.
-        let bytes = announced.unwrap_or(MAX_BODY);
-        if bytes > MAX_BODY {
-            return Err(Refusal::TooLarge(MAX_BODY));
-        }
-        let share = u32::try_from(bytes)
-            .ok()
-            .and_then(|bytes| self.held.try_acquire_many(bytes).ok())
-            .ok_or(Refusal::Busy)?;
-        let collected = tokio::time::timeout(BODY_LIMIT, Limited::new(body, bytes).collect()).await;
-        match collected.map_err(|_| Refusal::BodyTimeout)? {
-            Ok(collected) => Ok((collected.to_bytes(), share)),
-            Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge(bytes)),
-            Err(_) => Err(Refusal::Broken),
-        }
+    /// The body, and its share of what may be held. Nobody has shown a signature yet.
+    async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Held, Refusal> {
+        let reading = Held::read(body, announced(headers), MAX_BODY, &self.held, Count::Arrived);
+        let read = tokio::time::timeout(BODY_LIMIT, reading).await;
+        read.map_err(|_| Refusal::BodyTimeout)?.map_err(Refusal::from)
     }
 
     /// Puts a warning on the source.

@@ -12,17 +12,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use crds::spindrift::Repository;
-use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Request, Response};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use informer::{Cache, Caches, Key};
 use kube::Api;
 use kube::api::PostParams;
-use proxy::{Body, Handler};
+use proxy::held::{Count, announced};
+use proxy::{Body, Handler, Held};
 use reconciler::error::is_conflict;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 
 use crate::delivery::{Event, Head, Push};
 use crate::filter::verdict;
@@ -51,7 +49,7 @@ pub(crate) struct Receiver {
     keys: Keys,
     clock: Clock,
     requests: Semaphore,
-    held: Semaphore,
+    held: Arc<Semaphore>,
 }
 
 impl Receiver {
@@ -64,7 +62,7 @@ impl Receiver {
             repositories,
             clock,
             requests: Semaphore::new(MAX_REQUESTS),
-            held: Semaphore::new(MAX_HELD),
+            held: Arc::new(Semaphore::new(MAX_HELD)),
         }
     }
 
@@ -83,7 +81,7 @@ impl Receiver {
         let (head, body) = request.into_parts();
         let delivery = Head::read(&head.headers)?;
         let signature = Signature::read(delivery.host, &head.headers)?;
-        let (body, _share) = self.read(&head.headers, body).await?;
+        let (body, _share) = self.read(&head.headers, body).await?.into_parts();
         self.keys.check(&repository, &body, signature.as_ref()).await?;
         match delivery.event(&body)? {
             Event::Ping => Ok(Answer::Ping),
@@ -162,41 +160,11 @@ impl Receiver {
         Ok(outcomes)
     }
 
-    /// The body, and its share of what may be held.
-    async fn read(&self, headers: &HeaderMap, body: Body) -> Result<(Bytes, SemaphorePermit<'_>), Refusal> {
-        let announced = headers
-            .get(CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        if announced.is_some_and(|bytes| bytes > MAX_BODY) {
-            return Err(Refusal::TooLarge(MAX_BODY));
-        }
-        tokio::time::timeout(BODY_LIMIT, self.collect(body))
-            .await
-            .map_err(|_| Refusal::BodyTimeout)?
-    }
-
-    /// What came counts, not what was announced: nobody has shown a signature yet.
-    async fn collect(&self, body: Body) -> Result<(Bytes, SemaphorePermit<'_>), Refusal> {
-        let mut body = Limited::new(body, MAX_BODY);
-        let mut bytes = BytesMut::new();
-        let mut share = self.held.try_acquire_many(0).map_err(|_| Refusal::Busy)?;
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| {
-                if error.is::<LengthLimitError>() {
-                    Refusal::TooLarge(MAX_BODY)
-                } else {
-                    Refusal::Broken
-                }
-            })?;
-            let Ok(data) = frame.into_data() else { continue };
-            let more = u32::try_from(data.len())
-                .ok()
-                .and_then(|bytes| self.held.try_acquire_many(bytes).ok())
-                .ok_or(Refusal::Busy)?;
-            share.merge(more);
-            bytes.extend_from_slice(&data);
-        }
-        Ok((bytes.freeze(), share))
+    /// The body, and its share of what may be held. Nobody has shown a signature yet.
+    async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Held, Refusal> {
+        let reading = Held::read(body, announced(headers), MAX_BODY, &self.held, Count::Arrived);
+        let read = tokio::time::timeout(BODY_LIMIT, reading).await;
+        read.map_err(|_| Refusal::BodyTimeout)?.map_err(Refusal::from)
     }
 }
 

@@ -7,6 +7,7 @@ use event_store::StoreError;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use proxy::Body;
+use proxy::held::NotHeld;
 
 use crate::stamp::TtlUsedUp;
 
@@ -55,6 +56,16 @@ pub(super) enum Refusal {
     Store(StoreError),
     #[error("the event was not stored within {0:?}: try again")]
     StoreTimeout(Duration),
+}
+
+impl From<NotHeld> for Refusal {
+    fn from(error: NotHeld) -> Self {
+        match error {
+            NotHeld::TooLarge(limit) => Self::BodyTooLarge(limit),
+            NotHeld::Busy => Self::Busy,
+            NotHeld::Broken(why) => Self::Body(why),
+        }
+    }
 }
 
 impl Refusal {

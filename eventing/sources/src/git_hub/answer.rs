@@ -3,6 +3,7 @@
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use proxy::Body;
+use proxy::held::NotHeld;
 
 use super::headers::HeadError;
 
@@ -72,6 +73,16 @@ impl Taken {
             Self::Ping => StatusCode::OK,
         };
         response
+    }
+}
+
+impl From<NotHeld> for Refusal {
+    fn from(error: NotHeld) -> Self {
+        match error {
+            NotHeld::TooLarge(limit) => Self::TooLarge(limit),
+            NotHeld::Busy => Self::Busy,
+            NotHeld::Broken(_) => Self::Broken,
+        }
     }
 }
 

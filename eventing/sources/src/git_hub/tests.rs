@@ -1,3 +1,5 @@
+use bytes::Bytes;
+use http_body_util::BodyExt;
 use kube::api::{Patch, PatchParams, PostParams};
 use ring::hmac;
 use serde_json::{Value, json};

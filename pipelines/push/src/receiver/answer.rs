@@ -3,6 +3,7 @@
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use proxy::Body;
+use proxy::held::NotHeld;
 use serde::Serialize;
 
 use super::signature::SignatureError;
@@ -112,6 +113,16 @@ impl Answer {
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(CONTENT_TYPE, json);
         response
+    }
+}
+
+impl From<NotHeld> for Refusal {
+    fn from(error: NotHeld) -> Self {
+        match error {
+            NotHeld::TooLarge(limit) => Self::TooLarge(limit),
+            NotHeld::Busy => Self::Busy,
+            NotHeld::Broken(_) => Self::Broken,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use crds::spindrift::{PushState, RepositoryStatus};
+use http_body_util::BodyExt;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;

@@ -5,6 +5,7 @@ use crds::triggers::EventListener;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use proxy::Body;
+use proxy::held::NotHeld;
 use serde_json::{Value, json};
 
 use super::notice::{self, Notice};
@@ -33,6 +34,16 @@ pub(super) enum Refusal {
     NotKept(String),
     #[error("EventListener Timeout!")]
     Timeout,
+}
+
+impl From<NotHeld> for Refusal {
+    fn from(error: NotHeld) -> Self {
+        match error {
+            NotHeld::TooLarge(limit) => Self::TooLarge(limit),
+            NotHeld::Busy => Self::Busy,
+            NotHeld::Broken(_) => Self::Broken,
+        }
+    }
 }
 
 impl Refusal {

@@ -5,15 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use crds::triggers::{Decision, EventListener, Outcome, PAYLOAD_VALIDATION, ReceivedEvent, State};
 use event_client::Client as Outgoing;
-use http::header::{CONTENT_LENGTH, HOST};
+use http::header::HOST;
 use http::{HeaderMap, Method, Request, Response};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use k8s_openapi::jiff::Timestamp;
 use parking_lot::Mutex;
-use proxy::{Body, Handler};
+use proxy::held::{Count, announced};
+use proxy::{Body, Handler, Held};
 use serde::de::IgnoredAny;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
@@ -102,7 +101,7 @@ impl Service {
 
     async fn take(self: &Arc<Self>, request: Request<Body>) -> Result<Response<Body>, Refusal> {
         let (head, body) = request.into_parts();
-        let (body, share) = self.read(&head.headers, body).await?;
+        let (body, share) = self.read(&head.headers, body).await?.into_parts();
         let listener = self.listener().await?.ok_or(Refusal::Unreadable)?;
         check_payload(&listener, &head.headers, &body)?;
         let delivery = record::delivery(&head.headers);
@@ -193,42 +192,11 @@ impl Service {
         }
     }
 
-    /// The body, and its share of what may be held.
-    async fn read(&self, headers: &HeaderMap, body: Body) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {
-        let announced = headers
-            .get(CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        if announced.is_some_and(|bytes| bytes > MAX_BODY) {
-            return Err(Refusal::TooLarge(MAX_BODY));
-        }
-        tokio::time::timeout(BODY_LIMIT, self.collect(body))
-            .await
-            .map_err(|_| Refusal::BodyTimeout)?
-    }
-
-    /// What came counts, not what was announced: nobody has shown a signature yet.
-    async fn collect(&self, body: Body) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {
-        let mut body = Limited::new(body, MAX_BODY);
-        let mut bytes = BytesMut::new();
-        let share = |bytes: usize| {
-            let bytes = u32::try_from(bytes).map_err(|_| Refusal::Busy)?;
-            let held = self.held.clone();
-            held.try_acquire_many_owned(bytes).map_err(|_| Refusal::Busy)
-        };
-        let mut held = share(0)?;
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| {
-                if error.is::<LengthLimitError>() {
-                    Refusal::TooLarge(MAX_BODY)
-                } else {
-                    Refusal::Broken
-                }
-            })?;
-            let Ok(data) = frame.into_data() else { continue };
-            held.merge(share(data.len())?);
-            bytes.extend_from_slice(&data);
-        }
-        Ok((bytes.freeze(), held))
+    /// The body, and its share of what may be held. Nobody has shown a signature yet.
+    async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Held, Refusal> {
+        let reading = Held::read(body, announced(headers), MAX_BODY, &self.held, Count::Arrived);
+        let read = tokio::time::timeout(BODY_LIMIT, reading).await;
+        read.map_err(|_| Refusal::BodyTimeout)?.map_err(Refusal::from)
     }
 
     /// Works on an event, unless this process does already.
