@@ -15,6 +15,7 @@ pub mod events;
 pub mod health;
 pub mod leases;
 mod metrics;
+pub mod token;
 
 pub use apply::{Applied, Applier};
 pub use conditions::{ConditionSet, Conditions};

@@ -9,14 +9,14 @@
 //! kept for a minute, so that a stream of events costs one question a minute and sender.
 
 mod access;
-mod bearer;
+mod claims;
 mod doorkeeper;
 mod tokens;
 mod verifier;
 
 pub use access::{Access, Guarded, Policy, Rule};
-pub use bearer::bearer;
 pub use doorkeeper::{Denied, Doorkeeper, Guest};
 pub use event_client::Account;
+pub use reconciler::token::bearer;
 pub use tokens::Tokens;
 pub use verifier::{Unverified, Verifier};

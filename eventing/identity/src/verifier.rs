@@ -13,7 +13,7 @@ use ring::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::bearer::Claims;
+use crate::claims::Claims;
 
 /// Tokens of which is known whose they are.
 const MOST: usize = 4_096;

@@ -1,14 +1,11 @@
 //! Who may see the events of a namespace.
 
 use http::HeaderMap;
-use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
-use kube::Api;
-use kube::api::PostParams;
+use reconciler::token::{TokenError, of_namespace};
 
 use super::answer::AdminError;
-use crate::identity::bearer;
 
-/// What tokens have to be made for. Tokens for the API server, which every pod holds, do not pass.
+/// What tokens have to be made for.
 pub(super) const AUDIENCE: &str = "spindrift-events";
 
 /// Asks the API server whose token the request shows.
@@ -17,72 +14,34 @@ pub(super) async fn check(
     headers: &HeaderMap,
     namespace: &str,
 ) -> Result<(), AdminError> {
-    let token = bearer(headers).ok_or(AdminError::Unauthenticated)?;
-    let review = TokenReview {
-        spec: TokenReviewSpec {
-            token: token.to_owned(),
-            audiences: Some(vec![AUDIENCE.to_owned()]),
-        },
-        ..TokenReview::default()
-    };
-    let reviews: Api<TokenReview> = Api::all(client.clone());
-    let review = reviews.create(&PostParams::default(), &review).await;
-    let review = review.map_err(|error| AdminError::Review(error.to_string()))?;
-    allows(&review.status.unwrap_or_default(), namespace)
+    of_namespace(client, headers, AUDIENCE, namespace)
+        .await
+        .map_err(|error| refusal(error, namespace))
 }
 
-fn allows(status: &TokenReviewStatus, namespace: &str) -> Result<(), AdminError> {
-    let audiences = status.audiences.as_deref().unwrap_or_default();
-    // A server that knows nothing of audiences would leave them out.
-    if status.authenticated != Some(true) || !audiences.iter().any(|audience| audience == AUDIENCE) {
-        return Err(AdminError::Unauthenticated);
+fn refusal(error: TokenError, namespace: &str) -> AdminError {
+    match error {
+        TokenError::Unauthenticated => AdminError::Unauthenticated,
+        TokenError::Forbidden { who } => AdminError::Forbidden {
+            who,
+            namespace: namespace.to_owned(),
+        },
+        TokenError::Review(why) => AdminError::Review(why),
     }
-    let who = status
-        .user
-        .clone()
-        .unwrap_or_default()
-        .username
-        .unwrap_or_default();
-    let account = who.strip_prefix("system:serviceaccount:");
-    let of = account.and_then(|account| account.split_once(':'));
-    if of.is_some_and(|(of, _)| of == namespace) {
-        return Ok(());
-    }
-    Err(AdminError::Forbidden {
-        who,
-        namespace: namespace.to_owned(),
-    })
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
-    fn only_accounts_of_the_namespace_pass() {
-        let account = "system:serviceaccount:ns:default";
-        for (authenticated, audiences, user, expected) in [
-            (true, json!([AUDIENCE]), account, Ok(())),
-            (true, json!(["x", AUDIENCE]), account, Ok(())),
-            (true, json!(["x"]), account, Err(401)),
-            (true, json!(null), account, Err(401)),
-            (false, json!([AUDIENCE]), account, Err(401)),
-            (
-                true,
-                json!([AUDIENCE]),
-                "system:serviceaccount:ns2:default",
-                Err(403),
-            ),
-            (true, json!([AUDIENCE]), "system:serviceaccount:ns", Err(403)),
-            (true, json!([AUDIENCE]), "ns", Err(403)),
+    fn refusals_have_the_codes_that_clients_know() {
+        for (error, code) in [
+            (TokenError::Unauthenticated, 401),
+            (TokenError::Forbidden { who: "x".into() }, 403),
+            (TokenError::Review("x".into()), 503),
         ] {
-            let status =
-                json!({"authenticated": authenticated, "audiences": audiences, "user": {"username": user}});
-            let status = serde_json::from_value(status).unwrap();
-            let found = allows(&status, "ns").map_err(|error| error.response().status().as_u16());
-            assert_eq!(found, expected, "{audiences} {user}");
+            assert_eq!(refusal(error, "ns").response().status(), code);
         }
     }
 }

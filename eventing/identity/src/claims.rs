@@ -1,21 +1,11 @@
-//! Tokens in requests, and what they say of themselves.
+//! What tokens say of themselves.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
 use serde::Deserialize;
 
 /// Longest token that is looked at; those of API servers have about a kilobyte.
 const LONGEST: usize = 16 * 1024;
-
-/// The token that a request shows.
-pub fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("Bearer") && !token.is_empty()).then_some(token)
-}
 
 /// What a token claims. Nobody has looked at its signature: good only to refuse it, or after somebody has.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
@@ -64,21 +54,6 @@ impl Claims {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tokens_are_read_from_the_header() {
-        for (value, expected) in [
-            ("Bearer abc", Some("abc")),
-            ("bearer  abc ", Some("abc")),
-            ("Basic abc", None),
-            ("Bearer ", None),
-            ("abc", None),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(AUTHORIZATION, value.parse().unwrap());
-            assert_eq!(bearer(&headers), expected, "{value}");
-        }
-    }
 
     fn token(claims: &str) -> String {
         format!("e30.{}.sig", URL_SAFE_NO_PAD.encode(claims))
