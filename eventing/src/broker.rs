@@ -18,7 +18,7 @@ use reconciler::{Applier, Controller, Error, Key, Next, Queue, Reconcile};
 
 use crate::dead_letter::DeadLetterSink;
 use crate::ingress;
-use crate::policies::Policies;
+use crate::policies::{Policies, spoken_of};
 use crate::report::report;
 use crate::shared::{Shared, annotation, name_of, namespace_of};
 use crate::tracker::Referrer;
@@ -41,11 +41,7 @@ pub(crate) fn controller(shared: &Shared) -> Controller<Brokers> {
         applier: shared.applier("spindrift-broker"),
         queue: queue.clone(),
     };
-    let (of_slices, of_maps, of_policies) = (
-        shared.brokers.clone(),
-        shared.brokers.clone(),
-        shared.brokers.clone(),
-    );
+    let (of_slices, of_maps) = (shared.brokers.clone(), shared.brokers.clone());
     let system_namespace = shared.system_namespace.clone();
     Controller::with_queue("eventing-broker", queue, reconciler)
         .watches(&shared.brokers)
@@ -65,11 +61,7 @@ pub(crate) fn controller(shared: &Shared) -> Controller<Brokers> {
             });
             named.map(|broker| Key::of(broker.as_ref())).collect()
         })
-        .wakes(&shared.policies, move |policy: &crds::eventing::EventPolicy| {
-            let mut keys = of_policies.keys();
-            keys.retain(|key| key.namespace == namespace_of(&policy.metadata));
-            keys
-        })
+        .wakes(&shared.policies, spoken_of(&shared.brokers))
 }
 
 /// Whether brokers of this class are ours; all others are left alone, status included.

@@ -6,9 +6,9 @@ use reconciler::{Applier, Controller, Error, Key, Next, Queue, Reconcile};
 
 use crate::backing;
 use crate::broker::LOOK_AGAIN;
-use crate::policies::Policies;
+use crate::policies::{Policies, spoken_of};
 use crate::report::report;
-use crate::shared::{Shared, namespace_of};
+use crate::shared::Shared;
 use crate::tracker::Referrer;
 
 const NAME: &str = "channel";
@@ -26,14 +26,9 @@ pub(crate) fn controller(shared: &Shared) -> Controller<Channels> {
         applier: shared.applier("spindrift-channel"),
         queue: queue.clone(),
     };
-    let all = shared.channels.clone();
     Controller::with_queue("eventing-channel", queue, reconciler)
         .watches(&shared.channels)
-        .wakes(&shared.policies, move |policy: &crds::eventing::EventPolicy| {
-            let mut keys = all.keys();
-            keys.retain(|key| key.namespace == namespace_of(&policy.metadata));
-            keys
-        })
+        .wakes(&shared.policies, spoken_of(&shared.channels))
 }
 
 impl Reconcile for Channels {

@@ -17,7 +17,7 @@ use reconciler::{Applier, Controller, Error, Key, Next, Queue, Reconcile};
 
 use crate::dead_letter::DeadLetterSink;
 use crate::ingress;
-use crate::policies::Policies;
+use crate::policies::{Policies, spoken_of};
 use crate::report::report;
 use crate::shared::{Shared, name_of, namespace_of};
 use crate::tracker::Referrer;
@@ -39,7 +39,6 @@ pub(crate) fn controller(shared: &Shared) -> Controller<InMemoryChannels> {
         queue: queue.clone(),
     };
     let all = shared.in_memory_channels.clone();
-    let of_policies = shared.in_memory_channels.clone();
     Controller::with_queue("eventing-inmemorychannel", queue, reconciler)
         .watches(&shared.in_memory_channels)
         .owns::<InMemoryChannel, _>(&shared.channel_services)
@@ -50,11 +49,7 @@ pub(crate) fn controller(shared: &Shared) -> Controller<InMemoryChannels> {
                 Vec::new()
             }
         })
-        .wakes(&shared.policies, move |policy: &crds::eventing::EventPolicy| {
-            let mut keys = of_policies.keys();
-            keys.retain(|key| key.namespace == namespace_of(&policy.metadata));
-            keys
-        })
+        .wakes(&shared.policies, spoken_of(&shared.in_memory_channels))
 }
 
 impl Reconcile for InMemoryChannels {

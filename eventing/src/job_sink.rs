@@ -4,7 +4,6 @@
 
 mod status;
 
-use crds::eventing::EventPolicy;
 use crds::names::JOB_SINK_SERVICE;
 use crds::sinks::{JobSink, job_of};
 use k8s_openapi::api::batch::v1::Job;
@@ -15,7 +14,7 @@ use kube::api::PostParams;
 use reconciler::{Applier, Cache, Controller, Error, Key, Next, Reconcile};
 
 use crate::ingress;
-use crate::policies::Policies;
+use crate::policies::{Policies, spoken_of};
 use crate::report::report;
 use crate::shared::{Shared, name_of, namespace_of};
 use status::{Observed, Template};
@@ -32,7 +31,7 @@ pub(crate) fn controller(shared: &Shared, sinks: &Cache<JobSink>) -> Controller<
         sinks: sinks.clone(),
         applier: shared.applier("spindrift-jobsink"),
     };
-    let (of_slices, of_policies) = (sinks.clone(), sinks.clone());
+    let of_slices = sinks.clone();
     Controller::with_queue(
         "eventing-jobsink",
         reconciler::queue("eventing-jobsink"),
@@ -46,11 +45,7 @@ pub(crate) fn controller(shared: &Shared, sinks: &Cache<JobSink>) -> Controller<
             Vec::new()
         }
     })
-    .wakes(&shared.policies, move |policy: &EventPolicy| {
-        let mut keys = of_policies.keys();
-        keys.retain(|key| key.namespace == namespace_of(&policy.metadata));
-        keys
-    })
+    .wakes(&shared.policies, spoken_of(sinks))
 }
 
 impl Reconcile for JobSinks {

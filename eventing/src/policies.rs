@@ -8,7 +8,7 @@ use crds::duck::PolicyReference;
 use crds::eventing::{EventPolicy, EventPolicySelector, EventPolicyTarget};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
-use reconciler::Conditions;
+use reconciler::{Cache, Conditions, Key, Object};
 
 use crate::selector;
 use crate::shared::{Shared, name_of, namespace_of};
@@ -27,6 +27,16 @@ pub(crate) enum Policies {
         ready: Vec<PolicyReference>,
         unready: Vec<String>,
     },
+}
+
+/// Which of the `objects` a policy may speak of: those of its namespace.
+pub(crate) fn spoken_of<K: Object>(objects: &Cache<K>) -> impl Fn(&EventPolicy) -> Vec<Key> + use<K> {
+    let objects = objects.clone();
+    move |policy| {
+        let mut keys = objects.keys();
+        keys.retain(|key| key.namespace == namespace_of(&policy.metadata));
+        keys
+    }
 }
 
 impl Policies {

@@ -8,9 +8,7 @@ mod status;
 use std::sync::Arc;
 
 use crds::duck::Destination;
-use crds::eventing::{
-    Broker, EventPolicy, RequestReply, SubscriptionsApiFilter, Trigger, TriggerFilter, TriggerSpec,
-};
+use crds::eventing::{Broker, RequestReply, SubscriptionsApiFilter, Trigger, TriggerFilter, TriggerSpec};
 use crds::names::{self, REQUEST_REPLY_SERVICE};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -21,7 +19,7 @@ use reconciler::{Applier, Cache, Controller, Error, Key, Next, Reconcile};
 
 use crate::identity::Identity;
 use crate::ingress;
-use crate::policies::Policies;
+use crate::policies::{Policies, spoken_of};
 use crate::report::report;
 use crate::shared::{Shared, name_of, namespace_of};
 use status::Observed;
@@ -45,7 +43,7 @@ pub(crate) fn controller(shared: &Shared, objects: &Cache<RequestReply>) -> Cont
         let (namespace, name) = object.spec.broker_of(namespace_of(&object.metadata));
         vec![Key::new(namespace, name).to_string()]
     });
-    let (of_slices, of_policies, of_brokers) = (objects.clone(), objects.clone(), objects.clone());
+    let (of_slices, of_brokers) = (objects.clone(), objects.clone());
     Controller::new("eventing-requestreply", reconciler)
         .watches(objects)
         .owns::<RequestReply, Trigger>(&shared.triggers)
@@ -61,11 +59,7 @@ pub(crate) fn controller(shared: &Shared, objects: &Cache<RequestReply>) -> Cont
                 Vec::new()
             }
         })
-        .wakes(&shared.policies, move |policy: &EventPolicy| {
-            let mut keys = of_policies.keys();
-            keys.retain(|key| key.namespace == namespace_of(&policy.metadata));
-            keys
-        })
+        .wakes(&shared.policies, spoken_of(objects))
 }
 
 impl Reconcile for RequestReplies {

@@ -11,9 +11,9 @@ use k8s_openapi::jiff::Timestamp;
 use reconciler::{Applier, ConditionSet, Controller, Error, Key, Next, Queue, Reconcile};
 
 use crate::flow::{self, ADDRESSABLE, CHANNELS_READY, Children, Link, SUBSCRIPTIONS_READY};
-use crate::policies::{EVENT_POLICIES_READY, Policies};
+use crate::policies::{EVENT_POLICIES_READY, Policies, spoken_of};
 use crate::report::report;
-use crate::shared::{Shared, name_of, namespace_of};
+use crate::shared::{Shared, name_of};
 use crate::tracker::Referrer;
 
 const NAME: &str = "sequence";
@@ -37,15 +37,10 @@ pub(crate) fn controller(shared: &Shared) -> Controller<Sequences> {
         applier: shared.applier("spindrift-sequence"),
         queue: queue.clone(),
     };
-    let all = shared.sequences.clone();
     Controller::with_queue("eventing-sequence", queue, reconciler)
         .watches(&shared.sequences)
         .owns::<Sequence, Subscription>(&shared.subscriptions)
-        .wakes(&shared.policies, move |policy: &crds::eventing::EventPolicy| {
-            let mut keys = all.keys();
-            keys.retain(|key| key.namespace == namespace_of(&policy.metadata));
-            keys
-        })
+        .wakes(&shared.policies, spoken_of(&shared.sequences))
 }
 
 impl Reconcile for Sequences {
