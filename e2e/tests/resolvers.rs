@@ -1,11 +1,12 @@
 //! Tasks and pipelines from elsewhere, as people name them: git, a bundle, a file behind a URL, a hub.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::path::Path;
+use std::process::{Command, ExitCode};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
+use e2e::git::{Request, git};
 use e2e::images::digest;
 use e2e::tools::Need;
 use e2e::{Platform, busybox, cases, eventually, run, shared, stop_shared, suite, turn};
@@ -85,16 +86,6 @@ fn refused(run: &Value, reason: &str, words: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn git(folder: &Path, arguments: &[&str]) -> anyhow::Result<String> {
-    let mut command = Command::new("git");
-    command
-        .current_dir(folder)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
-        .args(arguments);
-    Ok(run(&mut command)?.ok()?.trim().to_owned())
-}
-
 /// A repository with what people have in theirs, and links that lead out; gives its last commit.
 fn repository(root: &Path, image: &str) -> anyhow::Result<String> {
     let work = root.join("work");
@@ -124,7 +115,7 @@ fn repository(root: &Path, image: &str) -> anyhow::Result<String> {
         &root.join("repo.git"),
         &["config", "uploadpack.allowFilter", "true"],
     )?;
-    git(&work, &["rev-parse", "HEAD"])
+    Ok(git(&work, &["rev-parse", "HEAD"])?.trim().to_owned())
 }
 
 /// Serves files, and repositories by `git http-backend`.
@@ -153,73 +144,24 @@ impl Server {
     }
 }
 
-fn answer(mut stream: TcpStream, root: &PathBuf) -> anyhow::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut line = String::new();
-    reader.read_line(&mut line)?;
-    let mut words = line.split_whitespace();
-    let (method, target) = words.next().zip(words.next()).context("no request line")?;
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let mut backend = Command::new("git");
-    backend.arg("http-backend");
-    let mut length = 0;
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header)?;
-        let Some((name, value)) = header.trim().split_once(':') else {
-            break;
-        };
-        let value = value.trim();
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => length = value.parse()?,
-            "content-type" => drop(backend.env("CONTENT_TYPE", value)),
-            "content-encoding" => drop(backend.env("HTTP_CONTENT_ENCODING", value)),
-            "git-protocol" => drop(backend.env("GIT_PROTOCOL", value)),
-            _ => {}
-        }
+fn answer(mut stream: TcpStream, root: &Path) -> anyhow::Result<()> {
+    let request = Request::read(&stream)?;
+    if request.path.contains(".git/") {
+        return request.answer(stream, root);
     }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    let file = root.join(path.trim_start_matches('/'));
-    if !path.contains(".git/") {
-        // A hub lists the versions of a package where these are.
-        let file = if file.is_dir() { file.join("index") } else { file };
-        let (status, bytes) = match std::fs::read(file) {
-            Ok(bytes) => ("200 OK", bytes),
-            Err(_) => ("404 Not Found", Vec::new()),
-        };
-        let length = bytes.len();
-        write!(
-            stream,
-            "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
-        )?;
-        return Ok(stream.write_all(&bytes)?);
-    }
-    let mut child = backend
-        .env("GIT_PROJECT_ROOT", root)
-        .env("GIT_HTTP_EXPORT_ALL", "1")
-        .env("PATH_INFO", path)
-        .env("QUERY_STRING", query)
-        .env("REQUEST_METHOD", method)
-        .env("CONTENT_LENGTH", length.to_string())
-        .env("REMOTE_ADDR", "127.0.0.1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    child.stdin.take().context("no stdin")?.write_all(&body)?;
-    let output = child.wait_with_output()?.stdout;
-    let end = output
-        .windows(4)
-        .position(|four| four == b"\r\n\r\n")
-        .context("no head")?;
-    let (head, body) = output.split_at(end + 4);
-    let head = String::from_utf8_lossy(head);
-    let status = head
-        .lines()
-        .find_map(|line| line.strip_prefix("Status: "))
-        .unwrap_or("200 OK");
-    write!(stream, "HTTP/1.1 {status}\r\nConnection: close\r\n{head}")?;
-    Ok(stream.write_all(body)?)
+    let file = root.join(request.path.trim_start_matches('/'));
+    // A hub lists the versions of a package where these are.
+    let file = if file.is_dir() { file.join("index") } else { file };
+    let (status, bytes) = match std::fs::read(file) {
+        Ok(bytes) => ("200 OK", bytes),
+        Err(_) => ("404 Not Found", Vec::new()),
+    };
+    let length = bytes.len();
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    )?;
+    Ok(stream.write_all(&bytes)?)
 }
 
 fn a_pipeline_and_its_tasks_come_from_git() -> anyhow::Result<()> {
