@@ -1,3 +1,4 @@
+mod ending;
 mod rules;
 mod simulation;
 mod world;

@@ -1,5 +1,6 @@
 //! A run and its children without a cluster: tests end children, lose statuses and move the clock.
 
+use crds::tekton::ParamValue;
 use serde_json::{Value, json};
 
 use super::super::*;
@@ -158,11 +159,18 @@ impl World {
     }
 }
 
-use crds::tekton::ParamValue;
-
 /// A task as [`World::of_tasks`] writes it.
 pub(super) fn named(text: &str) -> Value {
     let (name, after) = text.split_once('<').unwrap_or((text, ""));
     let after: Vec<&str> = after.split(',').filter(|name| !name.is_empty()).collect();
     json!({"name": name, "runAfter": after, "taskRef": {"name": "work"}})
+}
+
+/// A task with more fields.
+pub(super) fn with(text: &str, fields: Value) -> Value {
+    let mut task = named(text);
+    for (name, field) in fields.as_object().unwrap() {
+        task[name] = field.clone();
+    }
+    task
 }
