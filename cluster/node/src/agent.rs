@@ -21,6 +21,7 @@ use tracing::{debug, info, warn};
 use crate::cgroup::{Hierarchies, Limits};
 use crate::context::{Context, cgroup_of, pods_dir};
 use crate::event::Recorder;
+use crate::eviction;
 use crate::image_collection;
 use crate::logs::{self, LogOptions, LogStream};
 use crate::node::{self, NodeFacts};
@@ -122,8 +123,37 @@ pub struct NodeAgent {
 
 /// The pods of this node by uid.
 #[derive(Default)]
-struct Pods {
+pub(crate) struct Pods {
     known: HashMap<String, watch::Sender<Update>>,
+}
+
+impl Pods {
+    /// Those that may still run, and that nobody has asked to go.
+    pub(crate) fn staying(&self) -> Vec<Arc<Pod>> {
+        let updates = self.known.values().map(|sender| sender.borrow());
+        let stays = |update: &Update| {
+            let phase = update
+                .pod
+                .status
+                .as_ref()
+                .and_then(|status| status.phase.as_deref());
+            update.evicted.is_none()
+                && !update.gone
+                && update.pod.metadata.deletion_timestamp.is_none()
+                && !matches!(phase, Some("Succeeded" | "Failed"))
+        };
+        updates
+            .filter(|update| stays(update))
+            .map(|update| Arc::clone(&update.pod))
+            .collect()
+    }
+
+    /// Asks a pod to go.
+    pub(crate) fn evict(&self, uid: &str, why: String) {
+        if let Some(sender) = self.known.get(uid) {
+            sender.send_modify(|update| update.evicted = Some(why));
+        }
+    }
 }
 
 impl NodeAgent {
@@ -153,7 +183,7 @@ impl NodeAgent {
         let capacity = node::capacity(&data_dir);
         let pod_cidr = config.network.pod_cidr().to_string();
         let facts = NodeFacts::read(config.node_name.clone(), host_ip.clone(), pod_cidr, capacity);
-        node::register(&config.client, &facts).await?;
+        node::register(&config.client, &facts, false).await?;
         let (events, event_task) = Recorder::start(config.client.clone(), config.node_name.clone());
         let (services, service_task) = watch_services(config.client.clone());
         let context = Arc::new(Context {
@@ -183,12 +213,14 @@ impl NodeAgent {
             config.node_name,
             listed,
         ));
-        let heartbeat = tokio::spawn(node::heartbeat(config.client, facts));
+        let (pressure, disk_is_short) = watch::channel(false);
+        let heartbeat = tokio::spawn(node::heartbeat(config.client, facts, disk_is_short));
+        let eviction = tokio::spawn(eviction::run(Arc::clone(&context), Arc::clone(&pods), pressure));
         let collection = tokio::spawn(image_collection::run(Arc::clone(&context)));
         let agent = Self {
             context,
             pods,
-            tasks: vec![event_task, service_task, heartbeat, collection],
+            tasks: vec![event_task, service_task, heartbeat, collection, eviction],
             workers,
         };
         match tokio::time::timeout(FIRST_LIST_LIMIT, first_list).await {
@@ -395,18 +427,14 @@ fn apply(context: &Arc<Context>, pods: &Arc<Mutex<Pods>>, tasks: &mut JoinSet<St
     let Some(uid) = pod.metadata.uid.clone() else {
         return;
     };
-    let update = Update {
-        pod: Arc::new(pod),
-        gone,
-    };
+    let pod = Arc::new(pod);
     let mut pods = pods.lock();
     match pods.known.get(&uid) {
-        Some(sender) => {
-            sender.send_replace(update);
-        }
+        Some(sender) => sender.send_modify(|update| (update.pod, update.gone) = (pod, gone)),
         None if gone => {}
         None => {
-            let (sender, receiver) = watch::channel(update);
+            let evicted = None;
+            let (sender, receiver) = watch::channel(Update { pod, gone, evicted });
             pods.known.insert(uid.clone(), sender);
             let work = worker::run(Arc::clone(context), receiver);
             tasks.spawn(async move {

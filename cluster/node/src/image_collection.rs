@@ -7,7 +7,6 @@
 //! names, goes; one from elsewhere can be pulled again.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use serde_json::Value;
 use tracing::{info, warn};
 
 use crate::context::Context;
+use crate::disk::Disk;
 
 /// Percent of the disk in use from which images go, and down to which (kubelet: `imageGCHighThresholdPercent`,
 /// `imageGCLowThresholdPercent`).
@@ -39,22 +39,7 @@ const WORKLOADS: [(&str, &str, &str, &str); 7] = [
     ("batch", "v1", "CronJob", "cronjobs"),
 ];
 
-/// The file system below the images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Disk {
-    capacity: u64,
-    available: u64,
-}
-
 impl Disk {
-    fn of(path: &Path) -> Option<Self> {
-        let stat = rustix::fs::statvfs(path).ok()?;
-        Some(Self {
-            capacity: stat.f_blocks.saturating_mul(stat.f_frsize),
-            available: stat.f_bavail.saturating_mul(stat.f_frsize),
-        })
-    }
-
     /// How many bytes images should give back; `None` while there is room.
     fn bytes_to_free(self) -> Option<u64> {
         let Self { capacity, available } = self;

@@ -6,9 +6,11 @@
 mod agent;
 pub mod cgroup;
 mod context;
+mod disk;
 mod downward;
 mod env;
 mod event;
+mod eviction;
 mod files;
 mod image_collection;
 mod logs;

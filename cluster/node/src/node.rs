@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Node;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tracing::{debug, info};
 
 use crate::resources::NodeCapacity;
@@ -76,7 +77,7 @@ impl NodeFacts {
     }
 
     /// The whole status; `before` gives the transition times.
-    fn status(&self, before: &Node, now: Timestamp) -> Value {
+    fn status(&self, before: &Node, disk_is_short: bool, now: Timestamp) -> Value {
         let amounts = json!({
             "cpu": cpu_text(self.capacity.cpu_milli),
             "memory": format!("{}Ki", self.capacity.memory_bytes / 1024),
@@ -98,12 +99,20 @@ impl NodeFacts {
             json!({"type": kind, "status": status, "reason": reason, "message": message,
                    "lastHeartbeatTime": seconds(now), "lastTransitionTime": seconds(since)})
         };
+        let disk = match disk_is_short {
+            true => ("True", "KubeletHasDiskPressure", "kubelet has disk pressure"),
+            false => (
+                "False",
+                "KubeletHasNoDiskPressure",
+                "kubelet has no disk pressure",
+            ),
+        };
         json!({
             "capacity": amounts,
             "allocatable": amounts,
             "conditions": [
                 condition("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-                condition("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+                condition("DiskPressure", disk.0, disk.1, disk.2),
                 condition("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
                 condition("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
             ],
@@ -160,7 +169,11 @@ pub(crate) fn capacity(data_dir: &std::path::Path) -> NodeCapacity {
 ///
 /// # Errors
 /// Fails when the API server does not answer or refuses.
-pub(crate) async fn register(client: &Client, facts: &NodeFacts) -> Result<(), kube::Error> {
+pub(crate) async fn register(
+    client: &Client,
+    facts: &NodeFacts,
+    disk_is_short: bool,
+) -> Result<(), kube::Error> {
     let nodes: Api<Node> = Api::all(client.clone());
     let node = match nodes.get_opt(&facts.name).await? {
         Some(node) => {
@@ -175,7 +188,7 @@ pub(crate) async fn register(client: &Client, facts: &NodeFacts) -> Result<(), k
             nodes.create(&PostParams::default(), &node).await?
         }
     };
-    let status = json!({"status": facts.status(&node, Timestamp::now())});
+    let status = json!({"status": facts.status(&node, disk_is_short, Timestamp::now())});
     nodes
         .patch_status(&facts.name, &PatchParams::default(), &Patch::Merge(&status))
         .await?;
@@ -183,20 +196,27 @@ pub(crate) async fn register(client: &Client, facts: &NodeFacts) -> Result<(), k
     Ok(())
 }
 
-/// Renews the lease and, less often, the conditions; never returns.
-pub(crate) async fn heartbeat(client: Client, facts: NodeFacts) {
+/// Renews the lease and, less often or when the disk becomes short, the conditions; never returns.
+pub(crate) async fn heartbeat(client: Client, facts: NodeFacts, mut disk_is_short: watch::Receiver<bool>) {
     let mut renewals = 0_u32;
+    let mut due = false;
     loop {
         if let Err(error) = renew(&client, &facts.name).await {
             debug!(%error, "Node lease could not be renewed");
         }
         renewals += 1;
-        if renewals.is_multiple_of(RENEWALS_PER_HEARTBEAT)
-            && let Err(error) = register(&client, &facts).await
-        {
-            debug!(%error, "Node status could not be written");
+        if due || renewals.is_multiple_of(RENEWALS_PER_HEARTBEAT) {
+            let short = *disk_is_short.borrow_and_update();
+            let written = register(&client, &facts, short).await;
+            due = written.is_err();
+            if let Err(error) = written {
+                debug!(%error, "Node status could not be written");
+            }
         }
-        tokio::time::sleep(RENEW_EVERY).await;
+        tokio::select! {
+            () = tokio::time::sleep(RENEW_EVERY) => {}
+            Ok(()) = disk_is_short.changed() => due = true,
+        }
     }
 }
 
@@ -233,13 +253,19 @@ mod tests {
             disk_bytes: 5,
         };
         let facts = NodeFacts::read("n".into(), "10.0.0.1".into(), "10.0.0.0/16".into(), capacity);
-        let first = facts.status(&Node::default(), Timestamp::from_second(1).unwrap());
+        let first = facts.status(&Node::default(), false, Timestamp::from_second(1).unwrap());
         assert_eq!(first["capacity"]["cpu"], "2");
         assert_eq!(first["allocatable"]["memory"], "4096Ki");
         let node: Node = serde_json::from_value(json!({"metadata": {}, "status": first})).unwrap();
-        let second = facts.status(&node, Timestamp::from_second(9).unwrap());
+        let second = facts.status(&node, true, Timestamp::from_second(9).unwrap());
         let ready = &second["conditions"][3];
         assert_eq!(ready["lastTransitionTime"], "1970-01-01T00:00:01Z");
         assert_eq!(ready["lastHeartbeatTime"], "1970-01-01T00:00:09Z");
+        let disk = &second["conditions"][1];
+        assert_eq!(
+            (&disk["type"], &disk["status"]),
+            (&json!("DiskPressure"), &json!("True"))
+        );
+        assert_eq!(disk["lastTransitionTime"], "1970-01-01T00:00:09Z");
     }
 }

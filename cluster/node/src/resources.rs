@@ -37,6 +37,13 @@ enum Kind {
     Request,
 }
 
+/// Bytes of disk that the containers of a pod ask for.
+pub fn disk_request(spec: &PodSpec) -> u64 {
+    let of = |container: &Container| amount(container.resources.as_ref(), Kind::Request, "ephemeral-storage");
+    let asked = spec.containers.iter().filter_map(of);
+    asked.fold(0, |sum: u64, quantity| sum.saturating_add(whole(&quantity)))
+}
+
 /// Thousandths, never negative.
 pub fn milli(quantity: &Quantity) -> u64 {
     u64::try_from(quantity.milli()).unwrap_or(0)

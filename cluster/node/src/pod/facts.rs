@@ -149,10 +149,12 @@ pub struct ContainerFacts {
 /// A pod's premature end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ending {
-    /// `DeadlineExceeded`.
+    /// `DeadlineExceeded` or `Evicted`.
     pub reason: &'static str,
     /// For people.
     pub message: String,
+    /// Seconds that its containers get; else as many as the pod says.
+    pub grace: Option<i64>,
 }
 
 /// What is known of one pod.
@@ -170,6 +172,8 @@ pub struct Facts {
     pub containers: BTreeMap<String, ContainerFacts>,
     /// When the node took the pod.
     pub started_at: Option<Timestamp>,
+    /// Why the node wants the pod to go, if it does.
+    pub evicted: Option<String>,
     /// Premature end.
     pub ending: Option<Ending>,
     /// Removal of the sandbox.

@@ -9,6 +9,10 @@ use super::{grace_seconds, is_sidecar};
 /// How long a failed pull is shown as `ErrImagePull` before it becomes `ImagePullBackOff`.
 pub(super) const PULL_ERROR_SHOWN: SignedDuration = SignedDuration::from_secs(2);
 
+/// Reasons of pods that end before their containers have.
+pub(super) const DEADLINE_EXCEEDED: &str = "DeadlineExceeded";
+pub(super) const EVICTED: &str = "Evicted";
+
 /// Something the worker does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
@@ -60,12 +64,21 @@ pub fn next_actions(pod: &Pod, facts: &Facts, now: Timestamp) -> Decision {
         wind_down(pod, spec, facts, now, &mut decision);
         return decision;
     }
+    if let Some(message) = &facts.evicted {
+        decision.act(Action::End(Ending {
+            reason: EVICTED,
+            message: message.clone(),
+            grace: Some(0),
+        }));
+        return decision;
+    }
     if let Some(deadline) = deadline(spec, facts) {
         if now >= deadline {
             let message = "Pod was active on the node longer than the specified deadline".to_owned();
             decision.act(Action::End(Ending {
-                reason: "DeadlineExceeded",
+                reason: DEADLINE_EXCEEDED,
                 message,
+                grace: None,
             }));
             return decision;
         }
@@ -87,7 +100,8 @@ fn deadline(spec: &PodSpec, facts: &Facts) -> Option<Timestamp> {
 
 /// Stops what runs, then removes the sandbox, then confirms.
 fn wind_down(pod: &Pod, spec: &PodSpec, facts: &Facts, now: Timestamp, decision: &mut Decision) {
-    let grace = grace_seconds(pod);
+    let hurried = facts.ending.as_ref().and_then(|ending| ending.grace);
+    let grace = hurried.unwrap_or_else(|| grace_seconds(pod));
     let mut live = false;
     for container in super::containers(spec) {
         let Some(known) = facts.container(&container.name).filter(|known| known.is_live()) else {

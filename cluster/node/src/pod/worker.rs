@@ -19,7 +19,7 @@ use tracing::{debug, info};
 use happening::Happening;
 pub(crate) use stop::remove_sandbox;
 
-use super::facts::{Facts, Run, Step};
+use super::facts::{Ending, Facts, Run, Step};
 use super::plan::{self, Action};
 use super::restore::{Restored, restore};
 use super::start;
@@ -27,6 +27,7 @@ use super::status::pod_status;
 use super::status_writer::StatusWriter;
 use crate::context::Context;
 use crate::downward::Addresses;
+use crate::event::Severity;
 use crate::shim_client::ShimClient;
 use crate::volume::{self, Mounted};
 
@@ -42,6 +43,8 @@ pub struct Update {
     pub pod: Arc<Pod>,
     /// Whether the API server has already forgotten it.
     pub gone: bool,
+    /// Why the node wants it to go, if it does.
+    pub evicted: Option<String>,
 }
 
 /// The task's state.
@@ -205,19 +208,24 @@ impl Worker {
             });
         }
         self.facts.ip = status.pod_ip;
-        if let (Some("Failed"), Some("DeadlineExceeded")) =
-            (status.phase.as_deref(), status.reason.as_deref())
-        {
-            let message = status.message.unwrap_or_default();
-            self.facts.ending = Some(super::facts::Ending {
-                reason: "DeadlineExceeded",
-                message,
+        let known = [plan::DEADLINE_EXCEEDED, plan::EVICTED];
+        let reason = known
+            .into_iter()
+            .find(|reason| status.reason.as_deref() == Some(reason));
+        if let (Some("Failed"), Some(reason)) = (status.phase.as_deref(), reason) {
+            self.facts.ending = Some(Ending {
+                reason,
+                message: status.message.unwrap_or_default(),
+                grace: None,
             });
         }
     }
 
     fn take(&mut self, update: Update) {
         let mut pod = update.pod;
+        if update.evicted.is_some() {
+            self.facts.evicted = update.evicted;
+        }
         if update.gone && pod.metadata.deletion_timestamp.is_none() {
             // Removed without our word: as if it had been deleted with a grace period of zero.
             let mut gone = pod.as_ref().clone();
@@ -295,10 +303,16 @@ impl Worker {
             Action::PullImage(name) => self.pull_image(&name),
             Action::Start(name) => self.start_container(&name),
             Action::Stop(name, grace) => self.stop_container(&name, grace),
-            Action::End(ending) => self.facts.ending = Some(ending),
+            Action::End(ending) => self.end(ending),
             Action::Teardown => self.teardown(),
             Action::ConfirmDeletion => self.confirm_deletion(),
         }
+    }
+
+    fn end(&mut self, ending: Ending) {
+        let events = &self.context.events;
+        events.record(&self.pod, None, Severity::Warning, ending.reason, &ending.message);
+        self.facts.ending = Some(ending);
     }
 
     fn addresses(&self) -> Addresses {

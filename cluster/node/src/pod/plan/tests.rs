@@ -318,6 +318,27 @@ fn a_pod_past_its_deadline_ends() {
 }
 
 #[test]
+fn an_evicted_pod_ends_at_once_unless_it_has_ended() {
+    let pod = pod(json!({"restartPolicy": "Never", "containers": [{"name": "a"}]}));
+    let mut facts = ready(&pod);
+    run_of(&mut facts, "a", RUNNING);
+    facts.evicted = Some("the disk is full".into());
+    let decision = next_actions(&pod, &facts, at(NOW));
+    let [Action::End(ending)] = decision.actions.as_slice() else {
+        panic!("{decision:?}")
+    };
+    assert_eq!(
+        (ending.reason, ending.message.as_str()),
+        ("Evicted", "the disk is full")
+    );
+    facts.ending = Some(ending.clone());
+    assert_eq!(actions(&pod, &facts), ["Stop(\"a\", 0)"]);
+    facts.ending = None;
+    run_of(&mut facts, "a", ended(0, NOW));
+    assert_eq!(actions(&pod, &facts), ["Teardown"]);
+}
+
+#[test]
 fn a_lost_sandbox_is_built_again_with_its_init_containers() {
     let pod = pod(json!({"initContainers": [{"name": "i"}], "containers": [{"name": "a"}]}));
     let mut facts = ready(&pod);

@@ -222,6 +222,7 @@ fn a_premature_end_is_a_failure_with_its_reason() {
     facts.ending = Some(Ending {
         reason: "DeadlineExceeded",
         message: "too long".into(),
+        grace: None,
     });
     let status = status(&pod, &facts);
     assert_eq!(
