@@ -6,6 +6,7 @@ mod acknowledged;
 pub mod busybox;
 pub mod client;
 mod dice;
+pub mod disk;
 pub mod display;
 pub mod git;
 pub mod git_host;

@@ -1,11 +1,11 @@
 //! What resists on a machine: registries that hang, containers that do not end, a disk without room.
 
-use std::io::Write;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use e2e::disk::SmallDisk;
 use e2e::registry::{Fault, Registry};
 use e2e::tools::Need;
 use e2e::workload::{pod, until_running};
@@ -174,52 +174,9 @@ fn size(path: &std::path::Path) -> anyhow::Result<u64> {
         .sum()
 }
 
-/// A file system of its own, as small as a test needs it.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn mount(mebibytes: u32) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let size = format!("size={mebibytes}m");
-        let flags = nix::mount::MsFlags::empty();
-        nix::mount::mount(
-            Some("tmpfs"),
-            folder.path(),
-            Some("tmpfs"),
-            flags,
-            Some(size.as_str()),
-        )?;
-        Ok(Self(folder))
-    }
-
-    fn filler(&self) -> std::path::PathBuf {
-        self.0.path().join("filler")
-    }
-
-    /// Writes until nothing more fits.
-    fn fill(&self) -> anyhow::Result<()> {
-        let mut file = std::fs::File::create(self.filler())?;
-        for size in [1 << 20, 4096] {
-            let block = vec![0; size];
-            while file.write_all(&block).is_ok() {}
-        }
-        Ok(())
-    }
-
-    fn free(&self) -> anyhow::Result<()> {
-        Ok(std::fs::remove_file(self.filler())?)
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = nix::mount::umount2(self.0.path(), nix::mount::MntFlags::MNT_DETACH);
-    }
-}
-
 fn a_full_disk_refuses_writes_and_loses_nothing() -> anyhow::Result<()> {
     let disk = SmallDisk::mount(700)?;
-    let data_dir = disk.0.path().join("data");
+    let data_dir = disk.path().join("data");
     std::fs::create_dir(&data_dir)?;
     let options = Options {
         data_dir: Some(data_dir),
