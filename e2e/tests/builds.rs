@@ -1,6 +1,7 @@
 //! Images of sources, made in pods: a Dockerfile of a git repository, an uploaded folder, and sources that mean harm.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Command, ExitCode};
 
@@ -9,7 +10,7 @@ use builds::{Plan, PodRegistry, Settings, Source, Strategy, pipeline};
 use e2e::git_host::GitHost;
 use e2e::images::digest;
 use e2e::tools::Need;
-use e2e::{Platform, block_on, cases, eventually, run, shared, stop_shared, suite, turn};
+use e2e::{Platform, block_on, cases, eventually, free_port, run, shared, stop_shared, suite, turn};
 use formats::image::ImageReference;
 use registries::Registry;
 use serde_json::{Value, json};
@@ -321,6 +322,61 @@ fn sources_that_mean_harm_get_nowhere() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A git host that wants a password, and takes none.
+fn locked() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind("0.0.0.0:0")?;
+    let port = listener.local_addr()?.port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = BufReader::new(&stream).lines();
+            while head
+                .next()
+                .and_then(Result::ok)
+                .is_some_and(|line| !line.is_empty())
+            {}
+            drop(head);
+            // Whoever has gone away needs no answer.
+            let _ = stream.write_all(
+                b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"\r\nContent-Length: 0\r\n\
+                  Connection: close\r\n\r\n",
+            );
+        }
+    });
+    Ok(port)
+}
+
+fn hosts_that_give_nothing_are_named() -> anyhow::Result<()> {
+    let (platform, settings, host) = machine()?;
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "git-wrong"},
+        "type": "kubernetes.io/basic-auth", "stringData": {"username": "jane", "password": "not-the-password"}});
+    platform.apply(&secret.to_string(), &[])?.ok()?;
+    let image = format!("{}/default/nothing", platform.registry());
+    let closed = free_port()?;
+    let locked = locked()?;
+    for (name, port, secret, words) in [
+        ("nothing-closed", closed, None, "Failed to connect to"),
+        ("nothing-locked", locked, None, "could not read Username"),
+        (
+            "nothing-wrong",
+            locked,
+            Some("git-wrong"),
+            "Authentication failed for",
+        ),
+    ] {
+        let source = Source::Git {
+            url: format!("http://{host}:{port}/app.git"),
+            commit: "a".repeat(40),
+            reference: "refs/heads/main".to_owned(),
+            secret: secret.map(str::to_owned),
+        };
+        let built = build(platform, name, &Plan::new(source, image.as_str()), &settings)?;
+        built.refused(words)?;
+        ensure!(built.log.contains(&format!("{host}:{port}")), "{}", built.log);
+        ensure!(!built.log.contains("not-the-password"), "a secret in a log");
+    }
+    Ok(())
+}
+
 fn main() -> ExitCode {
     suite(
         cases! {
@@ -328,6 +384,7 @@ fn main() -> ExitCode {
                 a_dockerfile_of_a_repository_is_built_twice_and_runs,
                 an_uploaded_program_becomes_an_image_with_the_same_digest_each_time,
                 sources_that_mean_harm_get_nowhere,
+                hosts_that_give_nothing_are_named,
             ],
         },
         stop_shared,

@@ -19,13 +19,16 @@ const LOOKS: (Duration, Duration) = (Duration::from_millis(2), Duration::from_mi
 pub(crate) const WORDS: u64 = 4 << 20;
 
 /// Configuration that wins over every other.
-const CONFIGURATION: [&str; 11] = [
+const CONFIGURATION: [&str; 13] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "core.askPass=",
     "submodule.recurse=false",
     "fetch.recurseSubmodules=false",
     "http.followRedirects=initial",
+    // A host that says nothing for a minute is given up.
+    "http.lowSpeedLimit=1000",
+    "http.lowSpeedTime=60",
     "advice.detachedHead=false",
     "safe.directory=*",
     "gc.auto=0",
@@ -126,7 +129,7 @@ impl Repository<'_> {
 
 /// Keys come from the secret; a host that is not known is not trusted unless nobody said which are.
 fn ssh_command(secret: &Path) -> String {
-    let mut command = "ssh -o BatchMode=yes".to_owned();
+    let mut command = "ssh -o BatchMode=yes -o ConnectTimeout=60 -o ServerAliveInterval=30".to_owned();
     if secret.join("ssh-privatekey").exists() {
         command.push_str(&format!(
             " -o IdentitiesOnly=yes -i {}/ssh-privatekey",
