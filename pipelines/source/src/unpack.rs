@@ -1,5 +1,7 @@
 //! An archive of somebody's into a folder: nothing outside of it is touched, whatever the archive says.
 
+mod metered;
+
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{OpenOptionsExt, symlink};
@@ -10,6 +12,12 @@ use tar::{Archive, EntryType};
 
 use crate::Limits;
 use crate::link::{self, LinkError};
+use metered::Metered;
+
+/// Bytes of the headers of one entry, with the long names and attributes that may go before it: they are held in memory.
+const HEADERS: u64 = 128 << 10;
+/// Bytes of headers that entries have on average, at most.
+const USUAL_HEADERS: u64 = 4 << 10;
 
 /// Why an archive is not unpacked any further.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +36,10 @@ pub enum UnpackError {
     Entries(usize),
     #[error("the archive has more than {0} bytes of files")]
     Bytes(u64),
+    #[error(
+        "the archive has too many bytes that are of no file: long names, attributes, or what is behind folders and links"
+    )]
+    Headers,
     #[error("cannot write {}", .0.display())]
     Write(PathBuf, #[source] io::Error),
 }
@@ -38,11 +50,22 @@ pub enum UnpackError {
 /// # Errors
 /// [`UnpackError`]; what has been written by then is to be thrown away.
 pub fn unpack(packed: impl Read, folder: &Path, limits: &Limits) -> Result<usize, UnpackError> {
-    let mut archive = Archive::new(MultiGzDecoder::new(packed));
+    let (reader, meter) = Metered::new(MultiGzDecoder::new(packed));
+    let mut archive = Archive::new(reader);
+    let damaged = |error| match meter.is_used_up() {
+        true => UnpackError::Headers,
+        false => UnpackError::Damaged(error),
+    };
     let mut left = limits.bytes;
+    let mut headers_left = USUAL_HEADERS.saturating_mul(limits.entries as u64 + 1);
     let mut count = 0;
-    for entry in archive.entries().map_err(UnpackError::Damaged)? {
-        let mut entry = entry.map_err(UnpackError::Damaged)?;
+    let mut entries = archive.entries().map_err(UnpackError::Damaged)?;
+    loop {
+        let allowed = HEADERS.min(headers_left);
+        meter.allow(allowed);
+        let Some(entry) = entries.next() else { break };
+        let mut entry = entry.map_err(damaged)?;
+        headers_left -= allowed - meter.left();
         count += 1;
         if count > limits.entries {
             return Err(UnpackError::Entries(limits.entries));
@@ -67,7 +90,10 @@ pub fn unpack(packed: impl Read, folder: &Path, limits: &Limits) -> Result<usize
                     .open(&place)
                     .map_err(failed)?;
                 // One more than is left: that it is there says that it is too much.
-                let mut bounded = (&mut entry).take(left.saturating_add(1));
+                let wanted = left.saturating_add(1);
+                // A sparse file has more headers before its content.
+                meter.allow(wanted.saturating_add(HEADERS));
+                let mut bounded = (&mut entry).take(wanted);
                 let written = io::copy(&mut bounded, &mut file).map_err(failed)?;
                 left = left
                     .checked_sub(written)
@@ -209,6 +235,59 @@ mod tests {
             assert!(error.to_string().contains(expected), "{error} is not {expected}");
             assert_eq!(fs::read_dir(around.path()).unwrap().count(), 1, "{expected}");
         }
+    }
+
+    /// A header of `kind` with `size` zeros behind it, and a file.
+    fn with_ballast(kind: EntryType, size: u64) -> Vec<u8> {
+        let mut builder = Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        let mut header = Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_path("ballast").unwrap();
+        header.set_mode(0o755);
+        header.set_size(size);
+        header.set_cksum();
+        builder.append(&header, io::repeat(0).take(size)).unwrap();
+        header.set_entry_type(EntryType::Regular);
+        header.set_path("file").unwrap();
+        header.set_size(1);
+        header.set_cksum();
+        builder.append(&header, b"x".as_slice()).unwrap();
+        builder.into_inner().unwrap().finish().unwrap()
+    }
+
+    #[test]
+    fn what_is_packed_well_is_not_unpacked_without_end() {
+        let kinds = [
+            EntryType::XHeader,
+            EntryType::XGlobalHeader,
+            EntryType::GNULongName,
+            EntryType::GNULongLink,
+            EntryType::Directory,
+        ];
+        for kind in kinds {
+            let packed = with_ballast(kind, 64 << 20);
+            assert!(packed.len() < 1 << 20, "{}", packed.len());
+            let folder = tempfile::tempdir().unwrap();
+            let error = unpack(packed.as_slice(), folder.path(), &Limits::default()).unwrap_err();
+            assert!(matches!(error, UnpackError::Headers), "{kind:?}: {error}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let limits = Limits {
+            bytes: 1 << 20,
+            ..Limits::default()
+        };
+        let packed = with_ballast(EntryType::Regular, 64 << 20);
+        let error = unpack(packed.as_slice(), folder.path(), &limits).unwrap_err();
+        assert!(matches!(error, UnpackError::Bytes(_)), "{error}");
+        assert!(fs::metadata(folder.path().join("ballast")).unwrap().len() <= (1 << 20) + 1);
+        // Many small ones add up.
+        let limits = Limits {
+            entries: 10,
+            ..Limits::default()
+        };
+        let packed = with_ballast(EntryType::Directory, 60 << 10);
+        let error = unpack(packed.as_slice(), tempfile::tempdir().unwrap().path(), &limits).unwrap_err();
+        assert!(matches!(error, UnpackError::Headers), "{error}");
     }
 
     #[test]
