@@ -8,6 +8,7 @@
 mod config;
 mod keep;
 mod metrics;
+mod namespaces;
 mod prune;
 mod run;
 mod serve;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::CONFIG_TYPE;
 use crate::keep::{self, Keeper};
+use crate::namespaces;
 use crate::prune::Pruner;
 use crate::serve::Reader;
 use crate::store::Store;
@@ -121,7 +122,7 @@ async fn parts(caches: Caches, config: Config, mut stop: BoxFuture<'static, ()>)
         running.spawn(task_runs.run(leadership.clone()));
         running.spawn(pipeline_runs.run(leadership.clone()));
         running.spawn(pruner.run(leadership));
-        running.spawn(expire(config.store));
+        running.spawn(expire(caches.client().clone(), config.store));
         stop.await;
     }
     // First no more writes, then the lease.
@@ -132,8 +133,9 @@ async fn parts(caches: Caches, config: Config, mut stop: BoxFuture<'static, ()>)
     while electing.join_next().await.is_some() {}
 }
 
-async fn expire(store: Arc<Store>) {
+async fn expire(client: kube::Client, store: Arc<Store>) {
     loop {
+        namespaces::drop_gone(&client, &store, SystemTime::now()).await;
         let store = Arc::clone(&store);
         let _ = tokio::task::spawn_blocking(move || store.expire(SystemTime::now())).await;
         tokio::time::sleep(EXPIRY).await;

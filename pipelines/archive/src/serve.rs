@@ -15,7 +15,7 @@ mod request;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -62,7 +62,8 @@ impl Reader {
         let slot = slots.try_acquire_owned().map_err(|_| Refusal::Busy)?;
         let (head, _) = request.into_parts();
         auth::check(&self.client, &head.headers, &ask.subject.namespace).await?;
-        let entries = chosen(&ask, self.store.find(&ask.subject));
+        let since = auth::exists_since(&self.client, &ask.subject.namespace).await?;
+        let entries = chosen(&ask, self.store.find(&ask.subject), since);
         if entries.is_empty() {
             return Err(Refusal::Missing(ask.subject.kind.plural(), ask.subject.name));
         }
@@ -101,8 +102,10 @@ impl Reader {
     }
 }
 
-/// Which of the pieces of a name are meant: all that a pod has said, but one run.
-fn chosen(ask: &Ask, mut entries: Vec<Entry>) -> Vec<Entry> {
+/// Which of the pieces of a name are meant: all that a pod has said, but one run. The namespace is there `since` then:
+/// runs of one that had its name before were others'.
+fn chosen(ask: &Ask, mut entries: Vec<Entry>, since: SystemTime) -> Vec<Entry> {
+    entries.retain(|entry| entry.written >= since);
     match ask.subject.kind {
         Kind::Pod => {
             let owner = |entry: &Entry| entry.id.split_once('_').map(|(owner, _)| owner.to_owned());
@@ -152,8 +155,6 @@ impl Handler for Reader {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
-
     use super::*;
     use crate::store::Subject;
 
@@ -168,17 +169,31 @@ mod tests {
         }
     }
 
-    fn ids(ask: &Ask, ids: &[&str]) -> Vec<String> {
+    fn ids_since(ask: &Ask, ids: &[&str], since: SystemTime) -> Vec<String> {
         let entries = ids.iter().enumerate().map(|(number, id)| Entry {
             subject: ask.subject.clone(),
             id: (*id).to_owned(),
             size: 1,
             written: SystemTime::UNIX_EPOCH + Duration::from_secs(number as u64),
         });
-        chosen(ask, entries.collect())
+        chosen(ask, entries.collect(), since)
             .into_iter()
             .map(|entry| entry.id)
             .collect()
+    }
+
+    fn ids(ask: &Ask, all: &[&str]) -> Vec<String> {
+        ids_since(ask, all, SystemTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn runs_of_a_namespace_of_before_are_not_meant() {
+        let since = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+        let runs = ask(Kind::TaskRun, None);
+        assert_eq!(ids_since(&runs, &["a"], since), Vec::<String>::new());
+        assert_eq!(ids_since(&runs, &["a", "b"], since), ["b"]);
+        assert!(ids_since(&ask(Kind::TaskRun, Some("a")), &["a", "b"], since).is_empty());
+        assert_eq!(ids_since(&ask(Kind::Pod, None), &["a_1", "a_2"], since), ["a_2"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 mod index;
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -307,6 +308,18 @@ impl Store {
         let old = self.index.lock().older(before);
         for entry in old {
             self.drop_entry(&entry, "age");
+        }
+        self.report();
+    }
+
+    /// Drops the pieces from before `before` whose namespace is not there `since` a time before they were written.
+    pub(crate) fn drop_of_others(&self, since: &HashMap<String, SystemTime>, before: SystemTime) {
+        let old = self.index.lock().older(before);
+        for entry in old {
+            let since = since.get(&entry.subject.namespace);
+            if since.is_none_or(|since| entry.written < *since) {
+                self.drop_entry(&entry, "namespace");
+            }
         }
         self.report();
     }

@@ -1,9 +1,14 @@
 //! Who may see what the runs of a namespace have said.
 
+use std::time::SystemTime;
+
 use http::HeaderMap;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
 use reconciler::token::{TokenError, of_namespace};
 
 use super::answer::Refusal;
+use crate::namespaces::created;
 
 /// What tokens have to be made for.
 pub(super) const AUDIENCE: &str = "spindrift-logs";
@@ -28,6 +33,15 @@ fn refusal(error: TokenError, namespace: &str) -> Refusal {
         },
         TokenError::Review(why) => Refusal::Review(why),
     }
+}
+
+/// Since when there is a namespace of this name.
+pub(super) async fn exists_since(client: &kube::Client, namespace: &str) -> Result<SystemTime, Refusal> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let found = namespaces.get_opt(namespace).await;
+    let found = found.map_err(|error| Refusal::Review(error.to_string()))?;
+    let created = found.and_then(|found| created(&found.metadata));
+    created.ok_or(Refusal::Unauthenticated)
 }
 
 #[cfg(test)]

@@ -181,3 +181,30 @@ fn entries_and_age_are_bounded_too() {
     };
     assert_eq!(Store::open(folder.path(), tighter).unwrap().usage().entries, 0);
 }
+
+#[test]
+fn what_is_kept_of_a_namespace_goes_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), Bounds::default()).unwrap();
+    for namespace in ["there", "gone", "again"] {
+        let subject = Subject {
+            namespace: namespace.to_owned(),
+            ..pod("a")
+        };
+        store.put(subject, "u", b"x").unwrap();
+    }
+    let now = SystemTime::now();
+    let (past, later) = (now - Duration::from_secs(60), now + Duration::from_secs(60));
+    let since = HashMap::from([("there".to_owned(), past), ("again".to_owned(), later)]);
+    // Nothing is so old that the list would have to know its namespace.
+    store.drop_of_others(&since, past);
+    assert_eq!(store.usage().entries, 3);
+    store.drop_of_others(&since, later);
+    assert_eq!(store.usage().entries, 1);
+    let kept = Subject {
+        namespace: "there".to_owned(),
+        ..pod("a")
+    };
+    assert!(store.has(&kept, "u"));
+    assert!(!folder.path().join("pods/gone").exists());
+}
