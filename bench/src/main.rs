@@ -54,7 +54,7 @@ enum Command {
         #[arg(long, default_value_t = 0)]
         created: usize,
     },
-    /// Tasks and pipelines: TaskRuns, further steps, long pipelines, many at once, memory of the controller
+    /// Tasks and pipelines: TaskRuns, further steps, long pipelines, many at once, memory of the controller, pushes that change nothing
     Pipelines {
         /// TaskRuns of each length, one after the other
         #[arg(long, default_value_t = 30)]

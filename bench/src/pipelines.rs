@@ -1,6 +1,7 @@
 //! Tasks and pipelines. The controller is a process of its own beside a bare cluster, so that its memory is its own.
 
 mod apart;
+mod pushes;
 mod runs;
 
 use std::path::Path;
@@ -38,7 +39,7 @@ pub struct Extent {
 pub fn measure(bin: &Path, extent: &Extent) -> anyhow::Result<()> {
     let folder = std::env::temp_dir().join(format!("spindrift-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    let apart = Apart::start(bin, &folder)?;
+    let mut apart = Apart::start(bin, &folder)?;
     let runtime = tokio::runtime::Runtime::new()?;
     let measured = runtime.block_on(async {
         let runs = Runs::new(apart.client().await?, &apart.image);
@@ -46,7 +47,8 @@ pub fn measure(bin: &Path, extent: &Extent) -> anyhow::Result<()> {
         if !extent.brief {
             chains(&runs).await?;
         }
-        at_once(&runs, apart.controller(), extent.together).await
+        at_once(&runs, apart.controller(), extent.together).await?;
+        pushes::measure(&mut apart, extent.runs).await
     });
     apart.stop()?;
     std::fs::remove_dir_all(&folder)?;

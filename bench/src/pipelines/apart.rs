@@ -1,5 +1,6 @@
 //! A bare cluster with the controller of pipelines beside it.
 
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -17,6 +18,7 @@ pub struct Apart {
     folder: PathBuf,
     cluster: Child,
     controller: Option<Child>,
+    push: Option<Child>,
     kubeconfig: String,
     /// Holds the program whose run is a step that does nothing.
     pub image: String,
@@ -34,6 +36,7 @@ impl Apart {
             folder: folder.to_path_buf(),
             cluster,
             controller: None,
+            push: None,
             kubeconfig: String::new(),
             image: String::new(),
         };
@@ -69,6 +72,27 @@ impl Apart {
         self.controller.as_ref().map_or(0, Child::id)
     }
 
+    /// Starts what receives pushes, at an address of its own.
+    pub fn start_push(&mut self) -> anyhow::Result<SocketAddr> {
+        let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let kubeconfig = self.kubeconfig.clone();
+        // Nothing is built here.
+        let image = self.image.clone();
+        let push = spawn(&self.bin, &self.folder, "push", |command| {
+            command.env("KUBECONFIG", kubeconfig).args([
+                "push-controller",
+                "--builder-image",
+                &image,
+                "--registry",
+                "registry.invalid",
+                "--listen",
+                &listen.to_string(),
+            ]);
+        })?;
+        self.push = Some(push);
+        Ok(listen)
+    }
+
     pub async fn client(&self) -> anyhow::Result<Client> {
         client_of(&self.kubeconfig).await
     }
@@ -98,7 +122,12 @@ impl Apart {
     }
 
     fn end(&mut self) {
-        for child in self.controller.iter_mut().chain([&mut self.cluster]) {
+        for child in self
+            .push
+            .iter_mut()
+            .chain(&mut self.controller)
+            .chain([&mut self.cluster])
+        {
             if matches!(child.try_wait(), Ok(None)) {
                 let _ = Command::new("kill")
                     .args(["-INT", &child.id().to_string()])
