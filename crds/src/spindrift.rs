@@ -3,10 +3,10 @@
 mod marks;
 mod repository;
 
-pub use marks::{annotations, labels};
+pub use marks::{REPOSITORY_FINALIZER, annotations, labels};
 pub use repository::{
-    Build, Deployed, Filters, Globs, Preview, PushRecord, PushState, Repository, RepositorySpec,
-    RepositoryStatus, SecretKey, ServiceTemplate, Strategy, Webhook,
+    Build, Deployed, Filters, Globs, Preview, Provider, PushRecord, PushState, Repository, RepositorySpec,
+    RepositoryStatus, SecretKey, ServiceTemplate, Statuses, Strategy, Webhook, host_of,
 };
 
 /// API group of the kinds in this module.

@@ -284,6 +284,9 @@ pub struct PushArgs {
     /// Builds of one namespace at the same time
     #[arg(long, default_value_t = 2, value_name = "NUMBER")]
     pub parallel_builds: usize,
+    /// Let Repositories have git hosts asked and told that listen on this machine's loopback addresses
+    #[arg(long)]
+    pub allow_loopback: bool,
 }
 
 #[derive(Args, Debug, Clone)]

@@ -220,18 +220,27 @@ impl Platform {
             },
             Box::pin(stop.clone().cancelled_owned()),
         ));
+        // Processes of the machine do not use the cluster's DNS by themselves.
+        let dns = Some(SocketAddr::from((inside, DNS_PORT)));
         let push = tokio::spawn(push::run_until(
             caches.clone(),
             push::Config {
                 grace: GRACE,
+                outgoing: push::Outgoing {
+                    dns,
+                    // One machine and one user: git hosts may be on it.
+                    allowed: push::Allowed {
+                        loopback: true,
+                        ..push::Allowed::default()
+                    },
+                    ..pipelines.push.outgoing
+                },
                 ..pipelines.push
             },
             vec![listeners.pushes],
             Box::pin(stop.clone().cancelled_owned()),
         ));
         tasks.spawn(triggers::run_with(caches.clone(), pipelines.triggers));
-        // Processes of the machine do not use the cluster's DNS by themselves.
-        let dns = Some(SocketAddr::from((inside, DNS_PORT)));
         tasks.spawn(resolvers::run_with(
             caches.clone(),
             resolvers::Config {

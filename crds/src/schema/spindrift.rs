@@ -47,6 +47,14 @@ pub(super) fn repository() -> Value {
             ),
         ),
         ("webhook", webhook()),
+        (
+            "poll",
+            described(
+                "How often the git host is asked for the branch, at least 10s; by default never.",
+                string(),
+            ),
+        ),
+        ("statuses", statuses()),
     ]);
     resource(
         "Builds each push to a git repository, or each upload of a folder, and runs the image as a Service.",
@@ -136,6 +144,35 @@ fn webhook() -> Value {
     )
 }
 
+fn statuses() -> Value {
+    described(
+        "Where the git host is told how builds of its commits go; by default nowhere.",
+        object([
+            (
+                "secretRef",
+                described(
+                    "The Secret with the token that it takes them with; the key is token unless it is given.",
+                    object([("name", string()), ("key", string())]),
+                ),
+            ),
+            (
+                "provider",
+                described(
+                    "github, gitlab or gitea; by default as the host of the url says.",
+                    string(),
+                ),
+            ),
+            (
+                "apiURL",
+                described(
+                    "Address of the API; by default where the provider has it on the host of the url.",
+                    string(),
+                ),
+            ),
+        ]),
+    )
+}
+
 fn repository_status() -> Value {
     let time = || described("A time in RFC 3339.", string());
     let deployed = || {
@@ -154,6 +191,7 @@ fn repository_status() -> Value {
     let push = object([
         ("sequence", int64()),
         ("ref", string()),
+        ("url", string()),
         ("before", string()),
         ("after", string()),
         ("tree", string()),

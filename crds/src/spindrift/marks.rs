@@ -30,6 +30,8 @@ pub mod annotations {
     pub const SOURCE: &str = "spindrift.dev/source";
     /// On builds that wait for others: how many are before it, and itself.
     pub const POSITION: &str = "spindrift.dev/position";
+    /// On builds: the last state that the git host was told, and `refused` behind it if it did not take it.
+    pub const COMMIT_STATUS: &str = "spindrift.dev/commit-status";
     /// On builds that were ended or never begun: why.
     pub const SUPERSEDED_BY: &str = "spindrift.dev/superseded-by";
     /// On templates of Services: name of the PipelineRun that built the image.
@@ -41,3 +43,6 @@ pub mod annotations {
     /// On Repositories: another value than the last one asks for a build of what was built last.
     pub const REBUILD: &str = "spindrift.dev/rebuild";
 }
+
+/// Keeps a Repository until the previews of its Service are gone.
+pub const REPOSITORY_FINALIZER: &str = "repositories.spindrift.dev";

@@ -72,6 +72,12 @@ pub struct RepositorySpec {
     /// Who may tell of pushes.
     #[serde(default)]
     pub webhook: Webhook,
+    /// How often the git host is asked for the branch, for those whose webhooks do not get here; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll: Option<Duration>,
+    /// Where the git host is told how builds go; absent: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statuses: Option<Statuses>,
 }
 
 /// What a Service is made from; its fields are checked when it is made.
@@ -172,6 +178,57 @@ pub struct Webhook {
     pub allow_unsigned: bool,
 }
 
+/// Where a git host is told how builds of its commits go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Statuses {
+    /// The token that it takes them with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretKey>,
+    /// Whose API it has; absent: as its name says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Provider>,
+    /// Address of the API; absent: where the provider has it on the host of [`RepositorySpec::url`].
+    #[serde(default, rename = "apiURL", skip_serializing_if = "String::is_empty")]
+    pub api_url: String,
+}
+
+/// A kind of git host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provider {
+    GitHub,
+    GitLab,
+    /// Forgejo and Codeberg, too.
+    Gitea,
+}
+
+impl Provider {
+    /// Of hosts that everybody knows; `None` for others.
+    pub fn of_host(host: &str) -> Option<Self> {
+        match host {
+            "github.com" => Some(Self::GitHub),
+            "gitlab.com" => Some(Self::GitLab),
+            "codeberg.org" | "gitea.com" => Some(Self::Gitea),
+            _ => None,
+        }
+    }
+}
+
+/// The host in the address of a git repository, without its port; empty if there is none.
+pub fn host_of(url: &str) -> &str {
+    let authority = match url.split_once("://") {
+        Some((_, rest)) => rest.split(['/', '?', '#']).next().unwrap_or_default(),
+        // `user@host:path`
+        None => url.split_once(':').map_or("", |(host, _)| host),
+    };
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
 /// A key of a Secret in the same namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -269,6 +326,9 @@ pub struct PushRecord {
     /// Where the ref pointed before; empty if it is new or nobody says.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub before: String,
+    /// Address of the repository that it was pushed to; empty if an older version noted it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub url: String,
     /// Where it points now; empty: wherever it does when it is cloned.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub after: String,
@@ -356,6 +416,8 @@ mod tests {
                 "filters": {"branches": {"include": ["main"]}, "paths": {"exclude": ["docs/**"]}},
                 "previews": true,
                 "webhook": {"secretRef": {"name": "hook", "key": "secret"}},
+                "poll": "1m0s",
+                "statuses": {"secretRef": {"name": "token"}, "provider": "gitea", "apiURL": "http://git/api/v1"},
             },
             "status": {
                 "sequence": 2,
@@ -366,5 +428,19 @@ mod tests {
         let typed: Repository = serde_json::from_value(wire.clone()).unwrap();
         assert_eq!(typed.spec.main_ref(), "refs/heads/main");
         assert_eq!(serde_json::to_value(typed).unwrap(), wire);
+    }
+
+    #[test]
+    fn addresses_have_hosts() {
+        for (url, host) in [
+            ("https://github.com/me/app.git", "github.com"),
+            ("http://git:3000/me/app", "git"),
+            ("ssh://git@gitlab.com:22/me/app", "gitlab.com"),
+            ("git@codeberg.org:me/app.git", "codeberg.org"),
+            ("http://[::1]:80/app", "[::1]"),
+            ("nothing", ""),
+        ] {
+            assert_eq!(host_of(url), host, "{url}");
+        }
     }
 }

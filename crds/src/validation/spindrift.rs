@@ -6,11 +6,18 @@ use super::{FieldError, FieldErrors};
 use crate::dns;
 use crate::resource::spindrift::Context;
 use crate::resource::{field, get, list, metadata, text};
+use crate::spindrift::{Provider, host_of};
 
 /// Schemes of addresses that are cloned from.
 const SCHEMES: [&str; 4] = ["http", "https", "ssh", "git"];
+/// A git host has more to do than to answer those who ask more often than this, seconds.
+const MOST_OFTEN: i64 = 10;
 /// Longest address; git has no bound, URLs in the wild do.
 const LONGEST_URL: usize = 2048;
+/// What a variable of a pipeline begins with. Addresses and branches become params of runs, which have no other use for
+/// it.
+const VARIABLE: &str = "$(";
+const NO_VARIABLE: &str = "it must not have a variable in it: $(...)";
 /// Patterns in one list.
 const MOST_GLOBS: usize = 100;
 
@@ -26,6 +33,8 @@ pub fn validate(object: &Value, context: &Context<'_>) -> FieldErrors {
     errors.also(build(field(spec, "build")).via_field("build"));
     errors.also(filters(field(spec, "filters")).via_field("filters"));
     errors.also(webhook(spec).via_field("webhook"));
+    errors.also(poll(spec));
+    errors.also(statuses(spec));
     let mut errors = errors.via_field("spec");
     errors.also(name(metadata(object)).via_field("metadata"));
     errors
@@ -57,6 +66,8 @@ fn source(spec: &Value) -> FieldErrors {
             let branch = text(spec, "branch");
             if !branch.is_empty() && !is_branch(branch) {
                 errors.also(FieldError::invalid(branch, "branch").with_details("it is no name of a branch"));
+            } else if branch.contains(VARIABLE) {
+                errors.also(FieldError::invalid(branch, "branch").with_details(NO_VARIABLE));
             }
         }
         ("", source) => {
@@ -78,6 +89,9 @@ fn source(spec: &Value) -> FieldErrors {
 
 /// Why nothing is cloned from an address.
 fn url_problem(url: &str) -> Option<&'static str> {
+    if url.contains(VARIABLE) {
+        return Some(NO_VARIABLE);
+    }
     if url.len() > LONGEST_URL || url.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Some("it is too long, or has blanks");
     }
@@ -264,6 +278,59 @@ fn webhook(spec: &Value) -> FieldErrors {
     errors
 }
 
+fn poll(spec: &Value) -> FieldErrors {
+    let Some(given) = get(spec, "poll").and_then(Value::as_str) else {
+        return FieldErrors::default();
+    };
+    let url = text(spec, "url");
+    let wrong = |why: &str| FieldError::invalid(given, "poll").with_details(why).into();
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        return wrong("only http:// and https:// addresses are asked");
+    }
+    match formats::duration::parse(given) {
+        Ok(every) if every.as_secs() < MOST_OFTEN => wrong("it has to be at least 10s"),
+        Ok(_) => FieldErrors::default(),
+        Err(error) => wrong(&error.to_string()),
+    }
+}
+
+fn statuses(spec: &Value) -> FieldErrors {
+    let mut errors = FieldErrors::default();
+    let Some(statuses) = get(spec, "statuses").filter(|statuses| statuses.is_object()) else {
+        return errors;
+    };
+    let url = text(spec, "url");
+    if url.is_empty() {
+        return FieldError::disallowed("statuses").into();
+    }
+    if text(field(statuses, "secretRef"), "name").is_empty() {
+        errors.also(FieldError::missing("name").via_field("secretRef"));
+    }
+    match text(statuses, "provider") {
+        "" if Provider::of_host(host_of(url)).is_none() => {
+            let error = FieldError::missing("provider");
+            errors.also(error.with_details("the host does not tell: github, gitlab or gitea"));
+        }
+        "" | "github" | "gitlab" | "gitea" => {}
+        other => {
+            let error = FieldError::invalid(other, "provider");
+            errors.also(error.with_details("it has to be github, gitlab or gitea"));
+        }
+    }
+    let api = text(statuses, "apiURL");
+    let is_web = api.starts_with("http://") || api.starts_with("https://");
+    let problem = match is_web {
+        true => url_problem(api),
+        false => Some("it has to be http:// or https://"),
+    };
+    if !api.is_empty()
+        && let Some(problem) = problem
+    {
+        errors.also(FieldError::invalid(api, "apiURL").with_details(problem));
+    }
+    errors.via_field("statuses")
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -301,6 +368,12 @@ mod tests {
             with("build.timeout", json!("1h")),
             with("filters.branches", json!({"include": ["**"]})),
             with("webhook.secretRef", json!({"name": "x"})),
+            with("poll", json!("10s")),
+            with(
+                "statuses",
+                json!({"secretRef": {"name": "x"}, "provider": "gitea", "apiURL": "http://git:3000/api/v1"}),
+            ),
+            json!({"url": "git@github.com:me/app", "service": "web", "statuses": {"secretRef": {"name": "x"}}}),
             with(
                 "serviceTemplate",
                 json!({"metadata": {"name": "web", "labels": {}}}),
@@ -355,6 +428,14 @@ mod tests {
                 with("url", json!("https:///x")),
                 "invalid value: https:///x: spec.url",
             ),
+            (
+                with("url", json!("http://git/$(params.x)")),
+                "invalid value: http://git/$(params.x): spec.url\nit must not have a variable",
+            ),
+            (
+                with("branch", json!("a$(params.x)")),
+                "invalid value: a$(params.x): spec.branch\nit must not have a variable",
+            ),
             (with("branch", json!("-x")), "invalid value: -x: spec.branch"),
             (with("branch", json!("a..b")), "invalid value: a..b: spec.branch"),
             (
@@ -398,6 +479,31 @@ mod tests {
             (
                 with("webhook.secretRef", json!({})),
                 "missing field(s): spec.webhook.secretRef.name",
+            ),
+            (with("poll", json!("9s")), "invalid value: 9s: spec.poll"),
+            (with("poll", json!("often")), "invalid value: often: spec.poll"),
+            (
+                json!({"url": "git@git:app", "service": "web", "poll": "1m"}),
+                "invalid value: 1m: spec.poll",
+            ),
+            (
+                with("statuses", json!({"secretRef": {"name": "x"}})),
+                "missing field(s): spec.statuses.provider",
+            ),
+            (
+                with("statuses", json!({"provider": "gitea"})),
+                "missing field(s): spec.statuses.secretRef.name",
+            ),
+            (
+                with("statuses", json!({"provider": "cvs", "secretRef": {"name": "x"}})),
+                "invalid value: cvs: spec.statuses.provider",
+            ),
+            (
+                with(
+                    "statuses",
+                    json!({"provider": "gitea", "secretRef": {"name": "x"}, "apiURL": "ssh://git"}),
+                ),
+                "invalid value: ssh://git: spec.statuses.apiURL",
             ),
             (
                 with("serviceTemplate", json!({"metadata": {"name": "other"}})),

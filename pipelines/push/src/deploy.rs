@@ -5,6 +5,7 @@
 //! about, and on that no newer push to the same ref is known.
 
 mod decide;
+mod owner;
 mod request;
 mod service;
 
@@ -132,6 +133,9 @@ impl Deployments {
             let message = format!("there is no Repository {}", request.repository);
             return Ok(Outcome::failed("RepositoryMissing", message));
         };
+        if let Err(why) = self.of_its_build(run, &repository).await? {
+            return Ok(Outcome::failed("NotOfABuild", why.to_string()));
+        }
         let created = service
             .as_ref()
             .and_then(|service| service.status.as_ref()?.latest_created_revision_name.clone());

@@ -17,6 +17,8 @@ use crate::names;
 pub(crate) const MOST: usize = 30;
 /// Why a push is not built that another one, which came before it, follows.
 const LATE: &str = "a newer push had come before it";
+/// What the ids begin with of pushes that nobody delivered: the git host was asked.
+const ASKED: &str = "asked-";
 
 /// What became of a push.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +57,7 @@ pub(crate) fn take(
     }
     let record = PushRecord {
         git_ref: push.git_ref.clone(),
+        url: repository.spec.url.clone(),
         before: push.before.clone(),
         after: push.after.clone(),
         tree: push.tree.clone(),
@@ -102,6 +105,22 @@ pub(crate) fn take(
         status: Box::new(status),
         run,
     })
+}
+
+/// The id of the next push that nobody delivers.
+pub(crate) fn asked(status: &RepositoryStatus) -> String {
+    format!("{ASKED}{}", status.sequence + 1)
+}
+
+/// The last push that moved a ref at `url`, in order of arrival; `None` if none is known.
+pub(crate) fn last_move<'a>(pushes: &'a [PushRecord], git_ref: &str, url: &str) -> Option<&'a PushRecord> {
+    let mut latest = pushes.iter().rev();
+    latest.find(|push| push.git_ref == git_ref && push.reason != LATE && is_at(push, url))
+}
+
+/// Was it pushed to this address? Of what older versions noted that is not known, and taken for granted.
+pub(crate) fn is_at(push: &PushRecord, url: &str) -> bool {
+    push.url.is_empty() || push.url == url
 }
 
 /// Notes something that is to be built, with the next number; those of the same ref whose runs were not made yet are
@@ -155,6 +174,15 @@ fn order(status: &RepositoryStatus, push: &Push) -> Order {
     };
     if same(newest) {
         return Order::Again(newest.run.clone());
+    }
+    if newest.delivery.starts_with(ASKED) && !newest.after.is_empty() {
+        // Who asks sees only where several pushes lead: they are told later, if at all.
+        if push.after == newest.after {
+            return Order::Again(newest.run.clone());
+        }
+        if !push.before.is_empty() && push.before == newest.before {
+            return Order::Late;
+        }
     }
     if !push.before.is_empty() && moved.last().is_some_and(|last| last.after == push.before) {
         return Order::Next;

@@ -4,23 +4,27 @@
 //! [`Repository`](crds::spindrift::Repository). The controllers make a PipelineRun of each note, let as many run at the
 //! same time as a namespace may, end those that newer pushes overtook, and deploy the image: to the Service for the branch
 //! that it runs, under a tag for others. How an image is built is the business of whoever starts this: see
-//! [`Config::pipeline`].
+//! [`Config::pipeline`]. Git hosts are asked where their webhooks do not get here, and told how builds go.
 
 pub mod admission;
 mod builds;
 mod delivery;
 mod deploy;
+mod feedback;
 mod filter;
 mod glob;
 mod ledger;
 mod names;
+mod poll;
 mod queue;
 mod receiver;
 mod repository;
 mod run;
 mod shared;
 mod traffic;
+mod web;
 
+pub use event_client::{Allowed, Config as Outgoing};
 pub use names::tag;
 pub use run::{Clock, Config, Election, Job, Pipeline, SecretOf, Unbuildable, run_until};
 

@@ -3,6 +3,7 @@
 
 mod last_build;
 mod plan;
+mod previews;
 mod run;
 mod status;
 
@@ -21,9 +22,9 @@ use reconciler::error::{is_conflict, is_not_found};
 use reconciler::{Applier, Controller, Error, Key, Next, Reconcile};
 use serde_json::{Value, json};
 
+use crate::ledger::is_at;
 use crate::run::{Job, Unbuildable};
 use crate::shared::{Shared, repository_of};
-use crate::traffic;
 
 /// When a pipeline is asked for again that was not there.
 const RETRY: Duration = Duration::from_secs(2);
@@ -72,10 +73,11 @@ impl Reconcile for Repositories {
             return Ok(Next::OnChange);
         };
         if repository.metadata.deletion_timestamp.is_some() {
-            return Ok(Next::OnChange);
+            return self.finish(&repository).await.map(Next::from);
         }
         // What nobody pushed is noted like a push, and stored before anything is made of it.
         let repository = self.note(repository).await?;
+        let repository = self.keep(repository).await?;
         let runs = self.runs(&repository);
         self.end_overtaken(&repository, &runs).await?;
         let started = self.start(&repository, &runs).await?;
@@ -88,6 +90,7 @@ impl Reconcile for Repositories {
                 runs: &runs,
                 service: service.as_deref(),
                 started: &started,
+                url: &repository.spec.url,
                 external: self.external().as_deref(),
                 now: self.shared.now(),
             },
@@ -183,7 +186,8 @@ impl Repositories {
     async fn start(&self, repository: &Repository, runs: &[Arc<PipelineRun>]) -> Result<Started, Error> {
         let mut started = Started::default();
         let pushes = repository.status.iter().flat_map(|status| &status.pushes);
-        for push in pushes.filter(|push| push.state == PushState::Accepted) {
+        let url = &repository.spec.url;
+        for push in pushes.filter(|push| push.state == PushState::Accepted && is_at(push, url)) {
             if runs.iter().any(|run| run.name_any() == push.run) {
                 started.runs.push(push.run.clone());
                 continue;
@@ -246,26 +250,6 @@ impl Repositories {
                 patched.map(drop).map_err(failed)
             }
         }
-    }
-
-    /// Takes the URLs of branches away that are gone, or no longer wanted.
-    async fn remove_previews(&self, service: &Service, updated: &mut Repository) -> Result<(), Error> {
-        let gone = plan::gone(updated);
-        if gone.is_empty() {
-            return Ok(());
-        }
-        if let Some(kept) = traffic::without(&service.spec.traffic, &gone) {
-            let change = json!({
-                "metadata": {"resourceVersion": service.metadata.resource_version},
-                "spec": {"traffic": kept},
-            });
-            let key = Key::of(service);
-            self.applier.merge(&self.shared.services, &key, &change).await?;
-        }
-        if let Some(status) = &mut updated.status {
-            status.previews.retain(|preview| !gone.contains(&preview.tag));
-        }
-        Ok(())
     }
 
     /// Writes to the Service how its last build went.

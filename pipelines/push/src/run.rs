@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::receiver::Receiver;
 use crate::shared::Shared;
-use crate::{builds, deploy, repository};
+use crate::{builds, deploy, feedback, poll, repository};
 
 /// Source of the current time; tests pass a fixed one.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -64,6 +64,8 @@ pub struct Config {
     pub pipeline: Pipeline,
     /// What the pods of builds need in their namespace, the Secret of the registry for one.
     pub secret: Option<SecretOf>,
+    /// How git hosts are asked, and told.
+    pub outgoing: event_client::Config,
     /// Time for deliveries in flight to finish in the end.
     pub grace: Duration,
     /// `None` if there is only one process.
@@ -88,6 +90,10 @@ impl Config {
             parallel: 2,
             pipeline,
             secret: None,
+            outgoing: event_client::Config {
+                max_idle: 2,
+                ..event_client::Config::default()
+            },
             grace: Duration::from_secs(10),
             election: None,
             clock: Arc::new(Timestamp::now),
@@ -113,6 +119,8 @@ async fn all(caches: Caches, config: Config, listeners: Vec<TcpListener>, mut st
     let repositories = repository::controller(&shared);
     let queue = builds::controller(&shared);
     let deployments = deploy::controller(&shared);
+    let polls = poll::controller(&shared);
+    let feedback = feedback::controller(&shared);
     let receiver = Receiver::new(&caches, config.clock.clone());
     tokio::select! {
         () = caches.synced() => {}
@@ -127,6 +135,8 @@ async fn all(caches: Caches, config: Config, listeners: Vec<TcpListener>, mut st
     running.spawn(repositories.run(elections.leadership(&config, "repository")));
     running.spawn(queue.run(elections.leadership(&config, "build-queue")));
     running.spawn(deployments.run(elections.leadership(&config, "deploy")));
+    running.spawn(polls.run(elections.leadership(&config, "repository-poll")));
+    running.spawn(feedback.run(elections.leadership(&config, "commit-status")));
     let server = Server::new(
         Arc::new(receiver),
         ServerConfig {

@@ -208,9 +208,13 @@ impl Home {
         let marks = run.metadata.annotations.clone().unwrap();
         let repository = run.metadata.labels.clone().unwrap()["spindrift.dev/repository"].clone();
         let param = |name: &str, value: &str| json!({"name": name, "value": value});
+        let owners = json!([{
+            "apiVersion": "tekton.dev/v1", "kind": "PipelineRun", "name": run_name,
+            "uid": run.metadata.uid, "controller": true,
+        }]);
         self.create(json!({
             "apiVersion": "tekton.dev/v1beta1", "kind": "CustomRun",
-            "metadata": {"name": name, "labels": {"tekton.dev/pipelineRun": run_name}},
+            "metadata": {"name": name, "labels": {"tekton.dev/pipelineRun": run_name}, "ownerReferences": owners},
             "spec": {
                 "customRef": {"apiVersion": "spindrift.dev/v1alpha1", "kind": "Deploy"},
                 "params": [
@@ -414,4 +418,83 @@ async fn the_newest_push_is_deployed_and_a_failure_changes_nothing() {
         "{reason} {message}"
     );
     assert_eq!(home.status("web").await.deployed.unwrap().revision, "web-00001");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_else_deploys() {
+    let home = Home::start(5).await;
+    home.repository("web").await;
+    let run = eventually("run", async || home.runs("web").await.pop()).await;
+    let param = |name: &str, value: &str| json!({"name": name, "value": value});
+    home.create(json!({
+        "apiVersion": "tekton.dev/v1beta1", "kind": "CustomRun",
+        "metadata": {"name": "mine", "labels": {"tekton.dev/pipelineRun": run.metadata.name}},
+        "spec": {
+            "customRef": {"apiVersion": "spindrift.dev/v1alpha1", "kind": "Deploy"},
+            "params": [
+                param("repository", "web"), param("image", "evil/web@sha256:1"), param("sequence", "99"),
+                param("ref", "refs/heads/main"),
+            ],
+        },
+    }))
+    .await;
+    assert_eq!(home.ended("mine").await.0, "NotOfABuild");
+    let service = home.get("serving.knative.dev/v1", "Service", "web").await;
+    assert!(service.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn previews_go_with_the_repository() {
+    let home = Home::start(5).await;
+    home.create(json!({
+        "apiVersion": "spindrift.dev/v1alpha1", "kind": "Repository", "metadata": {"name": "web"},
+        "spec": {
+            "url": "http://git/app", "branch": "main", "service": "web", "previews": true,
+            "webhook": {"allowUnsigned": true},
+        },
+    }))
+    .await;
+    eventually("run", async || home.runs("web").await.pop()).await;
+    home.set_status(
+        "spindrift.dev/v1alpha1",
+        "Repository",
+        "web",
+        json!({"previews": [{"tag": "x", "ref": "refs/heads/x"}]}),
+    )
+    .await;
+    home.create(json!({
+        "apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": {"name": "web"},
+        "spec": {
+            "template": {"spec": {"containers": [{"image": "i"}]}},
+            "traffic": [
+                {"latestRevision": true, "percent": 100},
+                {"tag": "x", "revisionName": "x-1", "latestRevision": false, "percent": 0},
+                {"tag": "mine", "revisionName": "web-1", "latestRevision": false, "percent": 0},
+            ],
+        },
+    }))
+    .await;
+    let api: Api<Repository> = Api::namespaced(home.api.client(), "default");
+    eventually("Service to be known", async || {
+        let service = home.get("serving.knative.dev/v1", "Service", "web").await?;
+        let told = &service["metadata"]["annotations"]["spindrift.dev/last-build"];
+        told.is_string().then_some(())
+    })
+    .await;
+    api.delete("web", &Default::default()).await.unwrap();
+    eventually("end of the Repository", async || {
+        api.get_opt("web").await.unwrap().is_none().then_some(())
+    })
+    .await;
+    let service = home
+        .get("serving.knative.dev/v1", "Service", "web")
+        .await
+        .unwrap();
+    let tags: Vec<&str> = service["spec"]["traffic"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|target| target["tag"].as_str())
+        .collect();
+    assert_eq!(tags, ["mine"]);
 }

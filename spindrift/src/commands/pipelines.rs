@@ -52,13 +52,22 @@ pub async fn push(args: PushArgs) -> anyhow::Result<ExitCode> {
         ..builds::Settings::default()
     };
     let pipeline = crate::push::pipeline(move || Ok(settings.clone()));
+    let defaults = push::Config::new(args.registry, pipeline);
     let config = push::Config {
         parallel: args.parallel_builds,
+        outgoing: push::Outgoing {
+            cluster_domain: args.process.cluster_domain.clone(),
+            allowed: push::Allowed {
+                loopback: args.allow_loopback,
+                ..push::Allowed::default()
+            },
+            ..defaults.outgoing.clone()
+        },
         election: Some(push::Election {
             identity: identity(),
             timing: leases::Timing::default(),
         }),
-        ..push::Config::new(args.registry, pipeline)
+        ..defaults
     };
     let listeners = vec![listen(args.listen).await?];
     let caches = Caches::new(client);

@@ -248,3 +248,29 @@ proptest! {
         prop_assert_eq!(newest(&status.pushes, "refs/heads/main").unwrap().sequence, i64::from(count));
     }
 }
+
+#[test]
+fn what_was_asked_for_is_not_built_again_when_it_is_told() {
+    let mut web = repository();
+    taken(&mut web, &push("", "a"), "1");
+    let id = asked(web.status.as_ref().unwrap());
+    let seen = taken(&mut web, &push("a", "c"), &id);
+    // The two pushes that led there come later.
+    let first = taken(&mut web, &push("a", "b"), "2");
+    assert!(matches!(first, Taken::Skipped { .. }), "{first:?}");
+    let second = taken(&mut web, &push("b", "c"), "3");
+    assert!(matches!(second, Taken::Repeated { .. }), "{second:?}");
+    assert_eq!(run_of(&second), run_of(&seen));
+    // The other way round, it is what is known already.
+    let told = taken(&mut web, &push("c", "d"), "4");
+    assert!(matches!(told, Taken::Noted { .. }));
+    let pushes = &web.status.as_ref().unwrap().pushes;
+    let last = last_move(pushes, "refs/heads/main", "http://git/app").unwrap();
+    assert_eq!(last.after, "d");
+    assert_eq!(last_move(pushes, "refs/heads/main", "http://other/app"), None);
+    // Where it was before.
+    let id = asked(web.status.as_ref().unwrap());
+    let back = taken(&mut web, &push("d", "c"), &id);
+    assert!(matches!(back, Taken::Noted { .. }), "{back:?}");
+    assert_ne!(run_of(&back), run_of(&seen));
+}

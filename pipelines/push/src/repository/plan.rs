@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
-use crate::ledger::{newest, note};
+use crate::ledger::{is_at, newest, note};
 use crate::{names, queue};
 
 /// Previews that a Service shows; those that were pushed to longest ago go first.
@@ -26,6 +26,8 @@ pub(super) fn noted(repository: &Repository, now: Timestamp) -> Option<Repositor
         spec.main_ref()
     };
     let last = newest(&status.pushes, &git_ref).cloned();
+    // Another repository has other commits: of what it has, nothing is known.
+    let elsewhere = last.as_ref().is_some_and(|last| !is_at(last, &spec.url));
     let deployed = status
         .deployed
         .as_ref()
@@ -43,7 +45,7 @@ pub(super) fn noted(repository: &Repository, now: Timestamp) -> Option<Repositor
             tree: spec.source.clone(),
             ..PushRecord::default()
         })
-    } else if last.is_none() && deployed.is_none() {
+    } else if elsewhere || (last.is_none() && deployed.is_none()) {
         Some(PushRecord {
             git_ref: git_ref.clone(),
             ..PushRecord::default()
@@ -76,6 +78,7 @@ pub(super) fn noted(repository: &Repository, now: Timestamp) -> Option<Repositor
     let run = names::run(&repository.name_any(), &uid, parts, &nonce);
     let push = PushRecord {
         run,
+        url: spec.url.clone(),
         delivery: String::new(),
         reason: String::new(),
         at: Some(Time(now)),
@@ -178,6 +181,31 @@ mod tests {
         assert_eq!(note_of(&repository(source.clone(), built, "")), None);
         let forgotten = json!({"sequence": 1, "deployed": {"tree": "r@sha256:1"}});
         assert_eq!(note_of(&repository(source, forgotten, "")), None);
+    }
+
+    #[test]
+    fn another_address_is_built_as_it_is() {
+        let pushed = |url: &str| {
+            json!({"sequence": 3, "pushes": [
+                {"sequence": 3, "ref": "refs/heads/main", "url": url, "before": "a", "after": "b", "run": "r"},
+            ]})
+        };
+        assert_eq!(note_of(&repository(git(), pushed("http://git/app"), "")), None);
+        assert_eq!(note_of(&repository(git(), pushed(""), "")), None);
+        for rebuild in ["", "now"] {
+            let (git_ref, after, _, run) =
+                note_of(&repository(git(), pushed("http://old/app"), rebuild)).unwrap();
+            assert_eq!((git_ref.as_str(), after.as_str()), ("refs/heads/main", ""));
+            assert_ne!(run, "r");
+        }
+        let noted = noted(
+            &repository(git(), pushed("http://old/app"), ""),
+            Timestamp::UNIX_EPOCH,
+        )
+        .unwrap();
+        let last = noted.pushes.last().unwrap();
+        assert_eq!((last.url.as_str(), last.before.as_str()), ("http://git/app", ""));
+        assert_eq!(note_of(&repository(git(), json!(noted), "")), None);
     }
 
     #[test]

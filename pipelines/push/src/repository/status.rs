@@ -13,6 +13,7 @@ use reconciler::ConditionSet;
 use super::Started;
 use super::last_build::{State, last_build};
 use super::plan::overtaken;
+use crate::ledger::is_at;
 use crate::run::Unbuildable;
 
 /// Whether there is a pipeline that builds.
@@ -27,6 +28,8 @@ pub(super) struct Observed<'a> {
     pub runs: &'a [Arc<PipelineRun>],
     pub service: Option<&'a Service>,
     pub started: &'a Started,
+    /// Address of the git repository.
+    pub url: &'a str,
     /// Where the receiver is reached from outside.
     pub external: Option<&'a str>,
     pub now: Timestamp,
@@ -97,6 +100,10 @@ fn pushes(status: &mut RepositoryStatus, observed: &Observed<'_>) {
     });
     let overtaken: Vec<(String, i64)> = overtaken.into_iter().chain(marked).collect();
     for push in &mut status.pushes {
+        if push.state == PushState::Accepted && !is_at(push, observed.url) {
+            push.state = PushState::Superseded;
+            "the Repository has another address by now".clone_into(&mut push.reason);
+        }
         if push.state == PushState::Accepted && observed.started.runs.contains(&push.run) {
             push.state = PushState::Started;
         }
@@ -132,6 +139,7 @@ mod tests {
         runs: &[Arc<PipelineRun>],
         started: &Started,
     ) -> RepositoryStatus {
+        let spec_url = spec["url"].as_str().unwrap_or_default().to_owned();
         let mut repository: Repository = serde_json::from_value(json!({
             "apiVersion": "spindrift.dev/v1alpha1", "kind": "Repository",
             "metadata": {"name": "web", "namespace": "default", "generation": 2},
@@ -142,6 +150,7 @@ mod tests {
             runs,
             service: None,
             started,
+            url: spec_url.as_str(),
             external: Some("http://push.example.com:8080"),
             now: Timestamp::UNIX_EPOCH,
         };
@@ -165,6 +174,7 @@ mod tests {
         let pushes = json!({"sequence": 2, "pushes": [
             {"sequence": 1, "ref": "refs/heads/main", "after": "a", "run": "one", "state": "Started"},
             {"sequence": 2, "ref": "refs/heads/main", "after": "b", "run": "two", "state": "Accepted"},
+            {"sequence": 3, "ref": "refs/heads/x", "after": "c", "run": "three", "state": "Accepted", "url": "http://old/app"},
         ]});
         let started = Started {
             runs: vec!["two".to_owned()],
@@ -177,7 +187,10 @@ mod tests {
             &started,
         );
         let states: Vec<PushState> = status.pushes.iter().map(|push| push.state).collect();
-        assert_eq!(states, [PushState::Superseded, PushState::Started]);
+        assert_eq!(
+            states,
+            [PushState::Superseded, PushState::Started, PushState::Superseded]
+        );
         assert!(status.condition("Ready").unwrap().is_true());
         assert_eq!(
             status.address.unwrap().url.as_deref(),
