@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Debug;
 
 use informer::Key;
+use informer::watch::Shown;
 use kube::Resource;
 use kube::api::Api;
 use kube::runtime::watcher::{Config, Event};
@@ -28,7 +29,11 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let mut seen = Seen::default();
-    informer::watch::follow(api, config, &K::kind(&()), |event| seen.tell(event, &mut apply)).await;
+    informer::watch::follow(api, config, &K::kind(&()), |shown| match shown {
+        Shown::Event(event) => seen.tell(event, &mut apply),
+        Shown::Lost { key, .. } => seen.lose(key, &mut apply),
+    })
+    .await;
 }
 
 /// The names that were told, to notice those that vanish while nobody watches.
@@ -46,11 +51,7 @@ impl Seen {
                 self.known.insert(key.clone());
                 apply(Change::Applied(key, object));
             }
-            Event::Delete(object) => {
-                let key = Key::of(&object);
-                self.known.remove(&key);
-                apply(Change::Deleted(key));
-            }
+            Event::Delete(object) => self.lose(Key::of(&object), apply),
             Event::Init => self.listed.clear(),
             Event::InitApply(object) => {
                 let key = Key::of(&object);
@@ -65,6 +66,11 @@ impl Seen {
                 apply(Change::Synced);
             }
         }
+    }
+
+    fn lose<K>(&mut self, key: Key, apply: &mut impl FnMut(Change<K>)) {
+        self.known.remove(&key);
+        apply(Change::Deleted(key));
     }
 }
 

@@ -21,6 +21,7 @@ use tokio::task::AbortHandle;
 use crate::key::Key;
 use crate::metrics::OBJECTS;
 use crate::object::{Object, Scoped};
+use crate::watch::Shown;
 use state::State;
 
 pub use fields::{Fields, owned_fields};
@@ -339,6 +340,11 @@ impl<K: Object> Cache<K> {
         }
     }
 
+    fn lose(&self, key: &Key, version: u64) {
+        let change = self.inner.state.write().lose(key, version);
+        self.announce(change);
+    }
+
     fn announce(&self, changes: impl IntoIterator<Item = Change<K>>) {
         let size = self.inner.state.read().len();
         self.inner.size.set(i64::try_from(size).unwrap_or(i64::MAX));
@@ -368,5 +374,9 @@ where
     };
     let mut listing = Vec::new();
     let kind = K::kind(&());
-    crate::watch::follow(api, config, &kind, |event| cache.take_in(&mut listing, event)).await;
+    crate::watch::follow(api, config, &kind, |shown| match shown {
+        Shown::Event(event) => cache.take_in(&mut listing, event),
+        Shown::Lost { key, version } => cache.lose(&key, version),
+    })
+    .await;
 }

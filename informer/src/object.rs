@@ -74,3 +74,9 @@ pub fn controller_of(meta: &ObjectMeta) -> Option<&OwnerReference> {
 pub fn is_controlled_by(meta: &ObjectMeta, owner_uid: &str) -> bool {
     !owner_uid.is_empty() && controller_of(meta).is_some_and(|owner| owner.uid == owner_uid)
 }
+
+/// The version as a number; versions of one kind are comparable since Kubernetes 1.35. Zero if it is not a number.
+pub(crate) fn version<K: Resource>(object: &K) -> u64 {
+    let version = object.meta().resource_version.as_deref();
+    version.and_then(|version| version.parse().ok()).unwrap_or(0)
+}

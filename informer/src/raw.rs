@@ -10,6 +10,8 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::key::Key;
+
 /// An object as text, with its version, which is all that a watch itself looks at.
 ///
 /// Lists and watches are made of this one type whatever kind they follow. Their code is large, and a program that
@@ -28,8 +30,8 @@ impl Raw {
         serde_json::from_str(self.text.get())
     }
 
-    /// `namespace/name` for logs.
-    pub(crate) fn place(&self) -> String {
+    /// Its name, read anew: it is asked for only where something is wrong.
+    pub(crate) fn key(&self) -> Key {
         #[derive(Default, Deserialize)]
         #[serde(default)]
         struct Named {
@@ -41,8 +43,8 @@ impl Raw {
             metadata: Named,
         }
         self.decode::<Head>()
-            .map(|head| format!("{}/{}", head.metadata.namespace, head.metadata.name))
-            .unwrap_or_default()
+            .map(|head| Key::new(head.metadata.namespace, head.metadata.name))
+            .unwrap_or_else(|_| Key::new("", ""))
     }
 }
 
@@ -113,7 +115,7 @@ mod tests {
 
     fn is_the_object(raw: &Raw) {
         assert_eq!(raw.meta().resource_version.as_deref(), Some("7"));
-        assert_eq!(raw.place(), "ns/a");
+        assert_eq!(raw.key(), Key::new("ns", "a"));
         let map: ConfigMap = raw.decode().unwrap();
         assert_eq!(map.data.unwrap()["k"], "v");
     }
@@ -138,7 +140,7 @@ mod tests {
         let text = r#"{"metadata":{"name":"a","resourceVersion":"7"},"data":3}"#;
         let raw: Raw = serde_json::from_str(text).unwrap();
         assert!(raw.decode::<ConfigMap>().is_err());
-        assert_eq!(raw.place(), "/a");
+        assert_eq!(raw.key(), Key::new("", "a"));
         let without: Raw = serde_json::from_str("{}").unwrap();
         assert_eq!(without.meta().resource_version, None);
         assert!(serde_json::from_str::<Raw>("3").is_err());

@@ -11,7 +11,9 @@ use serde::de::DeserializeOwned;
 use tracing::{debug, warn};
 
 use crate::backoff::Backoff;
+use crate::key::Key;
 use crate::metrics::{UNREADABLE, WATCH_FAILURES};
+use crate::object::version;
 use crate::raw::Raw;
 
 /// First pause after a failed watch. The embedded server answers at once, so kube's own 800 ms would be waste.
@@ -19,16 +21,26 @@ const RETRY_FIRST: Duration = Duration::from_millis(10);
 /// Longest pause between attempts to reach an API server that is away.
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
+/// What a watch shows.
+#[derive(Debug)]
+pub enum Shown<K> {
+    /// Something that has the shape of its kind.
+    Event(Event<K>),
+    /// An object that was changed into, or was last, what does not have that shape: what is known of it is not true any
+    /// more. `version` is its number, zero if it has none.
+    Lost { key: Key, version: u64 },
+}
+
 /// Calls `on_event` with what there is and then with each change, for ever. While the API is away nothing is told;
 /// afterwards everything is listed anew, from [`Event::Init`] to [`Event::InitDone`].
 ///
-/// An object that does not have its type's shape is left out, and said so. `kind` is a constant word for metrics and
-/// logs.
+/// An object that does not have its type's shape is left out of lists, told as [`Shown::Lost`] when it gets so, and
+/// said in the log. `kind` is a constant word for metrics and logs.
 pub async fn follow<K>(
     api: Api<K>,
     config: watcher::Config,
     kind: &str,
-    mut on_event: impl FnMut(Event<K>) + Send,
+    mut on_event: impl FnMut(Shown<K>) + Send,
 ) where
     K: Resource<DynamicType = ()> + DeserializeOwned,
 {
@@ -38,8 +50,8 @@ pub async fn follow<K>(
         None => Api::all_with(api.into_client(), &resource),
     };
     follow_raw(api, config, kind, &mut |event| {
-        if let Some(event) = decoded(event, kind) {
-            on_event(event);
+        if let Some(shown) = decoded(event, kind) {
+            on_event(shown);
         }
     })
     .await;
@@ -99,20 +111,62 @@ async fn tell<K>(
     }
 }
 
-fn decoded<K: DeserializeOwned>(event: Event<Raw>, kind: &str) -> Option<Event<K>> {
-    let decode = |raw: Raw| {
+/// What an event shows; `None` for an object of a list that is left out.
+fn decoded<K: DeserializeOwned>(event: Event<Raw>, kind: &str) -> Option<Shown<K>> {
+    let decode = |raw: &Raw| {
         raw.decode()
             .inspect_err(|error| {
                 UNREADABLE.with_label_values(&[kind]).inc();
-                warn!(kind, object = raw.place(), %error, "Object does not have the shape of its kind, and is left out");
+                warn!(kind, object = %raw.key(), %error, "Object does not have the shape of its kind, and is left out");
             })
             .ok()
     };
+    let lost = |raw: &Raw| Shown::Lost {
+        key: raw.key(),
+        version: version(raw),
+    };
     Some(match event {
-        Event::Init => Event::Init,
-        Event::InitDone => Event::InitDone,
-        Event::InitApply(raw) => Event::InitApply(decode(raw)?),
-        Event::Apply(raw) => Event::Apply(decode(raw)?),
-        Event::Delete(raw) => Event::Delete(decode(raw)?),
+        Event::Init => Shown::Event(Event::Init),
+        Event::InitDone => Shown::Event(Event::InitDone),
+        Event::InitApply(raw) => Shown::Event(Event::InitApply(decode(&raw)?)),
+        Event::Apply(raw) => {
+            decode(&raw).map_or_else(|| lost(&raw), |object| Shown::Event(Event::Apply(object)))
+        }
+        Event::Delete(raw) => {
+            decode(&raw).map_or_else(|| lost(&raw), |object| Shown::Event(Event::Delete(object)))
+        }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+
+    use super::*;
+
+    #[test]
+    fn what_has_another_shape_is_lost_and_no_part_of_lists() {
+        let raw = |data: &str| -> Raw {
+            let text = format!(
+                r#"{{"metadata":{{"name":"a","namespace":"ns","resourceVersion":"7"}},"data":{data}}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        let shown = |event| decoded::<ConfigMap>(event, "ConfigMap");
+        for (good, bad) in [
+            (Event::Apply(raw("{}")), Event::Apply(raw("3"))),
+            (Event::Delete(raw("{}")), Event::Delete(raw("3"))),
+        ] {
+            assert!(matches!(shown(good), Some(Shown::Event(_))));
+            match shown(bad) {
+                Some(Shown::Lost { key, version: 7 }) => assert_eq!(key, Key::new("ns", "a")),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(matches!(
+            shown(Event::InitApply(raw("{}"))),
+            Some(Shown::Event(Event::InitApply(_)))
+        ));
+        assert!(shown(Event::InitApply(raw("3"))).is_none());
+    }
 }

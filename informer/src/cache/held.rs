@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use kube::Resource;
-
-use crate::object::Object;
+use crate::object::{Object, version};
 
 /// One object. Packed it is its JSON text, a quarter of what the typed object takes for kinds with a pod template: a
 /// container is more than two kilobytes of mostly absent fields, and so is each handful of environment variables.
@@ -58,10 +56,4 @@ impl<K: Object> Held<K> {
             Self::Packed { uid, .. } => uid.as_deref(),
         }
     }
-}
-
-/// The version as a number; versions of one kind are comparable since Kubernetes 1.35. Zero if it is not a number.
-pub(super) fn version<K: Resource>(object: &K) -> u64 {
-    let version = object.meta().resource_version.as_deref();
-    version.and_then(|version| version.parse().ok()).unwrap_or(0)
 }

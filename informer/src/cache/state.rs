@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Change;
-use super::held::{Held, version};
+use super::held::Held;
 use crate::key::Key;
-use crate::object::{Object, controller_of};
+use crate::object::{Object, controller_of, version};
 
 type Values<K> = Box<dyn Fn(&K) -> Vec<String> + Send + Sync>;
 
@@ -129,6 +129,16 @@ impl<K: Object> State<K> {
             return None;
         }
         self.take(&key)
+    }
+
+    /// Takes in that the watch shows something under this name that cannot be read: what is held is not true any more,
+    /// unless it was written later.
+    pub(super) fn lose(&mut self, key: &Key, seen: u64) -> Option<Change<K>> {
+        self.newest = self.newest.max(seen);
+        if self.objects.get(key)?.version() > seen {
+            return None;
+        }
+        self.take(key)
     }
 
     /// Marks the start of a complete list: what was written before it is in it, or gone.
@@ -295,6 +305,24 @@ mod tests {
             state.keys(),
             vec![Key::new("ns", "meanwhile"), Key::new("ns", "new")]
         );
+    }
+
+    #[test]
+    fn what_cannot_be_read_any_more_is_gone_until_it_can() {
+        let mut state = State::default();
+        state.observe(owned("a", 5, "one"));
+        assert!(state.lose(&Key::new("ns", "b"), 6).is_none());
+        assert!(state.lose(&Key::new("ns", "a"), 4).is_none(), "it was older");
+        let change = state.lose(&Key::new("ns", "a"), 6).unwrap();
+        assert_eq!((change.old.is_some(), change.new), (true, None));
+        assert_eq!(known(&state, "a"), None);
+        assert!(state.owners.is_empty());
+        assert!(
+            state.record(object("a", 5)).is_none(),
+            "it is known to be outdated"
+        );
+        assert!(state.observe(object("a", 7)).is_some());
+        assert_eq!(known(&state, "a"), Some(7));
     }
 
     #[test]
