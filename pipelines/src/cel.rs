@@ -1,12 +1,17 @@
 //! Conditions in CEL: bounded, as they come from whoever may create a Pipeline, and hold what events brought.
 
+use expressions::Allowance;
 use kube_cel::cel::common::ast::{EntryExpr, Expr, IdedExpr};
-use kube_cel::cel::{Context, Program, Value};
+use kube_cel::cel::parser::{Expression, Parser};
+use kube_cel::cel::{Context, Value};
 
 /// Bytes of an expression with everything put in.
 pub const LONGEST: usize = 4096;
 /// Steps that loops may take, by a rough bound: what is in an expression, once for each level of its loops.
 const WORK: usize = 1 << 20;
+/// Turns of loops, and bytes that patterns look at. In the end this is what bounds the work, but only when an expression
+/// is evaluated; [`WORK`] says so before that, and bounds what is put together besides.
+const ALLOWED: u64 = 1 << 22;
 /// The evaluator recurses as deep as an expression is long.
 const STACK: usize = 256 << 20;
 
@@ -39,8 +44,11 @@ pub fn check(expression: &str) -> Result<(), Error> {
 /// If it is no expression, cannot be evaluated, or is something else than true or false.
 pub fn holds(expression: &str) -> Result<bool, Error> {
     on_a_stack(expression, |expression| {
-        let program = parsed(expression)?;
-        match program.execute(&Context::default()) {
+        let mut parsed = parsed(expression)?;
+        expressions::count(&mut parsed);
+        let mut context = Context::default();
+        Allowance::new(ALLOWED).register(&mut context);
+        match Value::resolve(&parsed, &context) {
             Ok(Value::Bool(holds)) => Ok(holds),
             Ok(_) => Err(Error::NotBoolean(expression.to_owned())),
             Err(error) => Err(Error::Failed {
@@ -51,20 +59,22 @@ pub fn holds(expression: &str) -> Result<bool, Error> {
     })
 }
 
-fn parsed(expression: &str) -> Result<Program, Error> {
-    let program = Program::compile(expression).map_err(|error| Error::Invalid {
-        expression: expression.to_owned(),
-        why: error.to_string(),
-    })?;
+fn parsed(expression: &str) -> Result<Expression, Error> {
+    let parsed = Parser::default()
+        .parse(expression)
+        .map_err(|error| Error::Invalid {
+            expression: expression.to_owned(),
+            why: error.to_string(),
+        })?;
     // With n bytes and c loops at most (n / (c + 1)) ^ (c + 1) things can be looked at.
-    let loops = loops(program.expression());
+    let loops = loops(&parsed);
     let each = expression.len() / (loops + 1) + 1;
     let work = u32::try_from(loops + 1)
         .ok()
         .and_then(|power| each.checked_pow(power))
         .filter(|work| *work <= WORK);
     match work {
-        Some(_) => Ok(program),
+        Some(_) => Ok(parsed),
         None => Err(Error::TooMuch(expression.to_owned())),
     }
 }
@@ -168,6 +178,13 @@ mod tests {
         assert!(matches!(holds(&nested), Err(Error::TooMuch(_))));
         let doubled = format!("size(['x']{}) > 0", ".map(a, a + a + a + a)".repeat(40));
         assert!(matches!(holds(&doubled), Err(Error::TooMuch(_))));
+        // A pattern for each turn is more than all else together.
+        let list: Vec<String> = (0..300).map(|number| number.to_string()).collect();
+        let patterns = format!(
+            "[{}].exists(a, 'x'.matches('^\\\\w{{9}}' + string(a)))",
+            list.join(",")
+        );
+        assert!(matches!(holds(&patterns), Err(Error::Failed { why, .. }) if why.contains("too much")));
     }
 
     #[test]

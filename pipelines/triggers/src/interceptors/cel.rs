@@ -1,7 +1,8 @@
 //! `cel`: a filter, and overlays that add what expressions make of the event.
 //!
-//! Expressions cannot be broken off, and nest as deep as they are long, so they run on threads of their own with deep
-//! stacks, a few at a time: one that takes too long is given up on, and its thread counts as taken until it ends.
+//! Expressions nest as deep as they are long, so they run on threads of their own with deep stacks, a few at a time.
+//! Loops and patterns end when the time is over; what cannot be broken off all the same is given up on, and its thread
+//! counts as taken until it ends.
 
 mod functions;
 mod loose;
@@ -9,8 +10,9 @@ mod values;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use expressions::Allowance;
 use kube_cel::KubeCelExt as _;
 use kube_cel::cel::parser::{Expression, Parser};
 use kube_cel::cel::{Context, Value as Cel};
@@ -33,6 +35,8 @@ const STACK: usize = 256 << 20;
 const DEEPEST: usize = 48;
 /// Time that an interceptor's expressions may take together.
 const LIMIT: Duration = Duration::from_secs(2);
+/// Turns of loops, and bytes that patterns look at, of all expressions of an interceptor.
+const ALLOWED: u64 = 1 << 26;
 /// Interceptors that are evaluated at a time.
 const THREADS: usize = 4;
 
@@ -87,6 +91,8 @@ impl Evaluator {
             return Verdict::Fail("no expression is evaluated any more".to_owned());
         };
         let (told, mut verdict) = oneshot::channel();
+        // Loops end when nobody waits for them any more.
+        let allowance = Allowance::until(ALLOWED, Instant::now() + self.limit);
         let runtime = tokio::runtime::Handle::current();
         let started = std::thread::Builder::new()
             .name("cel".to_owned())
@@ -96,7 +102,7 @@ impl Evaluator {
                 // What compares secrets waits for the API.
                 let _runtime = runtime.enter();
                 // Nobody may be waiting any more.
-                let _ = told.send(check(&params, &event, compare));
+                let _ = told.send(check(&params, &event, compare, &allowance));
             });
         if let Err(error) = started {
             return Verdict::Fail(format!("no thread can be started: {error}"));
@@ -117,11 +123,12 @@ impl Evaluator {
     }
 }
 
-/// Looks at an event. Takes as long as its expressions do.
-pub fn check(params: &Params, event: &Seen, compare: CompareSecret) -> Verdict {
+/// Looks at an event. Takes as long as its expressions do, and they end when they have spent what is allowed.
+pub fn check(params: &Params, event: &Seen, compare: CompareSecret, allowance: &Allowance) -> Verdict {
     let mut context = Context::default();
     context.register_all();
-    functions::register(&mut context, compare);
+    allowance.register(&mut context);
+    functions::register(&mut context, compare, allowance);
     loose::register(&mut context);
     context.add_variable_from_value("body", values::to_cel(&event.body));
     context.add_variable_from_value("header", values::to_cel(&json!(event.header_lists())));
@@ -181,6 +188,7 @@ fn merge(new: &mut Map<String, Value>, old: &Map<String, Value>) {
 fn evaluate(expression: &str, context: &Context<'_>) -> Result<Cel, String> {
     let mut parsed = parse(expression)?;
     loose::loosen(&mut parsed);
+    expressions::count(&mut parsed);
     Cel::resolve(&parsed, context)
         .map_err(|error| format!("expression {expression} cannot be evaluated: {error}"))
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use expressions::Allowance;
 use kube_cel::cel::extractors::{Arguments, This};
 use kube_cel::cel::{Context, ExecutionError, Value as Cel};
 use serde_json::{Value, json};
@@ -12,15 +13,12 @@ use super::super::signature;
 use super::values::{to_cel, to_json};
 use crate::event::canonical;
 
-/// Bytes that a pattern may take when it is compiled.
-const LARGEST_PATTERN: usize = 1 << 20;
-
 /// Finds a secret: key, name, and namespace if it is said. `None` if there is none.
 pub type CompareSecret = Arc<dyn Fn(&str, &str, Option<&str>) -> Option<Vec<u8>> + Send + Sync>;
 
 type Made = Result<Cel, ExecutionError>;
 
-pub(super) fn register(context: &mut Context<'_>, compare: CompareSecret) {
+pub(super) fn register(context: &mut Context<'_>, compare: CompareSecret, allowance: &Allowance) {
     context.add_function("match", matches);
     context.add_function("canonical", canonical_header);
     context.add_function("truncate", truncate);
@@ -29,7 +27,13 @@ pub(super) fn register(context: &mut Context<'_>, compare: CompareSecret) {
     context.add_function("parseYAML", parse_yaml);
     context.add_function("parseURL", parse_url);
     context.add_function("marshalJSON", marshal_json);
-    context.add_function("translate", translate);
+    let spent = allowance.clone();
+    context.add_function(
+        "translate",
+        move |This(given): This<Arc<String>>, pattern: Arc<String>, replacement: Arc<String>| {
+            translate(&spent, &given, &pattern, &replacement)
+        },
+    );
     // Those of Kubernetes give optional values.
     context.add_function("first", |This(list): This<Arc<Vec<Cel>>>| {
         at("first", list.first())
@@ -145,14 +149,9 @@ fn marshal_json(This(given): This<Cel>) -> Made {
         .ok_or_else(|| error("marshalJSON", "JSON has no words for this"))
 }
 
-fn translate(This(given): This<Arc<String>>, pattern: Arc<String>, replacement: Arc<String>) -> Made {
-    let pattern = regex::RegexBuilder::new(&pattern)
-        .size_limit(LARGEST_PATTERN)
-        .build()
-        .map_err(|problem| error("translate", problem))?;
-    Ok(text(
-        pattern.replace_all(&given, replacement.as_str()).into_owned(),
-    ))
+fn translate(allowance: &Allowance, given: &str, pattern: &str, replacement: &str) -> Made {
+    let pattern = allowance.pattern("translate", pattern, given.len())?;
+    Ok(text(pattern.replace_all(given, replacement).into_owned()))
 }
 
 fn compare_secret(compare: &CompareSecret, given: &str, rest: &[Cel]) -> Made {

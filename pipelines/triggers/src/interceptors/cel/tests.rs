@@ -35,7 +35,7 @@ fn filter(expression: &str) -> Verdict {
         filter: expression.to_owned(),
         overlays: Vec::new(),
     };
-    check(&params, &event(), secrets())
+    check(&params, &event(), secrets(), &Allowance::new(ALLOWED))
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn overlays(all: &[(&str, &str)]) -> Verdict {
             })
             .collect(),
     };
-    check(&params, &event(), secrets())
+    check(&params, &event(), secrets(), &Allowance::new(ALLOWED))
 }
 
 #[test]
@@ -187,4 +187,29 @@ async fn expressions_as_deep_as_they_may_be_are_evaluated() {
             assert!(matches!(verdict, Verdict::Stop(_)), "{unit}: {verdict:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn loops_end_with_their_time() {
+    let evaluator = Evaluator {
+        limit: Duration::from_millis(100),
+        ..Evaluator::default()
+    };
+    let mut event = event();
+    event.body = json!({"list": (0..1000).collect::<Vec<u32>>()});
+    let params = Params {
+        filter: "body.list.all(a, body.list.all(b, body.list.all(c, a + b + c >= 0.0)))".to_owned(),
+        overlays: Vec::new(),
+    };
+    let compare: CompareSecret = Arc::new(|_: &str, _: &str, _: Option<&str>| None);
+    for _ in 0..THREADS + 1 {
+        let verdict = evaluator
+            .check(params.clone(), event.clone(), compare.clone())
+            .await;
+        assert!(!matches!(verdict, Verdict::Continue(_)), "{verdict:?}");
+    }
+    // The threads are free again, as they would not be for hours.
+    let all = u32::try_from(THREADS).unwrap();
+    let free = tokio::time::timeout(Duration::from_secs(60), evaluator.threads.acquire_many(all));
+    assert!(free.await.is_ok());
 }
