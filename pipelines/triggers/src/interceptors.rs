@@ -23,8 +23,10 @@ pub enum Verdict {
     Continue(Map<String, Value>),
     /// The event is none for this trigger; why.
     Stop(String),
-    /// It cannot be told whether it is one; why. Trying again may help.
+    /// It cannot be told whether it is one; why.
     Fail(String),
+    /// It cannot be told just now, since whoever would know does not answer; why. Asking again soon may help.
+    Away(String),
 }
 
 impl Verdict {

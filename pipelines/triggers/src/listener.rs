@@ -5,6 +5,7 @@
 
 mod answer;
 mod api;
+mod attempts;
 mod chain;
 mod create;
 mod metrics;

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crds::triggers::{EventListener, Outcome, ReceivedEvent, State, TriggerBinding, TriggerTemplate};
+use crds::triggers::{
+    EventListener, Interceptor, Outcome, ReceivedEvent, State, TriggerBinding, TriggerTemplate,
+};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client as Http;
 use hyper_util::rt::TokioExecutor;
@@ -345,6 +347,50 @@ fn noise() -> String {
         }
     }
     text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interceptor_that_is_away_for_a_moment_is_asked_again() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let home = Home::start().await;
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", socket.local_addr().unwrap());
+    // It closes the first connection, has no time for the second request, and answers the third.
+    let interceptor = tokio::spawn(async move {
+        let good = r#"{"continue": true, "extensions": {"short": "third"}}"#;
+        for (status, body) in [(0, ""), (503, ""), (200, good)] {
+            let (mut connection, _) = socket.accept().await.unwrap();
+            if status == 0 {
+                continue;
+            }
+            let mut request = Vec::new();
+            while !request.ends_with(b"}}") {
+                let mut buffer = [0; 4096];
+                let read = connection.read(&mut buffer).await.unwrap();
+                assert!(read > 0, "the request ends early");
+                request.extend_from_slice(&buffer[..read]);
+            }
+            let length = body.len();
+            let answer =
+                format!("HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+            connection.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    let config = json!({"metadata": {"name": "mine"}, "spec": {"clientConfig": {"url": url}}});
+    home.create::<Interceptor>(config).await;
+    let trigger = json!({
+        "interceptors": [{"ref": {"name": "mine", "kind": "NamespacedInterceptor"}}],
+        "bindings": [{"ref": "push"}], "template": {"ref": "note"},
+    });
+    home.create::<EventListener>(listener(json!([trigger]))).await;
+    let running = home.listen("el").await;
+    let (status, said) = running.post(&[], BODY).await;
+    assert_eq!(status, 202, "{said}");
+    let event = home.done(said["eventID"].as_str().unwrap()).await;
+    assert_eq!(event.status.unwrap().failed, 0);
+    interceptor.await.unwrap();
+    assert_eq!(home.made().await[0].data.clone().unwrap()["sha"], "third");
+    running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use crds::triggers::{ClientConfig, InterceptorParam, WebhookInterceptor};
-use event_client::{Client, Endpoint, Want};
+use event_client::{Client, Endpoint, SendError, Want};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -124,17 +124,39 @@ pub async fn ask(endpoint: &Endpoint, event: &Seen, params: &[InterceptorParam],
         || (headers.clone(), body.clone()),
         |_, _, _| Want::Whole(LARGEST),
     );
-    let answer = match sent.await {
-        Ok(answer) => answer,
-        Err(error) => return Verdict::Fail(format!("it does not answer: {error}")),
-    };
-    if answer.status != StatusCode::OK {
-        return Verdict::Fail(format!("it answered with {}", answer.status));
+    match sent.await {
+        Ok(answer) if answer.status != StatusCode::OK => refused(answer.status),
+        Ok(answer) => match answer.broken {
+            Some(broken) => Verdict::Away(broken.to_string()),
+            None => judge(&answer.body),
+        },
+        Err(error) => silent(&error),
     }
-    if let Some(broken) = answer.broken {
-        return Verdict::Fail(broken.to_string());
+}
+
+/// No answer came. One that takes too long is not waited for again: it would take the time of all others.
+fn silent(error: &SendError) -> Verdict {
+    let problem = format!("it does not answer: {error}");
+    match error {
+        SendError::Resolve(_)
+        | SendError::Connect(_)
+        | SendError::ConnectTimeout(_)
+        | SendError::Http(_)
+        | SendError::Closed => Verdict::Away(problem),
+        SendError::Refused { .. } | SendError::TimedOut(_) | SendError::Credential(_) => {
+            Verdict::Fail(problem)
+        }
     }
-    judge(&answer.body)
+}
+
+/// The answer is none.
+fn refused(status: StatusCode) -> Verdict {
+    let problem = format!("it answered with {status}");
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        Verdict::Away(problem)
+    } else {
+        Verdict::Fail(problem)
+    }
 }
 
 fn judge(body: &[u8]) -> Verdict {
@@ -169,36 +191,35 @@ pub fn old_address(webhook: &WebhookInterceptor, namespace: &str, domain: &str) 
 }
 
 /// Asks one of the old protocol: what it answers is the event from then on.
-///
-/// # Errors
-/// Why the event goes no further.
-pub async fn ask_old(
-    client: &Client,
-    url: &str,
-    webhook: &WebhookInterceptor,
-    event: &mut Seen,
-) -> Result<(), String> {
-    let endpoint = client.endpoint(url, None).map_err(|error| error.to_string())?;
-    let headers = old_headers(webhook, event)?;
+pub async fn ask_old(client: &Client, url: &str, webhook: &WebhookInterceptor, event: &mut Seen) -> Verdict {
+    let endpoint = match client.endpoint(url, None) {
+        Ok(endpoint) => endpoint,
+        Err(error) => return Verdict::Fail(error.to_string()),
+    };
+    let headers = match old_headers(webhook, event) {
+        Ok(headers) => headers,
+        Err(problem) => return Verdict::Fail(problem),
+    };
     let body = old_body(event);
     let sent = endpoint.send(
         Some(OLD_LIMIT),
         || (headers.clone(), body.clone()),
         |_, _, _| Want::Whole(LARGEST),
     );
-    let answer = sent
-        .await
-        .map_err(|error| format!("it does not answer: {error}"))?;
+    let answer = match sent.await {
+        Ok(answer) => answer,
+        Err(error) => return silent(&error),
+    };
     if !(answer.status == StatusCode::OK || answer.status == StatusCode::ACCEPTED) {
-        return Err(format!("it answered with {}", answer.status));
+        return refused(answer.status);
     }
     if let Some(broken) = answer.broken {
-        return Err(broken.to_string());
+        return Verdict::Away(broken.to_string());
     }
     event.headers = answer.headers;
     event.body = serde_json::from_slice(&answer.body).unwrap_or_default();
     event.raw = answer.body;
-    Ok(())
+    Verdict::go()
 }
 
 fn old_headers(webhook: &WebhookInterceptor, event: &Seen) -> Result<HeaderMap, String> {
@@ -272,6 +293,33 @@ mod tests {
                 (Err(problem), Err(words)) => assert!(problem.contains(words), "{problem}"),
                 (found, _) => panic!("{given}: {found:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn who_is_away_is_asked_again_and_who_refuses_is_not() {
+        for (status, again) in [
+            (500, true),
+            (503, true),
+            (429, true),
+            (400, false),
+            (404, false),
+            (202, false),
+        ] {
+            let verdict = refused(StatusCode::from_u16(status).unwrap());
+            assert_eq!(matches!(verdict, Verdict::Away(_)), again, "{status}");
+        }
+        let away = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let second = Duration::from_secs(1);
+        for (error, again) in [
+            (SendError::Connect(away()), true),
+            (SendError::Resolve(away()), true),
+            (SendError::Closed, true),
+            (SendError::ConnectTimeout(second), true),
+            (SendError::TimedOut(second), false),
+            (SendError::Credential(String::new()), false),
+        ] {
+            assert_eq!(matches!(silent(&error), Verdict::Away(_)), again, "{error}");
         }
     }
 

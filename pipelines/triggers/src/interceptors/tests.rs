@@ -30,7 +30,9 @@ fn event(headers: &[(&str, &str)], body: &str) -> Seen {
 fn is(verdict: &Verdict, expected: &str) -> bool {
     match verdict {
         Verdict::Continue(_) => expected.is_empty(),
-        Verdict::Stop(problem) | Verdict::Fail(problem) => !expected.is_empty() && problem.contains(expected),
+        Verdict::Stop(problem) | Verdict::Fail(problem) | Verdict::Away(problem) => {
+            !expected.is_empty() && problem.contains(expected)
+        }
     }
 }
 

@@ -11,10 +11,14 @@ use kube::api::{Api, ListParams};
 use parking_lot::Mutex;
 use reconciler::object::{Object, Scoped, api};
 
+use super::attempts::{Attempts, is_passing};
 use crate::interceptors::SecretRef;
 
 /// How long something that was read is believed.
 const FRESH: Duration = Duration::from_secs(1);
+/// Attempts at a server that does not answer, and the first pause between two.
+const ATTEMPTS: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(250);
 /// Things that are remembered.
 const MOST: usize = 1024;
 /// Objects on one page of a list.
@@ -51,10 +55,15 @@ impl Reader {
         if let Some(known) = self.known::<K>(&place) {
             return Ok(Some(known));
         }
-        let found = api::<K>(&self.client, namespace)
-            .get_opt(name)
-            .await?
-            .map(Arc::new);
+        let api = api::<K>(&self.client, namespace);
+        let mut attempts = Attempts::new(ATTEMPTS, PAUSE);
+        let found = loop {
+            match api.get_opt(name).await {
+                Ok(found) => break found.map(Arc::new),
+                Err(error) if is_passing(&error) && attempts.another().await => {}
+                Err(error) => return Err(error),
+            }
+        };
         if let Some(found) = &found {
             self.remember(place, found.clone());
         }

@@ -1,17 +1,24 @@
 //! The interceptors of a trigger, one after the other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crds::triggers::{ClusterInterceptor, Interceptor, TriggerInterceptor};
 use event_client::Client as Outgoing;
+use prometheus::IntCounter;
 
 use super::api::Reader;
+use super::attempts::{Attempts, is_passing};
 use crate::event::Seen;
 use crate::interceptors::cel::{CompareSecret, Evaluator};
 use crate::interceptors::{Core, Secret, SecretRef, Verdict, bitbucket, github, gitlab, remote, slack};
 
 /// Says that an interceptor is one of its namespace.
 const NAMESPACED: &str = "NamespacedInterceptor";
+/// Attempts at an interceptor that is away, and the first pause between two: together long enough for a pod to be
+/// replaced by another.
+const ATTEMPTS: u32 = 6;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Who asks interceptors.
 #[derive(Clone)]
@@ -20,6 +27,8 @@ pub(super) struct Chain {
     pub outgoing: Outgoing,
     pub cluster_domain: String,
     pub evaluator: Evaluator,
+    /// Interceptors that were asked again.
+    pub retried: IntCounter,
 }
 
 /// Whether an event proves who sent it, before anything is done with it.
@@ -61,10 +70,20 @@ impl Chain {
                 let name = interceptor.name.clone().or(by_reference);
                 name.unwrap_or_else(|| format!("interceptor {place}"))
             };
-            match self.ask(interceptor, namespace, trigger, event).await {
-                Verdict::Continue(extensions) => event.extend(extensions),
-                Verdict::Stop(why) => return Err(Stopped::Here(format!("{}: {why}", named()))),
-                Verdict::Fail(why) => return Err(Stopped::Failed(format!("{}: {why}", named()))),
+            let mut attempts = Attempts::new(ATTEMPTS, PAUSE);
+            loop {
+                match self.ask(interceptor, namespace, trigger, event).await {
+                    Verdict::Continue(extensions) => break event.extend(extensions),
+                    Verdict::Stop(why) => return Err(Stopped::Here(format!("{}: {why}", named()))),
+                    // The event is stored: whoever sent it need not send it again because of that.
+                    Verdict::Away(why) if attempts.another().await => {
+                        tracing::debug!(trigger, interceptor = %named(), %why, "An interceptor is asked again");
+                        self.retried.inc();
+                    }
+                    Verdict::Fail(why) | Verdict::Away(why) => {
+                        return Err(Stopped::Failed(format!("{}: {why}", named())));
+                    }
+                }
             }
         }
         Ok(())
@@ -82,10 +101,7 @@ impl Chain {
                 Ok(url) => url,
                 Err(problem) => return Verdict::Fail(problem),
             };
-            return match remote::ask_old(&self.outgoing, &url, webhook, event).await {
-                Ok(()) => Verdict::go(),
-                Err(problem) => Verdict::Fail(problem),
-            };
+            return remote::ask_old(&self.outgoing, &url, webhook, event).await;
         }
         let Some(reference) = &interceptor.reference else {
             return Verdict::Fail("it has neither a ref nor a webhook".to_owned());
@@ -192,7 +208,11 @@ impl Chain {
 }
 
 fn unreadable(error: &kube::Error) -> Verdict {
-    Verdict::Fail(told(error))
+    if is_passing(error) {
+        Verdict::Away(told(error))
+    } else {
+        Verdict::Fail(told(error))
+    }
 }
 
 /// What the API server said, without what the client puts around it.

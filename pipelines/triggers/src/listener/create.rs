@@ -15,6 +15,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::ClientFor;
+use super::attempts::{Attempts, is_passing};
 use super::chain::told;
 
 /// How long it is believed what a kind is called in URLs.
@@ -71,18 +72,14 @@ impl Maker {
         let name = object.name_any();
         let doing = || format!("{} {name}", types.kind);
         let client = self.client(of)?;
-        let mut pause = PAUSE;
-        for attempt in 1.. {
+        let mut attempts = Attempts::new(ATTEMPTS, PAUSE);
+        loop {
             match self.once(&client, of, &object).await {
                 Ok(made) => return Ok(made),
-                Err(error) if attempt < ATTEMPTS && is_passing(&error) => {
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                }
+                Err(error) if is_passing(&error) && attempts.another().await => {}
                 Err(error) => return Err(format!("cannot create {}: {}", doing(), told(&error))),
             }
         }
-        Err(format!("cannot create {}", doing()))
     }
 
     async fn once(&self, client: &Client, of: For<'_>, object: &DynamicObject) -> Result<Made, kube::Error> {
@@ -160,15 +157,6 @@ impl Maker {
         }
         users.insert(user, client.clone());
         Ok(client)
-    }
-}
-
-/// May trying again soon help?
-fn is_passing(error: &kube::Error) -> bool {
-    match error {
-        kube::Error::Api(status) => status.code >= 500 || status.code == 429,
-        kube::Error::HyperError(_) | kube::Error::Service(_) => true,
-        _ => false,
     }
 }
 

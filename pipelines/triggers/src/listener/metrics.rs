@@ -13,6 +13,8 @@ pub(super) struct Metrics {
     pub duration: Histogram,
     /// Deliveries that had come before.
     pub repeated: IntCounter,
+    /// Interceptors that were asked again, because they were away.
+    pub retried: IntCounter,
     /// Events that are being worked on.
     pub open: IntGauge,
 }
@@ -42,6 +44,10 @@ impl Metrics {
                 "eventlistener_event_repeated_total",
                 "Deliveries that had come before.",
             )?,
+            retried: IntCounter::new(
+                "eventlistener_interceptor_retries_total",
+                "Interceptors that were asked again, because they did not answer.",
+            )?,
             open: IntGauge::new(
                 "eventlistener_events_open",
                 "Events being worked on; at 256 others are sent away.",
@@ -51,6 +57,7 @@ impl Metrics {
         registry.register(Box::new(metrics.made.clone()))?;
         registry.register(Box::new(metrics.duration.clone()))?;
         registry.register(Box::new(metrics.repeated.clone()))?;
+        registry.register(Box::new(metrics.retried.clone()))?;
         registry.register(Box::new(metrics.open.clone()))?;
         Ok(metrics)
     }

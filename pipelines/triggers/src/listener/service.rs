@@ -85,6 +85,7 @@ impl Service {
                     outgoing: outgoing.clone(),
                     cluster_domain: config.outgoing.cluster_domain.clone(),
                     evaluator: Evaluator::default(),
+                    retried: metrics.retried.clone(),
                 },
                 maker: Maker::new(config.client_for.clone(), client),
                 metrics: metrics.clone(),

@@ -10,6 +10,7 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::json;
 
+use super::attempts::Attempts;
 use super::record::{self, Unreadable};
 use crate::event::Incoming;
 
@@ -120,28 +121,33 @@ impl Store {
                 .count(),
             decisions,
         };
-        let parts = self
-            .api
-            .get(id)
-            .await?
-            .spec
-            .content
-            .map_or(0, |content| content.more_parts);
+        let mut attempts = Attempts::new(ATTEMPTS, PAUSE);
+        let parts = loop {
+            match self.api.get_opt(id).await {
+                Ok(Some(event)) => break event.spec.content.map_or(0, |content| content.more_parts),
+                // The listener was deleted meanwhile, and its events with it.
+                Ok(None) => return Ok(()),
+                Err(error) if attempts.another().await => {
+                    tracing::debug!(%error, id, "An event cannot be read yet")
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
         let change = json!({
             "metadata": {"labels": {labels::STATE: labels::DONE}},
             "spec": {"content": null},
             "status": status,
         });
-        let mut pause = PAUSE;
-        for attempt in 1.. {
+        let mut attempts = Attempts::new(ATTEMPTS, PAUSE);
+        loop {
             match self.patch(id, &change).await {
                 Ok(()) => break,
-                // The listener was deleted meanwhile, and its events with it.
                 Err(kube::Error::Api(status)) if status.code == 404 => break,
-                Err(error) if attempt >= ATTEMPTS => return Err(error.into()),
-                Err(_) => tokio::time::sleep(pause).await,
+                Err(error) if attempts.another().await => {
+                    tracing::debug!(%error, id, "An event cannot be closed yet")
+                }
+                Err(error) => return Err(error.into()),
             }
-            pause *= 2;
         }
         for index in 0..usize::try_from(parts).unwrap_or_default() {
             self.delete(&record::part_name(id, index)).await;
