@@ -7,6 +7,7 @@
 mod init;
 mod merge;
 mod metadata;
+pub(crate) mod requirements;
 mod script;
 mod sidecar;
 mod step;

@@ -68,6 +68,7 @@ async fn controllers(caches: Caches, config: Config, stop: BoxFuture<'static, ()
         task_runs: caches.cache(),
         pods: caches.cache_of(Selection::labelled(crds::tekton::labels::TASK_RUN)),
         requests: caches.cache(),
+        limit_ranges: caches.cache(),
         client: client.clone(),
     };
     let task_runs = task_run::controller(&shared);

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 mod resources;
 
-pub(super) use resources::resources;
+pub(super) use resources::{divide, resources};
 
 /// The task with its template merged into its steps.
 pub(super) fn with_template(task: &TaskSpec) -> TaskSpec {

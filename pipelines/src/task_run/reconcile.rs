@@ -9,7 +9,7 @@ use crds::tekton::{
     ResolutionRequest, RunStatus, StepActionSpec, TaskRun, TaskRunStatus, TaskSpec, annotations, labels,
     names,
 };
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{LimitRange, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::{Api, ResourceExt};
@@ -25,6 +25,7 @@ use super::refusal::{self, Refusal};
 use super::rerun;
 use super::spec::{Found, Invalid, Unready, begun};
 use super::{claims, credentials, images, logs, results, steps};
+use crate::pod::requirements::{self, Limits};
 use crate::pod::{self, Attempt, Settings};
 use crate::resolve::{self, Resolver};
 use crate::run::Clock;
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     pub pods: Cache<Pod>,
     /// The questions to resolvers.
     pub requests: Cache<ResolutionRequest>,
+    /// What namespaces say about containers that say nothing.
+    pub limit_ranges: Cache<LimitRange>,
 }
 
 pub(crate) struct TaskRuns {
@@ -282,7 +285,11 @@ impl TaskRuns {
             images: &images,
         });
         let wanted = match wanted {
-            Ok(wanted) => wanted,
+            Ok(mut wanted) => {
+                requirements::by_name(&mut wanted, &defaults.container_resource_requirements);
+                self.limits(&run).fill(&mut wanted);
+                wanted
+            }
             Err(error) => {
                 refuse(
                     &run,
@@ -336,6 +343,13 @@ impl TaskRuns {
         status.pod_name = name;
         status.task_spec = Some(spec);
         Ok(Created::Pod(run, pod))
+    }
+
+    /// What the LimitRanges of the namespace say.
+    fn limits(&self, run: &TaskRun) -> Limits {
+        let namespace = run.namespace().unwrap_or_default();
+        let ranges = self.shared.limit_ranges.in_namespace(&namespace, |_| true);
+        Limits::of(ranges.iter().map(AsRef::as_ref))
     }
 
     async fn adopted(&self, run: &TaskRun, name: &str) -> Result<Option<Arc<Pod>>, Error> {

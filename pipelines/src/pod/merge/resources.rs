@@ -44,7 +44,7 @@ fn shared(of_run: &ResourceRequirements, steps: usize) -> ResourceRequirements {
 }
 
 /// An amount that cannot be read stays, and the API server says what is wrong with it.
-fn divide(name: &str, amount: &Amount, steps: usize) -> Amount {
+pub(in super::super) fn divide(name: &str, amount: &Amount, steps: usize) -> Amount {
     let (Ok(whole), Ok(steps)) = (amount.0.parse::<Quantity>(), i128::try_from(steps.max(1))) else {
         return amount.clone();
     };
