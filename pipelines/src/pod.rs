@@ -38,6 +38,8 @@ pub struct Settings {
     pub injected_sidecars: bool,
     /// Do the containers that are not the user's drop all rights?
     pub secure_init: bool,
+    /// Do pods stay when their runs are cancelled?
+    pub keep_cancelled: bool,
     /// Variables that templates may not set.
     pub forbidden_env: Vec<String>,
 }
@@ -51,6 +53,7 @@ impl Default for Settings {
             await_sidecars: true,
             injected_sidecars: true,
             secure_init: false,
+            keep_cancelled: false,
             forbidden_env: Vec::new(),
         }
     }
@@ -136,7 +139,7 @@ pub fn desired(attempt: &Attempt<'_>) -> Result<Pod, PodError> {
             limit,
         )?);
     }
-    let mut pod_volumes = volumes::implicit(task, attempt.credentials);
+    let mut pod_volumes = volumes::implicit(task, attempt.credentials, settings.keep_cancelled);
     pod_volumes.extend(workspaces.volumes().cloned());
     pod_volumes.extend(task.volumes.iter().cloned());
     let known: Vec<String> = pod_volumes.iter().map(|volume| volume.name.clone()).collect();

@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 
 use crate::outcome::End;
 use crate::signals::Signals;
+use crate::wait::Cancellation;
 
 /// What a process that outlives the command still prints is copied this long.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -29,6 +30,7 @@ pub(crate) struct Child<'a> {
     /// Files that get copies of the output.
     pub stdout: Option<&'a Path>,
     pub stderr: Option<&'a Path>,
+    pub cancellation: &'a Cancellation<'a>,
 }
 
 /// Runs it to its end, and passes signals on to all of its processes.
@@ -75,13 +77,19 @@ pub(crate) fn run(child: &Child<'_>, signals: &mut Signals) -> io::Result<End> {
         copies.start(from, io::stderr(), file);
     }
     let group = Pid::from_raw(i32::try_from(running.id()).map_err(io::Error::other)?);
-    let end = supervise(group, deadline, signals)?;
+    let end = supervise(group, deadline, child.cancellation, signals)?;
     copies.finish();
     Ok(end)
 }
 
-fn supervise(group: Pid, deadline: Option<Instant>, signals: &mut Signals) -> io::Result<End> {
-    let mut timed_out = false;
+fn supervise(
+    group: Pid,
+    deadline: Option<Instant>,
+    cancellation: &Cancellation<'_>,
+    signals: &mut Signals,
+) -> io::Result<End> {
+    // What the end of the command means once it was killed.
+    let mut killed = None;
     loop {
         while let Some(signal) = signals.take() {
             if signal != Signal::SIGCHLD as i32
@@ -92,14 +100,23 @@ fn supervise(group: Pid, deadline: Option<Instant>, signals: &mut Signals) -> io
             }
         }
         if let Some(end) = reap(group)? {
-            return Ok(if timed_out { End::TimedOut } else { end });
+            return Ok(killed.unwrap_or(end));
         }
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if left == Some(Duration::ZERO) && !timed_out {
-            timed_out = true;
-            let _ = killpg(group, Signal::SIGKILL);
+        if killed.is_none() {
+            killed = if cancellation.has_come() {
+                Some(End::Cancelled)
+            } else {
+                (left == Some(Duration::ZERO)).then_some(End::TimedOut)
+            };
+            if killed.is_some() {
+                let _ = killpg(group, Signal::SIGKILL);
+            }
         }
-        signals.wait(None, left.filter(|_| !timed_out))?;
+        match killed {
+            None => cancellation.wait(signals, left)?,
+            Some(_) => signals.wait(None, None)?,
+        }
     }
 }
 

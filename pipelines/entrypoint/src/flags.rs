@@ -24,6 +24,8 @@ pub struct Flags {
     pub step_metadata_dir: Option<PathBuf>,
     /// `-on_error`.
     pub on_error: OnError,
+    /// `-cancel_file`: the step ends when this has content.
+    pub cancel_file: Option<PathBuf>,
     /// `-timeout`; zero or nothing is none.
     pub timeout: Option<Duration>,
     /// `-stdout_path`: gets a copy of what the command prints.
@@ -82,6 +84,7 @@ impl Default for Flags {
             termination_path: paths::TERMINATION.into(),
             step_metadata_dir: None,
             on_error: OnError::default(),
+            cancel_file: None,
             timeout: None,
             stdout_path: None,
             stderr_path: None,
@@ -136,6 +139,7 @@ impl Flags {
                 "termination_path" => flags.termination_path = value()?.into(),
                 "step_metadata_dir" => flags.step_metadata_dir = path(value()?),
                 "on_error" => flags.on_error = on_error(value()?)?,
+                "cancel_file" => flags.cancel_file = path(value()?),
                 "timeout" => flags.timeout = timeout(value()?)?,
                 "stdout_path" => flags.stdout_path = path(value()?),
                 "stderr_path" => flags.stderr_path = path(value()?),
@@ -242,7 +246,7 @@ mod tests {
     fn every_flag_is_read_and_the_rest_is_the_command() {
         let flags = parse(
             "-wait_file /a,/b -wait_file_content -post_file /c -termination_path /t -step_metadata_dir /m \
-             -on_error continue -timeout 1m30s -stdout_path /o -stderr_path=/e -results x,y -step_results z \
+             -on_error continue -cancel_file /f -timeout 1m30s -stdout_path /o -stderr_path=/e -results x,y -step_results z \
              -results_dir /r -steps_dir /s -termination_limit 99 -when_expressions \
              [{\"input\":\"a\",\"operator\":\"in\",\"values\":[\"b\"]}] -basic-git=s=https://h -ssh-git=t=h/p -basic-docker u=r \
              -docker-config v -docker-cfg w -docker-cfg x -creds_secrets_dir /k -creds_dir /d -entrypoint sh -- -c init",
@@ -255,6 +259,7 @@ mod tests {
             termination_path: "/t".into(),
             step_metadata_dir: Some("/m".into()),
             on_error: OnError::Continue,
+            cancel_file: Some("/f".into()),
             timeout: Some(Duration::from_secs(90)),
             stdout_path: Some("/o".into()),
             stderr_path: Some("/e".into()),

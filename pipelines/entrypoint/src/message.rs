@@ -39,6 +39,8 @@ pub mod reason {
     pub const SKIPPED: &str = "Skipped";
     /// The step took longer than it may.
     pub const TIMED_OUT: &str = "TimeoutExceeded";
+    /// The run was cancelled.
+    pub const CANCELLED: &str = "Cancelled";
     /// The results do not fit into the message.
     pub const TOO_LARGE: &str = "TaskRunResultLargerThanAllowedLimit";
 }

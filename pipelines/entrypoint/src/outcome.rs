@@ -3,6 +3,9 @@
 use crate::flags::OnError;
 use crate::message::{EXIT_CODE, REASON, Record, reason};
 
+/// Exit code of a step that was cancelled.
+const CANCELLED: i32 = 9;
+
 /// How a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -12,6 +15,8 @@ pub(crate) enum End {
     TimedOut,
     /// The command could not be started.
     NotStarted,
+    /// The run was cancelled, and its pod stays.
+    Cancelled,
     /// An earlier step failed.
     Skipped,
     /// Its own conditions do not hold.
@@ -61,6 +66,10 @@ pub(crate) fn outcome(end: End, on_error: OnError) -> Outcome {
         }
         (End::Exited(_) | End::Killed(_) | End::Stopped(_), _) => failed(shell_code(end), None),
         (End::TimedOut, _) => failed(1, because(reason::TIMED_OUT)),
+        (End::Cancelled, _) => Outcome {
+            exit_code: Some(CANCELLED),
+            ..failed(CANCELLED, because(reason::CANCELLED))
+        },
         (End::Unneeded, _) => Outcome {
             exit: 0,
             passed: true,
@@ -119,6 +128,14 @@ mod tests {
                 false,
                 None,
                 record(REASON, "TimeoutExceeded"),
+            ),
+            (
+                End::Cancelled,
+                go_on,
+                9,
+                false,
+                Some(9),
+                record(REASON, "Cancelled"),
             ),
             (End::Skipped, go_on, 1, false, None, record(REASON, "Skipped")),
             (End::Unneeded, stop, 0, true, Some(0), record(REASON, "Skipped")),

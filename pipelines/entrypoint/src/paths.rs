@@ -26,6 +26,8 @@ pub const SCRIPTS: &str = "/tekton/scripts";
 pub const DOWNWARD: &str = "/tekton/downward";
 /// Gets content when the first step may begin.
 pub const READY: &str = "/tekton/downward/ready";
+/// Gets content when the run is cancelled and its pod stays.
+pub const CANCEL: &str = "/tekton/downward/cancel";
 /// Where the records of [`crate::message`] are written.
 pub const TERMINATION: &str = "/tekton/termination";
 

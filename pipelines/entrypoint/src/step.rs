@@ -12,21 +12,25 @@ use crate::message::{self, Kind, Record, STARTED_AT};
 use crate::outcome::{End, Outcome, outcome};
 use crate::signals::Signals;
 use crate::step_results::StepResults;
-use crate::wait::{Waited, failed, wait_for};
+use crate::wait::{Cancellation, Waited, failed, wait_for};
 use crate::{conditions, credentials, log_results, platform_command, results, say};
 
 /// Runs the step. Returns the exit code of the container.
 pub(crate) fn run(flags: &Flags) -> i32 {
-    let ended = Signals::block().and_then(|mut signals| match waited(flags, &mut signals)? {
+    let cancellation = Cancellation::of(flags.cancel_file.as_deref());
+    let ended = Signals::block().and_then(|mut signals| match waited(flags, &cancellation, &mut signals)? {
         Some(end) => Ok((Timestamp::now(), end)),
-        None => Ok((Timestamp::now(), turn(flags, &mut signals))),
+        None => Ok((Timestamp::now(), turn(flags, &cancellation, &mut signals))),
     });
     let (started_at, end) = ended.unwrap_or_else(|error| {
         say(&format!("cannot wait for the turn of this step: {error}"));
         (Timestamp::now(), End::NotStarted)
     });
     let mut records = vec![Record::internal(STARTED_AT, format!("{started_at:.3}"))];
-    if !matches!(end, End::Skipped | End::Unneeded | End::Stopped(_)) {
+    if !matches!(
+        end,
+        End::Skipped | End::Unneeded | End::Stopped(_) | End::Cancelled
+    ) {
         records.extend(results::read(
             &flags.results_dir,
             &flags.results,
@@ -41,10 +45,14 @@ pub(crate) fn run(flags: &Flags) -> i32 {
 }
 
 /// Waits for the turn of the step; an end if it does not come.
-fn waited(flags: &Flags, signals: &mut Signals) -> io::Result<Option<End>> {
+fn waited(flags: &Flags, cancellation: &Cancellation<'_>, signals: &mut Signals) -> io::Result<Option<End>> {
     for file in &flags.wait_files {
-        match wait_for(file, flags.wait_file_content, signals)? {
+        match wait_for(file, flags.wait_file_content, cancellation, signals)? {
             Waited::Here => {}
+            Waited::Cancelled => {
+                say("Skipping step because the run was cancelled");
+                return Ok(Some(End::Cancelled));
+            }
             Waited::Failed => {
                 say("Skipping step because a previous step failed");
                 return Ok(Some(End::Skipped));
@@ -56,12 +64,12 @@ fn waited(flags: &Flags, signals: &mut Signals) -> io::Result<Option<End>> {
 }
 
 /// Runs the command, if the conditions hold.
-fn turn(flags: &Flags, signals: &mut Signals) -> End {
+fn turn(flags: &Flags, cancellation: &Cancellation<'_>, signals: &mut Signals) -> End {
     match conditions::hold(&flags.conditions, &StepResults::new(&flags.steps_dir)) {
         Ok(true) => {
             let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
             credentials::place(&flags.credentials, home.as_ref().map(Path::new));
-            command(flags, signals)
+            command(flags, cancellation, signals)
         }
         Ok(false) => {
             say("Skipping step because its when expressions evaluated to false");
@@ -76,7 +84,7 @@ fn turn(flags: &Flags, signals: &mut Signals) -> End {
     }
 }
 
-fn command(flags: &Flags, signals: &mut Signals) -> End {
+fn command(flags: &Flags, cancellation: &Cancellation<'_>, signals: &mut Signals) -> End {
     if let Some(metadata) = &flags.step_metadata_dir {
         // The command tells by itself if it cannot write there.
         let _ = fs::create_dir_all(metadata.join("results"));
@@ -89,6 +97,7 @@ fn command(flags: &Flags, signals: &mut Signals) -> End {
             timeout: flags.timeout,
             stdout: flags.stdout_path.as_deref(),
             stderr: flags.stderr_path.as_deref(),
+            cancellation,
         };
         child::run(&child, signals)
     });
@@ -96,6 +105,10 @@ fn command(flags: &Flags, signals: &mut Signals) -> End {
         Ok(End::TimedOut) => {
             say("Step exceeded its timeout");
             End::TimedOut
+        }
+        Ok(End::Cancelled) => {
+            say("Step was cancelled");
+            End::Cancelled
         }
         Ok(end) => end,
         Err(error) => {

@@ -24,13 +24,57 @@ pub(crate) enum Waited {
     Failed,
     /// A signal that ends programs.
     Signal(i32),
+    /// The run was cancelled.
+    Cancelled,
+}
+
+/// The file that tells that the run is cancelled, if there is to be one.
+pub(crate) struct Cancellation<'f> {
+    file: Option<&'f Path>,
+    watch: Option<Inotify>,
+}
+
+impl<'f> Cancellation<'f> {
+    pub(crate) fn of(file: Option<&'f Path>) -> Self {
+        let watch = file.and_then(|file| watch(&[file]).ok());
+        Self { file, watch }
+    }
+
+    pub(crate) fn has_come(&self) -> bool {
+        self.file
+            .is_some_and(|file| std::fs::metadata(file).is_ok_and(|found| found.len() > 0))
+    }
+
+    /// Waits like [`Signals::wait`], and for the file.
+    pub(crate) fn wait(&self, signals: &Signals, limit: Option<Duration>) -> io::Result<()> {
+        let look_again = match (self.file, &self.watch) {
+            (None, _) => return signals.wait(None, limit),
+            (Some(_), Some(_)) => LOOK_AGAIN,
+            (Some(_), None) => WITHOUT_WATCH,
+        };
+        let limit = limit.map_or(look_again, |limit| limit.min(look_again));
+        signals.wait(self.watch.as_ref().map(AsFd::as_fd), Some(limit))?;
+        if let Some(watch) = &self.watch {
+            drain(watch);
+        }
+        Ok(())
+    }
 }
 
 /// Waits until `file` is there, with something in it if `content` is asked for.
-pub(crate) fn wait_for(file: &Path, content: bool, signals: &mut Signals) -> io::Result<Waited> {
+pub(crate) fn wait_for(
+    file: &Path,
+    content: bool,
+    cancellation: &Cancellation<'_>,
+    signals: &mut Signals,
+) -> io::Result<Waited> {
     // First the watch and then the look: what comes in between is told.
-    let watch = watch(file).ok();
+    let files: Vec<&Path> = [file].into_iter().chain(cancellation.file).collect();
+    let watch = watch(&files).ok();
     loop {
+        if cancellation.has_come() {
+            return Ok(Waited::Cancelled);
+        }
         if let Some(waited) = look(file, content) {
             return Ok(waited);
         }
@@ -42,23 +86,28 @@ pub(crate) fn wait_for(file: &Path, content: bool, signals: &mut Signals) -> io:
         match &watch {
             Some(watch) => {
                 signals.wait(Some(watch.as_fd()), Some(LOOK_AGAIN))?;
-                while watch.read_events().is_ok_and(|events| !events.is_empty()) {}
+                drain(watch);
             }
             None => signals.wait(None, Some(WITHOUT_WATCH))?,
         }
     }
 }
 
-/// Of the folder, as the file may come by a rename, and files of volumes are links whose targets are exchanged.
-fn watch(file: &Path) -> io::Result<Inotify> {
-    let folder = file.parent().unwrap_or(Path::new("/"));
+fn drain(watch: &Inotify) {
+    while watch.read_events().is_ok_and(|events| !events.is_empty()) {}
+}
+
+/// Of their folders, as a file may come by a rename, and files of volumes are links whose targets are exchanged.
+fn watch(files: &[&Path]) -> io::Result<Inotify> {
     let watch = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
     let changes = AddWatchFlags::IN_CREATE
         | AddWatchFlags::IN_MOVED_TO
         | AddWatchFlags::IN_MODIFY
         | AddWatchFlags::IN_CLOSE_WRITE
         | AddWatchFlags::IN_ATTRIB;
-    watch.add_watch(folder, changes)?;
+    for file in files {
+        watch.add_watch(file.parent().unwrap_or(Path::new("/")), changes)?;
+    }
     Ok(watch)
 }
 

@@ -465,3 +465,43 @@ fn a_user_command_named_like_a_sub_command_is_the_users() {
         .unwrap();
     assert_eq!(output.stdout, b"init decode-script\n");
 }
+
+#[test]
+fn a_cancelled_step_ends_with_all_its_processes() {
+    let pod = Pod::new();
+    fs::create_dir(pod.path("downward")).unwrap();
+    fs::write(pod.path("downward/cancel"), "").unwrap();
+    let child = pod.start(
+        "-cancel_file @/downward/cancel -on_error continue",
+        "sleep 1000 & touch $DIR/began; wait",
+    );
+    pod.wait_for("began");
+    let began = Instant::now();
+    fs::write(pod.path("downward/cancel"), "CANCEL").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(
+        began.elapsed() < LIMIT,
+        "its output ends only with its last process"
+    );
+    assert_eq!(code(&output), 9);
+    assert!(pod.has("out.err") && !pod.has("out"));
+    assert_eq!(pod.record("Reason").as_deref(), Some("Cancelled"));
+    assert_eq!(fs::read_to_string(pod.path("status/exitCode")).unwrap(), "9");
+}
+
+#[test]
+fn a_step_that_waits_is_cancelled_before_it_begins() {
+    let pod = Pod::new();
+    fs::create_dir(pod.path("downward")).unwrap();
+    let child = pod.start(
+        "-wait_file @/before -cancel_file @/downward/cancel",
+        "touch $DIR/began",
+    );
+    // A volume shows new content by another link.
+    fs::write(pod.path("downward/new"), "CANCEL").unwrap();
+    fs::rename(pod.path("downward/new"), pod.path("downward/cancel")).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(code(&output), 9);
+    assert!(!pod.has("began") && pod.has("out.err"));
+    assert_eq!(pod.record("Reason").as_deref(), Some("Cancelled"));
+}

@@ -24,7 +24,8 @@ pub(super) fn container(
     let command = command(attempt, task, &step, index)?;
     let mut mounts = workspaces.mounts(&step.workspaces);
     mounts.extend(step.volume_mounts.clone().unwrap_or_default());
-    let implicit = volumes::mounts(task, index, attempt.credentials, &mounts);
+    let cancellable = attempt.settings.keep_cancelled;
+    let implicit = volumes::mounts(task, index, attempt.credentials, cancellable, &mounts);
     mounts.splice(0..0, implicit);
     let mut env = merge::env(&step, template, &attempt.settings.forbidden_env);
     if let Some(platforms) = command.platforms.clone() {
@@ -35,6 +36,9 @@ pub(super) fn container(
         });
     }
     let mut flags = arguments(task, &step, index, message_limit);
+    if cancellable {
+        flags.extend(["-cancel_file", paths::CANCEL].map(str::to_owned));
+    }
     if !step.when.is_empty() {
         let conditions = when::of_step(&step.when).map_err(|source| PodError::When {
             step: names::step_container(&step.name, index),

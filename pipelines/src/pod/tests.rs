@@ -212,6 +212,33 @@ fn credentials_are_in_memory_and_only_where_there_are_some() {
 }
 
 #[test]
+fn steps_look_whether_they_are_cancelled_where_pods_stay() {
+    let settings = Settings {
+        keep_cancelled: true,
+        ..settings()
+    };
+    let task = json!({"steps": [{"image": "i", "command": ["c"]}, {"image": "i", "command": ["c"]}]});
+    let pod = attempt_with(&run(json!({})), task.clone(), &settings, &BTreeMap::new()).unwrap();
+    let with = serde_json::to_value(pod).unwrap();
+    let without = self::pod(task);
+    let file =
+        json!({"path": "cancel", "fieldRef": {"fieldPath": "metadata.annotations['tekton.dev/cancel']"}});
+    for (pod, expected) in [(with, true), (without, false)] {
+        let flag = line(&pod, "containers", 1, "args").contains(" -cancel_file /tekton/downward/cancel");
+        let volumes = pod["spec"]["volumes"].as_array().unwrap();
+        let projected = volumes.iter().any(|volume| {
+            let items = volume["downwardAPI"]["items"].as_array();
+            items.is_some_and(|items| items.contains(&file))
+        });
+        let mounts = pod["spec"]["containers"][1]["volumeMounts"].as_array().unwrap();
+        let mounted = mounts
+            .iter()
+            .any(|mount| mount["mountPath"] == "/tekton/downward");
+        assert_eq!((flag, projected, mounted), (expected, expected, expected));
+    }
+}
+
+#[test]
 fn conditions_of_steps_go_to_the_entrypoint() {
     let when = json!([
         {"input": "$(steps.a.results.r)", "operator": "in", "values": ["x"]},

@@ -1,6 +1,6 @@
 //! The directories that every step finds, whatever its Task says.
 
-use crds::tekton::TaskSpec;
+use crds::tekton::{TaskSpec, annotations};
 use entrypoint::paths;
 use k8s_openapi::api::core::v1::{
     DownwardAPIVolumeFile, DownwardAPIVolumeSource, ObjectFieldSelector, SecretVolumeSource, Volume,
@@ -31,8 +31,8 @@ fn secret(index: usize) -> String {
     format!("tekton-internal-secret-volume-{index}")
 }
 
-/// The volumes behind [`mounts`].
-pub(super) fn implicit(task: &TaskSpec, credentials: &Credentials) -> Vec<Volume> {
+/// The volumes behind [`mounts`]. `cancellable`: do steps look whether the run is cancelled?
+pub(super) fn implicit(task: &TaskSpec, credentials: &Credentials, cancellable: bool) -> Vec<Volume> {
     let mut all: Vec<Volume> = [WORKSPACE, HOME, RESULTS, STEPS, ARTIFACTS, BIN]
         .into_iter()
         .map(|name| empty_dir(name, None))
@@ -40,14 +40,12 @@ pub(super) fn implicit(task: &TaskSpec, credentials: &Credentials) -> Vec<Volume
     all.push(Volume {
         name: DOWNWARD.to_owned(),
         downward_api: Some(DownwardAPIVolumeSource {
-            items: Some(vec![DownwardAPIVolumeFile {
-                path: "ready".to_owned(),
-                field_ref: Some(ObjectFieldSelector {
-                    field_path: format!("metadata.annotations['{}']", crds::tekton::annotations::READY),
-                    ..ObjectFieldSelector::default()
-                }),
-                ..DownwardAPIVolumeFile::default()
-            }]),
+            items: Some(
+                [annotation("ready", annotations::READY)]
+                    .into_iter()
+                    .chain(cancellable.then(|| annotation("cancel", annotations::CANCEL)))
+                    .collect(),
+            ),
             ..DownwardAPIVolumeSource::default()
         }),
         ..Volume::default()
@@ -79,11 +77,24 @@ pub(super) fn implicit(task: &TaskSpec, credentials: &Credentials) -> Vec<Volume
     all
 }
 
+/// An annotation of the pod as a file.
+fn annotation(file: &str, name: &str) -> DownwardAPIVolumeFile {
+    DownwardAPIVolumeFile {
+        path: file.to_owned(),
+        field_ref: Some(ObjectFieldSelector {
+            field_path: format!("metadata.annotations['{name}']"),
+            ..ObjectFieldSelector::default()
+        }),
+        ..DownwardAPIVolumeFile::default()
+    }
+}
+
 /// What step `index` sees. `used` are the paths that the user's own mounts have, which win.
 pub(super) fn mounts(
     task: &TaskSpec,
     index: usize,
     credentials: &Credentials,
+    cancellable: bool,
     used: &[VolumeMount],
 ) -> Vec<VolumeMount> {
     let mut all = vec![
@@ -102,7 +113,7 @@ pub(super) fn mounts(
         secrets
             .map(|(index, name)| read_only(secret(index), format!("{}/{name}", paths::CREDENTIAL_SECRETS))),
     );
-    if index == 0 {
+    if index == 0 || cancellable {
         all.push(read_only(DOWNWARD, paths::DOWNWARD));
     }
     if script::of_step(task, index).is_some() {

@@ -98,7 +98,7 @@ impl Reconcile for TaskRuns {
                 (run, Next::OnChange)
             }
             Decision::Cancel => {
-                self.stop(&run, &mut status).await?;
+                self.cancel(&run, &mut status).await?;
                 end(&run, &mut status, Ending::cancelled(&run), &time);
                 (run, Next::OnChange)
             }
@@ -374,6 +374,7 @@ impl TaskRuns {
             await_sidecars: flags.await_sidecar_readiness,
             injected_sidecars: flags.running_in_environment_with_injected_sidecars,
             secure_init: flags.set_security_context,
+            keep_cancelled: flags.keep_pod_on_cancel,
             forbidden_env: defaults.forbidden_env.clone(),
         }
     }
@@ -598,6 +599,21 @@ impl TaskRuns {
         Ok(())
     }
 
+    /// Ends the steps: with their pod, or in it if it is to stay.
+    async fn cancel(&self, run: &TaskRun, status: &mut TaskRunStatus) -> Result<(), Error> {
+        let pod = self.pod(run, status).await?.filter(|pod| cancels_itself(pod));
+        let Some(pod) = pod else {
+            return self.stop(run, status).await;
+        };
+        if let Some(task) = status.task_spec.clone() {
+            steps::show(status, &task, &pod);
+        }
+        let changes = json!({"metadata": {"annotations": {annotations::CANCEL: annotations::CANCEL_VALUE}}});
+        let key = Key::of(pod.as_ref());
+        self.applier.merge(&self.shared.pods, &key, &changes).await?;
+        Ok(())
+    }
+
     /// Takes the pod away.
     async fn stop(&self, run: &TaskRun, status: &mut TaskRunStatus) -> Result<(), Error> {
         if let Some(pod) = self.pod(run, status).await? {
@@ -632,6 +648,14 @@ impl TaskRuns {
             ConditionStatus::Unknown => {}
         }
     }
+}
+
+/// Do the steps of this pod end when they are told to? Those that have not started might never.
+fn cancels_itself(pod: &Pod) -> bool {
+    let told = |argument: &String| argument == "-cancel_file";
+    let mut steps = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    phase == Some("Running") && steps.any(|step| step.args.iter().flatten().any(told))
 }
 
 enum Created {
