@@ -36,6 +36,40 @@ pub fn load(platform: &Platform, name: &str) -> anyhow::Result<String> {
     let reference = format!("{}/{name}", platform.registry());
     let folder = tempfile::tempdir()?;
     let archive = archive(folder.path(), &reference)?;
+    load_archive(platform, &archive)?;
+    Ok(reference)
+}
+
+/// Loads an image that also has `program` of this machine, with what it is linked with.
+///
+/// # Errors
+/// As [`load`], and if there is no such program.
+pub fn load_with(platform: &Platform, name: &str, program: &str) -> anyhow::Result<String> {
+    let reference = format!("{}/{name}", platform.registry());
+    let folder = tempfile::tempdir()?;
+    let path = find(program).with_context(|| format!("there is no {program}"))?;
+    let libraries = crate::run(std::process::Command::new("ldd").arg(&path))?.ok()?;
+    let mut tar = layer("")?;
+    let files = libraries.lines().filter_map(|line| {
+        let word = line.split_whitespace().find(|word| word.starts_with('/'))?;
+        Some(PathBuf::from(word))
+    });
+    append(
+        &mut tar,
+        &format!("usr/bin/{program}"),
+        0o755,
+        &std::fs::read(path)?,
+    )?;
+    for file in files {
+        let inside = file.to_string_lossy().trim_start_matches('/').to_owned();
+        append(&mut tar, &inside, 0o755, &std::fs::read(&file)?)?;
+    }
+    let archive = packed(folder.path(), &reference, OWN, &tar.into_inner()?)?;
+    load_archive(platform, &archive)?;
+    Ok(reference)
+}
+
+fn load_archive(platform: &Platform, archive: &Path) -> anyhow::Result<()> {
     let loaded = crate::run(
         platform
             .program("spindrift")
@@ -43,8 +77,7 @@ pub fn load(platform: &Platform, name: &str) -> anyhow::Result<String> {
             .arg(platform.data_dir())
             .arg(archive),
     )?;
-    loaded.ok()?;
-    Ok(reference)
+    loaded.ok().map(drop)
 }
 
 /// A docker archive with one layer.
@@ -65,12 +98,15 @@ pub fn archive_for(
     architecture: &str,
     page: &str,
 ) -> anyhow::Result<PathBuf> {
-    let layer = layer(page)?;
+    packed(folder, reference, architecture, &layer(page)?.into_inner()?)
+}
+
+fn packed(folder: &Path, reference: &str, architecture: &str, layer: &[u8]) -> anyhow::Result<PathBuf> {
     let config = json!({
         "architecture": architecture,
         "os": "linux",
-        "config": {"Env": ["PATH=/bin"], "Cmd": ["httpd", "-f", "-p", "8080", "-h", "/srv"]},
-        "rootfs": {"type": "layers", "diff_ids": [digest(&layer)]},
+        "config": {"Env": ["PATH=/bin:/usr/bin"], "Cmd": ["httpd", "-f", "-p", "8080", "-h", "/srv"]},
+        "rootfs": {"type": "layers", "diff_ids": [digest(layer)]},
     });
     let manifest = json!([{"Config": "config.json", "RepoTags": [reference], "Layers": ["layer.tar"]}]);
     let path = folder.join("image.tar");
@@ -78,7 +114,7 @@ pub fn archive_for(
     for (name, content) in [
         ("config.json", config.to_string().into_bytes()),
         ("manifest.json", manifest.to_string().into_bytes()),
-        ("layer.tar", layer),
+        ("layer.tar", layer.to_vec()),
     ] {
         append(&mut tar, name, 0o644, &content)?;
     }
@@ -86,7 +122,7 @@ pub fn archive_for(
     Ok(path)
 }
 
-fn layer(page: &str) -> anyhow::Result<Vec<u8>> {
+fn layer(page: &str) -> anyhow::Result<tar::Builder<Vec<u8>>> {
     let busybox = std::fs::read(find("busybox").context("there is no busybox")?)?;
     let mut tar = tar::Builder::new(Vec::new());
     append(&mut tar, "bin/busybox", 0o755, &busybox)?;
@@ -102,7 +138,7 @@ fn layer(page: &str) -> anyhow::Result<Vec<u8>> {
     folder.set_mode(0o1777);
     folder.set_size(0);
     tar.append_data(&mut folder, "tmp/", std::io::empty())?;
-    Ok(tar.into_inner()?)
+    Ok(tar)
 }
 
 fn append<W: Write>(tar: &mut tar::Builder<W>, name: &str, mode: u32, content: &[u8]) -> anyhow::Result<()> {

@@ -10,6 +10,7 @@ pub mod disk;
 pub mod display;
 pub mod git;
 pub mod git_host;
+pub mod git_hub;
 pub mod images;
 pub mod load;
 mod nftables;

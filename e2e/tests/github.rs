@@ -1,14 +1,12 @@
 //! From GitHub, played by a server that keeps webhooks, to the subscriber, with the programs that people use.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
+use e2e::git_hub::GitHub;
 use e2e::tools::Need;
 use e2e::{Platform, Workload, cases, eventually, shared, stop_shared, suite};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const NEEDS: &[Need] = &[Need::Root, Need::Kubectl, Need::Curl];
 /// Where webhooks arrive, as the gateway knows it.
@@ -17,72 +15,6 @@ const RECEIVER: &str = "github-source.knative-eventing.localhost";
 const BODY: &str = r#"{"ref": "refs/heads/main", "compare": "https://github.com/me/web/compare/a...b", "repository": {"name": "web", "owner": {"login": "me"}}, "sender": {"login": "you"}}"#;
 /// Of that body with the secret `hush`, by `openssl dgst -sha256 -hmac hush`.
 const SIGNATURE: &str = "ddcef5282b9a57cd13c274d0a0f129f90b9f0e83b39bca315a5d305a0ff303cf";
-
-/// Method, path and body of each call.
-type Calls = Arc<Mutex<Vec<(String, String, Value)>>>;
-
-/// Plays the API of GitHub at an address that programs of the platform reach.
-fn github(address: &str) -> anyhow::Result<(String, Calls)> {
-    let listener = TcpListener::bind((address, 0))?;
-    let url = format!("http://{}/", listener.local_addr()?);
-    let calls = Calls::default();
-    let seen = calls.clone();
-    std::thread::spawn(move || {
-        while let Ok((stream, _)) = listener.accept() {
-            // Whoever sends nonsense gets no answer.
-            let _ = answer(stream, &seen);
-        }
-    });
-    Ok((url, calls))
-}
-
-fn answer(stream: TcpStream, calls: &Calls) -> anyhow::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut line = String::new();
-    reader.read_line(&mut line)?;
-    let mut words = line.split_whitespace().map(str::to_owned);
-    let (method, path) = words.next().zip(words.next()).context("no request line")?;
-    let mut length = 0;
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header)?;
-        let Some((name, value)) = header.trim().split_once(':') else {
-            break;
-        };
-        if name.eq_ignore_ascii_case("content-length") {
-            length = value.trim().parse()?;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    let (status, text) = match method.as_str() {
-        "GET" => ("200 OK", "[]"),
-        "POST" => ("201 Created", r#"{"id": 17}"#),
-        "PATCH" => ("200 OK", r#"{"id": 17}"#),
-        _ => ("204 No Content", ""),
-    };
-    let body = serde_json::from_slice(&body).unwrap_or_default();
-    calls
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push((method, path, body));
-    let mut stream = stream;
-    write!(
-        stream,
-        "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{text}",
-        text.len()
-    )?;
-    Ok(())
-}
-
-/// The calls of one method.
-fn called(calls: &Calls, method: &str) -> Vec<(String, Value)> {
-    let calls = calls.lock().unwrap_or_else(PoisonError::into_inner);
-    let wanted = calls.iter().filter(|(called, ..)| called == method);
-    wanted
-        .map(|(_, path, body)| (path.clone(), body.clone()))
-        .collect()
-}
 
 /// What the subscriber printed.
 fn printed(platform: &Platform) -> anyhow::Result<String> {
@@ -119,7 +51,8 @@ fn a_signed_delivery_reaches_the_subscriber_once() -> anyhow::Result<()> {
     let inside = platform
         .kubectl(&["get", "endpointslice", "kubernetes", "-o", at])?
         .ok()?;
-    let (url, calls) = github(inside.trim())?;
+    let github = GitHub::start(inside.trim())?;
+    let url = format!("{}/", github.url());
     Workload::new("pushes", &format!("{}/event-display", platform.registry()))
         .annotation("autoscaling.knative.dev/min-scale", "1")
         .annotation("autoscaling.knative.dev/max-scale", "1")
@@ -162,7 +95,7 @@ fn a_signed_delivery_reaches_the_subscriber_once() -> anyhow::Result<()> {
         ])?
         .ok()?;
 
-    let made = called(&calls, "POST");
+    let made = github.called("POST");
     let config = json!({
         "url": format!("http://{RECEIVER}:{}/default/hooks", platform.http_port()),
         "content_type": "json", "secret": "hush", "insecure_ssl": "0",
@@ -207,7 +140,7 @@ fn a_signed_delivery_reaches_the_subscriber_once() -> anyhow::Result<()> {
 
     platform.kn(&["source", "github", "delete", "hooks"])?.ok()?;
     eventually("the webhook to be deleted", || {
-        let deleted = called(&calls, "DELETE");
+        let deleted = github.called("DELETE");
         ensure!(
             deleted.len() == 1 && deleted[0].0 == "/api/v3/repos/me/web/hooks/17",
             "{deleted:?}"

@@ -1,4 +1,5 @@
-//! From `git push` to a new revision: real git, the hook of `examples/git`, a build in a pod, and curl.
+//! From `git push` to a new revision: real git, the hook of `examples/git`, or GitHub's webhook and the events of
+//! `examples/rebuild`, a build in a pod, and curl.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -8,6 +9,10 @@ use e2e::git::{GitServer, git};
 use e2e::tools::{Need, find};
 use e2e::{Platform, cases, eventually, run, shared, stop_shared, suite};
 use serde_json::{Value, json};
+
+#[path = "push/rebuild.rs"]
+mod rebuild;
+use rebuild::a_push_as_an_event_becomes_a_revision;
 
 const NEEDS: &[Need] = &[
     Need::Root,
@@ -32,15 +37,17 @@ struct Home {
     name: &'static str,
 }
 
+/// Where pods reach this machine.
+fn inside(platform: &Platform) -> anyhow::Result<String> {
+    let at = "jsonpath={.endpoints[0].addresses[0]}";
+    let address = platform.kubectl(&["get", "endpointslice", "kubernetes", "-o", at])?;
+    Ok(address.ok()?.trim().to_owned())
+}
+
 impl Home {
-    /// Where pods reach this machine.
     fn start(name: &'static str) -> anyhow::Result<Self> {
         let platform = shared()?;
-        let at = "jsonpath={.endpoints[0].addresses[0]}";
-        let inside = platform
-            .kubectl(&["get", "endpointslice", "kubernetes", "-o", at])?
-            .ok()?;
-        let server = GitServer::start(inside.trim())?;
+        let server = GitServer::start(&inside(platform)?)?;
         let bare = server.create(name)?;
         let clone = tempfile::tempdir()?;
         let home = Self {
@@ -338,7 +345,7 @@ fn the_examples_are_accepted() -> anyhow::Result<()> {
 
 fn main() -> ExitCode {
     let cases = cases![
-        NEEDS => [a_push_becomes_a_revision],
+        NEEDS => [a_push_becomes_a_revision, a_push_as_an_event_becomes_a_revision],
         &[Need::Root, Need::Kubectl] => [the_examples_are_accepted],
     ];
     suite(cases, stop_shared)
