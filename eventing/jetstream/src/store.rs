@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_nats::Client;
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, FromConsumer, PullConsumer, pull};
 use async_nats::jetstream::context::{ConsumerInfoErrorKind, CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::stream::{
     Config, ConsumerErrorKind, DirectGetErrorKind, DiscardPolicy, StorageType, Stream,
@@ -210,10 +210,20 @@ impl JetStream {
         };
         let durable = names::consumer(&name);
         let consumer: PullConsumer = match stream.consumer_info(&durable).await {
-            Ok(_) => stream
-                .get_consumer(&durable)
-                .await
-                .map_err(|error| failed(cannot(), std::io::Error::other(error)))?,
+            Ok(info) => {
+                let present = pull::Config::try_from_consumer_config(info.config);
+                let present = present.map_err(|error| failed(cannot(), std::io::Error::other(error)))?;
+                match self.changed(&present) {
+                    Some(wanted) => stream
+                        .update_consumer(wanted)
+                        .await
+                        .map_err(|error| failed(cannot(), error))?,
+                    None => stream
+                        .get_consumer(&durable)
+                        .await
+                        .map_err(|error| failed(cannot(), std::io::Error::other(error)))?,
+                }
+            }
             Err(error) if is_no_consumer(&error.kind()) => {
                 let config = self.consumer_config(durable, start)?;
                 stream
@@ -249,6 +259,24 @@ impl JetStream {
             // Nobody came for that long: it is forgotten, as are the records.
             inactive_threshold: self.options.max_age,
             ..pull::Config::default()
+        })
+    }
+
+    /// How a consumer has to change that was made with other options: above all, it must not be forgotten before its
+    /// records are. Where it is stays as it is.
+    fn changed(&self, present: &pull::Config) -> Option<pull::Config> {
+        let options = &self.options;
+        let wanted = (options.max_age, options.ack_wait, options.in_flight);
+        let found = (
+            present.inactive_threshold,
+            present.ack_wait,
+            present.max_ack_pending,
+        );
+        (found != wanted).then(|| pull::Config {
+            inactive_threshold: options.max_age,
+            ack_wait: options.ack_wait,
+            max_ack_pending: options.in_flight,
+            ..present.clone()
         })
     }
 

@@ -131,6 +131,9 @@ fn main() {
     ));
     trials.push(Trial::test("replicas_share_a_consumer", || with(shared)));
     trials.push(Trial::test("a_full_stream_refuses_if_told_to", || with(full)));
+    trials.push(Trial::test("other_options_change_what_is_there_already", || {
+        with(changed)
+    }));
     trials.push(Trial::test("what_is_still_worked_on_is_not_given_again", || {
         with(working)
     }));
@@ -258,6 +261,58 @@ async fn shared(server: Server) {
             [&one, &other][which].done(record.position);
         }
         assert!(sent < 10_000, "one replica gets nothing: {counts:?}");
+    }
+}
+
+/// A store that is opened with another retention gives it to streams and consumers that were made before, which go on
+/// where they were.
+async fn changed(server: Server) {
+    let hours = |hours: u64| Duration::from_secs(3600 * hours);
+    let aged = |max_age: Duration| {
+        let options = Options {
+            max_age,
+            ack_wait: Duration::from_secs(1),
+            ..server.options()
+        };
+        async move { JetStream::connect(options).await.unwrap() }
+    };
+    let client = async_nats::connect(format!("127.0.0.1:{}", server.port))
+        .await
+        .unwrap();
+    let context = async_nats::jetstream::new(client);
+    let ages = || async {
+        use futures::TryStreamExt;
+        let streams: Vec<_> = context.streams().try_collect().await.unwrap();
+        let name = streams.first().unwrap().config.name.clone();
+        let stream = context.get_stream(name).await.unwrap();
+        let consumers: Vec<_> = stream.consumers().try_collect().await.unwrap();
+        let consumer = consumers.first().map(|info| info.config.inactive_threshold);
+        (streams.first().unwrap().config.max_age, consumer)
+    };
+    let first = aged(hours(1)).await;
+    first
+        .append(&topic(), vec!["a".into(), "b".into(), "c".into()])
+        .await
+        .unwrap();
+    let mut consumer = first.subscribe(&topic(), &name(), Start::Earliest).await.unwrap();
+    let batch = soon(consumer.next()).await.unwrap();
+    consumer.done(batch.first().unwrap().position);
+    first.close().await;
+    drop(consumer);
+    assert_eq!(ages().await, (hours(1), Some(hours(1))));
+    for wanted in [hours(48), hours(2)] {
+        let later = aged(wanted).await;
+        let mut consumer = later.subscribe(&topic(), &name(), Start::Latest).await.unwrap();
+        assert_eq!(ages().await, (wanted, Some(wanted)));
+        if wanted == hours(48) {
+            later.close().await;
+            continue;
+        }
+        // What was not done comes again, as after any restart.
+        let batch = soon(consumer.next()).await.unwrap();
+        assert!(batch.iter().all(|record| record.position > 1), "{batch:?}");
+        assert_eq!(later.status(&topic()).await.unwrap().next, 4);
+        later.close().await;
     }
 }
 
