@@ -190,10 +190,86 @@ fn what_came_and_what_sources_announce_is_listed() -> anyhow::Result<()> {
     })
 }
 
+/// A source that ticks each second, and the account that it sends with.
+fn ticking(platform: &Platform, name: &str) -> anyhow::Result<String> {
+    let mut source = vec!["source", "ping", "create", name, "--schedule", "* * * * * *"];
+    source.extend(["--data", "{}", "--sink", "broker:guarded"]);
+    platform.kn(&source)?.ok()?;
+    let source = format!("pingsource/{name}");
+    is_ready(platform, &[&source])?;
+    let status = platform.get(&[&source])?["status"].clone();
+    ensure!(
+        status["sinkAudience"] == "eventing.knative.dev/broker/default/guarded",
+        "{status}"
+    );
+    let account = status["auth"]["serviceAccountName"].as_str();
+    Ok(account.context("no account")?.to_owned())
+}
+
+/// Events that receivers sent away because of who sent them.
+fn forbidden(platform: &Platform) -> f64 {
+    // Not told before the first.
+    platform
+        .metric(r#"event_ingress_refused_total{reason="forbidden"}"#)
+        .unwrap_or_default()
+}
+
+fn a_source_shows_that_it_is_itself() -> anyhow::Result<()> {
+    let (platform, _turn) = (shared()?, turn());
+    identities(platform, "enabled")?;
+    kn(platform, "broker create guarded")?;
+    subscriber(platform, "ticked")?;
+    kn(
+        platform,
+        "trigger create ticks --broker guarded --sink ksvc:ticked",
+    )?;
+    let policy = "\
+apiVersion: eventing.knative.dev/v1alpha1
+kind: EventPolicy
+metadata: {name: only-known}
+spec:
+  to: [{ref: {apiVersion: eventing.knative.dev/v1, kind: Broker, name: guarded}}]
+  from: [{ref: {apiVersion: sources.knative.dev/v1, kind: PingSource, name: known}}]
+";
+    platform.apply(policy, &[])?.ok()?;
+    let before = forbidden(platform);
+    // The stranger comes first: its ticks are refused before and while those of the other are taken.
+    let strange = ticking(platform, "stranger")?;
+    let account = ticking(platform, "known")?;
+    ensure!(account != strange, "one account for both: {account}");
+    platform.get(&["serviceaccount", &account])?;
+    is_ready(
+        platform,
+        &["eventpolicy/only-known", "broker/guarded", "trigger/ticks"],
+    )?;
+    let subjects = platform.get(&["eventpolicy", "only-known"])?["status"]["from"].clone();
+    ensure!(
+        subjects == json!([format!("system:serviceaccount:default:{account}")]),
+        "{subjects}"
+    );
+    eventually("ticks of the one, and refusals of the other", || {
+        let text = printed(platform, "ticked")?;
+        let from = |name: &str| text.matches(&format!("/pingsources/{name}\n")).count();
+        ensure!(from("known") >= 3, "{text}");
+        ensure!(forbidden(platform) >= before + 3.0);
+        Ok(())
+    })?;
+    let text = printed(platform, "ticked")?;
+    ensure!(!text.contains("/pingsources/stranger"), "{text}");
+    for name in ["known", "stranger"] {
+        kn(platform, &format!("source ping delete {name}"))?;
+    }
+    platform.kubectl(&["delete", "eventpolicy", "only-known"])?.ok()?;
+    identities(platform, "disabled")?;
+    kn(platform, "trigger delete ticks")?;
+    Ok(())
+}
+
 fn main() -> ExitCode {
     suite(
         cases![NEEDS => [
             senders_show_who_they_are_and_policies_say_who_may,
+            a_source_shows_that_it_is_itself,
             what_came_and_what_sources_announce_is_listed,
         ]],
         stop_shared,
