@@ -170,6 +170,7 @@ async fn run(
         caches: informer::Caches::new(api::client(vec![broker()], objects)),
         system_namespace: "knative-eventing".to_owned(),
         listeners: vec![listener],
+        secure_listeners: Vec::new(),
         stores: HashMap::from([(broker::model::Backend::Embedded, store)]),
         dns: None,
         cluster_domain: "cluster.local".to_owned(),

@@ -37,6 +37,14 @@ pub const BROKER_INGRESS_SERVICE: &str = "broker-ingress";
 pub const GIT_HUB_SOURCE_SERVICE: &str = "github-source";
 /// Service in front of the job sinks.
 pub const JOB_SINK_SERVICE: &str = "job-sink";
+/// Service by which channels take events over TLS, where the path names the channel.
+pub const CHANNEL_DISPATCHER_SERVICE: &str = "imc-dispatcher";
+/// Secret with the certificate of what takes the events of brokers and channels.
+pub const BROKER_INGRESS_TLS: &str = "mt-broker-ingress-server-tls";
+/// Secret with the certificate of what takes the events of job sinks.
+pub const JOB_SINK_TLS: &str = "job-sink-server-tls";
+/// Secret with the certificate of what takes the requests of RequestReplies.
+pub const REQUEST_REPLY_TLS: &str = "request-reply-server-tls";
 /// Service in front of the RequestReplies.
 pub const REQUEST_REPLY_SERVICE: &str = "request-reply";
 /// Secret with the keys that requests are recognised by.

@@ -26,6 +26,12 @@ pub const JOB_SINK: u16 = 8084;
 pub const PUSH: u16 = 8085;
 /// Where RequestReplies take requests.
 pub const REQUEST_REPLY: u16 = 8087;
+/// Where the data plane of events accepts them over TLS.
+pub const BROKER_INGRESS_TLS: u16 = 8445;
+/// Where job sinks take events over TLS.
+pub const JOB_SINK_TLS: u16 = 8446;
+/// Where RequestReplies take requests over TLS.
+pub const REQUEST_REPLY_TLS: u16 = 8447;
 /// Where the admission webhook listens.
 pub const WEBHOOK: u16 = 8443;
 /// The port that an application listens on unless it says otherwise.

@@ -132,6 +132,7 @@ impl Separate {
             vec![],
             [
                 ["--listen", &at(8082)],
+                ["--listen-tls", &at(8445)],
                 ["--dns", &at(53)],
                 ["--events-dir", &folder],
             ]
@@ -142,7 +143,9 @@ impl Separate {
             vec!["--listen".into(), at(8083), "--dns".into(), at(53)],
             [
                 ["--listen", &at(8084)],
+                ["--listen-tls", &at(8446)],
                 ["--request-reply", &at(8087)],
+                ["--request-reply-tls", &at(8447)],
                 ["--dns", &at(53)],
             ]
             .concat()

@@ -17,6 +17,7 @@ use kube::Resource as _;
 use reconciler::{Applier, Controller, Error, Key, Next, Queue, Reconcile};
 
 use crate::dead_letter::DeadLetterSink;
+use crate::encryption::Receiver;
 use crate::ingress;
 use crate::policies::{Policies, spoken_of};
 use crate::report::report;
@@ -42,6 +43,7 @@ pub(crate) fn controller(shared: &Shared) -> Controller<Brokers> {
         queue: queue.clone(),
     };
     let (of_slices, of_maps) = (shared.brokers.clone(), shared.brokers.clone());
+    let of_secrets = shared.brokers.clone();
     let system_namespace = shared.system_namespace.clone();
     Controller::with_queue("eventing-broker", queue, reconciler)
         .watches(&shared.brokers)
@@ -60,6 +62,9 @@ pub(crate) fn controller(shared: &Shared) -> Controller<Brokers> {
                 })
             });
             named.map(|broker| Key::of(broker.as_ref())).collect()
+        })
+        .wakes(shared.encryption.secrets(Receiver::Brokers), move |_| {
+            of_secrets.keys()
         })
         .wakes(&shared.policies, spoken_of(&shared.brokers))
 }
@@ -102,8 +107,7 @@ impl Brokers {
         Observed {
             channel: channel::of(shared, broker, referrer).await,
             ingress_available: ingress::is_available(&shared.slices),
-            url: ingress::broker_url(shared, namespace, name),
-            audience,
+            addresses: ingress::broker(shared, (namespace, name), audience),
             dead_letter_sink: DeadLetterSink::resolve(
                 &shared.resolver,
                 broker.spec.delivery.as_ref(),

@@ -128,6 +128,14 @@ impl Children {
         }
     }
 
+    /// The addresses of the first channel, if it has several.
+    pub(crate) fn addresses(&self) -> Vec<Addressable> {
+        let first = self.channels.first().and_then(Backing::found);
+        let all = first.and_then(|found| found.status.get("addresses"));
+        all.and_then(|all| serde_json::from_value(all.clone()).ok())
+            .unwrap_or_default()
+    }
+
     /// The address of the first channel, which is that of the flow.
     pub(crate) fn address(&self) -> Option<Addressable> {
         let status = &self.channels.first()?.found()?.status;

@@ -16,6 +16,7 @@ use reconciler::error::chain;
 use reconciler::{Applier, Controller, Error, Key, Next, Queue, Reconcile};
 
 use crate::dead_letter::DeadLetterSink;
+use crate::encryption::Receiver;
 use crate::ingress;
 use crate::policies::{Policies, spoken_of};
 use crate::report::report;
@@ -39,6 +40,7 @@ pub(crate) fn controller(shared: &Shared) -> Controller<InMemoryChannels> {
         queue: queue.clone(),
     };
     let all = shared.in_memory_channels.clone();
+    let of_secrets = shared.in_memory_channels.clone();
     Controller::with_queue("eventing-inmemorychannel", queue, reconciler)
         .watches(&shared.in_memory_channels)
         .owns::<InMemoryChannel, _>(&shared.channel_services)
@@ -48,6 +50,9 @@ pub(crate) fn controller(shared: &Shared) -> Controller<InMemoryChannels> {
             } else {
                 Vec::new()
             }
+        })
+        .wakes(shared.encryption.secrets(Receiver::Brokers), move |_| {
+            of_secrets.keys()
         })
         .wakes(&shared.policies, spoken_of(&shared.in_memory_channels))
 }
@@ -97,12 +102,7 @@ impl InMemoryChannels {
         Observed {
             ingress_available: ingress::is_available(&shared.slices),
             service_problem: service.as_ref().err().map(|error| chain(error)),
-            url: format!(
-                "http://{}.{namespace}.svc.{}",
-                names::channel_service(name),
-                shared.cluster_domain
-            ),
-            audience,
+            addresses: ingress::channel(shared, (namespace, name), audience),
             dead_letter_sink: DeadLetterSink::resolve(
                 &shared.resolver,
                 channel.spec.delivery.as_ref(),

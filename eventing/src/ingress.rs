@@ -5,6 +5,8 @@ use crds::names;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use reconciler::Cache;
 
+use crate::addresses::Addresses;
+use crate::encryption::Receiver;
 use crate::shared::Shared;
 
 /// Label by which slices name their Service.
@@ -49,20 +51,65 @@ fn has_ready(slice: &EndpointSlice) -> bool {
 }
 
 /// Where a broker takes events.
-pub(crate) fn broker_url(shared: &Shared, namespace: &str, name: &str) -> String {
-    format!("http://{}/{namespace}/{name}", host(shared))
+pub(crate) fn broker(shared: &Shared, at: (&str, &str), audience: Option<String>) -> Addresses {
+    by_path(
+        shared,
+        Receiver::Brokers,
+        names::BROKER_INGRESS_SERVICE,
+        at,
+        audience,
+    )
 }
 
 /// Where a job sink takes events.
-pub(crate) fn job_sink_url(shared: &Shared, namespace: &str, name: &str) -> String {
-    let host = host_of(shared, names::JOB_SINK_SERVICE);
-    format!("http://{host}/{namespace}/{name}")
+pub(crate) fn job_sink(shared: &Shared, at: (&str, &str), audience: Option<String>) -> Addresses {
+    by_path(shared, Receiver::JobSinks, names::JOB_SINK_SERVICE, at, audience)
 }
 
 /// Where a RequestReply takes requests.
-pub(crate) fn request_reply_url(shared: &Shared, namespace: &str, name: &str) -> String {
-    let host = host_of(shared, names::REQUEST_REPLY_SERVICE);
-    format!("http://{host}/{namespace}/{name}")
+pub(crate) fn request_reply(shared: &Shared, at: (&str, &str), audience: Option<String>) -> Addresses {
+    by_path(
+        shared,
+        Receiver::RequestReplies,
+        names::REQUEST_REPLY_SERVICE,
+        at,
+        audience,
+    )
+}
+
+/// Where a channel takes events: it has a host of its own, but over TLS, for which there is one certificate for all.
+pub(crate) fn channel(shared: &Shared, at: (&str, &str), audience: Option<String>) -> Addresses {
+    let (namespace, name) = at;
+    let http = format!(
+        "http://{}.{namespace}.svc.{}",
+        names::channel_service(name),
+        shared.cluster_domain
+    );
+    let host = host_of(shared, names::CHANNEL_DISPATCHER_SERVICE);
+    let https = format!("https://{host}/{namespace}/{name}");
+    addresses(shared, Receiver::Brokers, (http, https), audience)
+}
+
+fn by_path(
+    shared: &Shared,
+    receiver: Receiver,
+    service: &str,
+    (namespace, name): (&str, &str),
+    audience: Option<String>,
+) -> Addresses {
+    let rest = format!("://{}/{namespace}/{name}", host_of(shared, service));
+    let urls = (format!("http{rest}"), format!("https{rest}"));
+    addresses(shared, receiver, urls, audience)
+}
+
+fn addresses(
+    shared: &Shared,
+    receiver: Receiver,
+    urls: (String, String),
+    audience: Option<String>,
+) -> Addresses {
+    let mode = shared.features().transport_encryption;
+    Addresses::new(mode, shared.encryption.certificate(receiver), urls, audience)
 }
 
 /// The name of the Service of brokers and channels in the cluster's DNS.

@@ -13,6 +13,7 @@ use kube::Resource as _;
 use kube::api::PostParams;
 use reconciler::{Applier, Cache, Controller, Error, Key, Next, Reconcile};
 
+use crate::encryption::Receiver;
 use crate::ingress;
 use crate::policies::{Policies, spoken_of};
 use crate::report::report;
@@ -32,6 +33,7 @@ pub(crate) fn controller(shared: &Shared, sinks: &Cache<JobSink>) -> Controller<
         applier: shared.applier("spindrift-jobsink"),
     };
     let of_slices = sinks.clone();
+    let of_secrets = sinks.clone();
     Controller::with_queue(
         "eventing-jobsink",
         reconciler::queue("eventing-jobsink"),
@@ -44,6 +46,9 @@ pub(crate) fn controller(shared: &Shared, sinks: &Cache<JobSink>) -> Controller<
         } else {
             Vec::new()
         }
+    })
+    .wakes(shared.encryption.secrets(Receiver::JobSinks), move |_| {
+        of_secrets.keys()
     })
     .wakes(&shared.policies, spoken_of(sinks))
 }
@@ -65,8 +70,7 @@ impl Reconcile for JobSinks {
         let observed = Observed {
             template: self.try_out(&sink).await?,
             served: ingress::is_served(&shared.slices, JOB_SINK_SERVICE),
-            url: ingress::job_sink_url(shared, namespace, name),
-            audience,
+            addresses: ingress::job_sink(shared, (namespace, name), audience),
             policies: Policies::of(shared, sink.as_ref()),
         };
         let mut updated = (*sink).clone();

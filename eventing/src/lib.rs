@@ -4,12 +4,14 @@
 //! dropped. It talks to nothing but the Kubernetes API. Events themselves never come here: the data plane reads what
 //! is written into specs and statuses, and both meet in the API only.
 
+mod addresses;
 pub mod admission;
 mod backing;
 mod binding;
 mod broker;
 mod channel;
 mod dead_letter;
+mod encryption;
 mod event_policy;
 mod event_type;
 mod finalizer;

@@ -149,6 +149,7 @@ fn parallel_status(
     CONDITIONS.begin(&mut status, generation, now);
     let (name, branches) = (name_of(&parallel.metadata), parallel.spec.branches.len());
     status.address = children.address();
+    status.addresses = children.addresses();
     status.policies = policies.references();
     status.ingress_channel_status = children.channel_status(0);
     let branch_status = |branch: usize| ParallelBranchStatus {

@@ -7,6 +7,7 @@ mod status;
 
 use std::sync::Arc;
 
+use crds::Addressable;
 use crds::duck::Destination;
 use crds::eventing::{Broker, RequestReply, SubscriptionsApiFilter, Trigger, TriggerFilter, TriggerSpec};
 use crds::names::{self, REQUEST_REPLY_SERVICE};
@@ -17,6 +18,8 @@ use kube::Resource as _;
 use reconciler::object::is_controlled_by;
 use reconciler::{Applier, Cache, Controller, Error, Key, Next, Reconcile};
 
+use crate::addresses::Addresses;
+use crate::encryption::Receiver;
 use crate::identity::Identity;
 use crate::ingress;
 use crate::policies::{Policies, spoken_of};
@@ -44,6 +47,7 @@ pub(crate) fn controller(shared: &Shared, objects: &Cache<RequestReply>) -> Cont
         vec![Key::new(namespace, name).to_string()]
     });
     let (of_slices, of_brokers) = (objects.clone(), objects.clone());
+    let of_secrets = objects.clone();
     Controller::new("eventing-requestreply", reconciler)
         .watches(objects)
         .owns::<RequestReply, Trigger>(&shared.triggers)
@@ -58,6 +62,9 @@ pub(crate) fn controller(shared: &Shared, objects: &Cache<RequestReply>) -> Cont
             } else {
                 Vec::new()
             }
+        })
+        .wakes(shared.encryption.secrets(Receiver::RequestReplies), move |_| {
+            of_secrets.keys()
         })
         .wakes(&shared.policies, spoken_of(objects))
 }
@@ -77,8 +84,8 @@ impl Reconcile for RequestReplies {
             let (group, kind) = (RequestReply::group(&()), RequestReply::kind(&()));
             crds::names::audience(&group, &kind, namespace, name)
         });
-        let url = ingress::request_reply_url(shared, namespace, name);
-        let applied = self.apply(&object, &url, audience.as_deref()).await;
+        let addresses = ingress::request_reply(shared, (namespace, name), audience);
+        let applied = self.apply(&object, &addresses).await;
         let (identity, trigger, result) = match applied {
             Ok((identity, trigger)) => (identity, Ok(trigger), Ok(Next::OnChange)),
             Err(error) => {
@@ -90,8 +97,7 @@ impl Reconcile for RequestReplies {
             broker: shared.brokers.named(of, broker),
             trigger,
             served: ingress::is_served(&shared.slices, REQUEST_REPLY_SERVICE),
-            url,
-            audience,
+            addresses,
             identity,
             policies: Policies::of(shared, object.as_ref()),
         };
@@ -105,12 +111,15 @@ impl RequestReplies {
     async fn apply(
         &self,
         object: &Arc<RequestReply>,
-        url: &str,
-        audience: Option<&str>,
+        addresses: &Addresses,
     ) -> Result<(Identity, Arc<Trigger>), Error> {
         let shared = &self.shared;
         let identity = Identity::ensure(shared, &self.applier, object.as_ref()).await?;
-        let wanted = trigger(object, url, audience);
+        let Some(address) = addresses.best() else {
+            let problem = addresses.problem.clone().unwrap_or_default();
+            return Err(Error::Wait(problem));
+        };
+        let wanted = trigger(object, address);
         let (namespace, name) = (namespace_of(&object.metadata), name_of(&wanted.metadata));
         if let Some(live) = shared.triggers.named(namespace, name)
             && live.spec.broker_of(namespace) != object.spec.broker_of(namespace)
@@ -131,7 +140,7 @@ impl RequestReplies {
 }
 
 /// What brings the answers: they carry the id of a request of this RequestReply.
-fn trigger(object: &RequestReply, url: &str, audience: Option<&str>) -> Trigger {
+fn trigger(object: &RequestReply, address: &Addressable) -> Trigger {
     let spec = &object.spec;
     let namespace = namespace_of(&object.metadata);
     let (of, broker) = spec.broker_of(namespace);
@@ -160,8 +169,9 @@ fn trigger(object: &RequestReply, url: &str, audience: Option<&str>) -> Trigger 
                 ..SubscriptionsApiFilter::default()
             }],
             subscriber: Destination {
-                audience: audience.map(str::to_owned),
-                ..Destination::at(format!("{url}/reply"))
+                audience: address.audience.clone(),
+                ca_certs: address.ca_certs.clone(),
+                ..Destination::at(format!("{}/reply", address.url.as_deref().unwrap_or_default()))
             },
             delivery: spec.delivery.clone(),
         },
@@ -179,7 +189,12 @@ mod tests {
         let object =
             json!({"metadata": {"name": "rr", "namespace": "ns", "uid": "0123abcd-1"}, "spec": spec});
         let object = serde_json::from_value(object).unwrap();
-        serde_json::to_value(trigger(&object, "http://here/ns/rr", audience)).unwrap()
+        let address = Addressable {
+            url: Some("http://here/ns/rr".to_owned()),
+            audience: audience.map(str::to_owned),
+            ..Addressable::default()
+        };
+        serde_json::to_value(trigger(&object, &address)).unwrap()
     }
 
     #[test]

@@ -151,6 +151,8 @@ async fn controllers(caches: Caches, config: Config, mut stop: BoxFuture<'static
     tasks.start("githubsource-eventtypes", git_hub_types, &git_hub_sources);
     tasks.start("jobsink", sinks, &job_sinks);
     tasks.start("requestreply", fronts, &request_replies);
+    let keeping = shared.encryption.clone().keep(shared.clone());
+    tasks.running.spawn(keeping);
     tasks.on_config_change(&store);
     tasks.run(stop).await;
 }

@@ -138,6 +138,7 @@ fn sequence_status(
     CONDITIONS.begin(&mut status, generation, now);
     let (name, steps) = (name_of(&sequence.metadata), sequence.spec.steps.len());
     status.address = children.address();
+    status.addresses = children.addresses();
     status.policies = policies.references();
     status.channel_statuses = (0..steps)
         .filter_map(|step| children.channel_status(step))

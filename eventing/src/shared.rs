@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use reconciler::{Applier, Cache, Caches, ConfigStore, Recorder, Selection};
 
+use crate::encryption::Encryption;
 use crate::resolver::Resolver;
 use crate::tracker::Tracker;
 
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub system_namespace: String,
     /// Can the data plane keep events in NATS JetStream?
     pub jet_stream: bool,
+    /// The certificates of what takes events in.
+    pub encryption: Encryption,
     pub tracker: Tracker,
     pub resolver: Resolver,
     pub brokers: Cache<Broker>,
@@ -61,6 +64,7 @@ impl Shared {
             cluster_domain: settings.cluster_domain.clone(),
             system_namespace: settings.system_namespace.clone(),
             jet_stream: settings.jet_stream,
+            encryption: Encryption::new(caches, &settings.system_namespace),
             resolver: Resolver::new(
                 tracker.clone(),
                 config.clone(),

@@ -3,19 +3,22 @@
 mod conduct;
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use http::header::HOST;
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use prometheus::IntCounterVec;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -42,6 +45,39 @@ pub trait Handler: Send + Sync + 'static {
         peer: SocketAddr,
     ) -> impl Future<Output = Response<Body>> + Send;
 }
+
+/// What is done with a connection before HTTP is spoken on it.
+pub trait Transport: Send + Sync + 'static {
+    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    /// Whether its requests carry [`OverTls`].
+    const SECURE: bool;
+
+    fn open(&self, stream: TcpStream) -> Opening<Self::Io>;
+}
+
+/// A connection on the way to its first request.
+pub enum Opening<Io> {
+    Done(Io),
+    /// Ends by itself, within seconds, if the client does not do its part.
+    Later(BoxFuture<'static, io::Result<Io>>),
+}
+
+/// HTTP as it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Clear;
+
+impl Transport for Clear {
+    type Io = TcpStream;
+    const SECURE: bool = false;
+
+    fn open(&self, stream: TcpStream) -> Opening<TcpStream> {
+        Opening::Done(stream)
+    }
+}
+
+/// An extension of requests that came over TLS.
+#[derive(Debug, Clone, Copy)]
+pub struct OverTls;
 
 /// Bounds of a listener.
 #[derive(Debug, Clone)]
@@ -133,6 +169,17 @@ impl<H: Handler> Server<H> {
     /// Serves until `shutdown`, then stops accepting, tells clients (`Connection: close`, GOAWAY), lets requests in
     /// flight finish for at most `grace`, and cuts what is left.
     pub async fn run(self, listener: TcpListener, shutdown: CancellationToken, grace: Duration) {
+        self.run_over(Clear, listener, shutdown, grace).await;
+    }
+
+    /// Like [`Server::run`], for connections that `transport` opens.
+    pub async fn run_over<T: Transport>(
+        self,
+        transport: T,
+        listener: TcpListener,
+        shutdown: CancellationToken,
+        grace: Duration,
+    ) {
         let graceful = GracefulShutdown::new();
         let tasks = TaskTracker::new();
         let cut = CancellationToken::new();
@@ -147,15 +194,28 @@ impl<H: Handler> Server<H> {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let connection = self.connection(stream, peer, &graceful);
-                    let (cut, open) = (cut.clone(), OpenConnection::new(self.open.clone()));
-                    tasks.spawn(async move {
-                        let _held = (slot, open);
-                        tokio::select! {
-                            () = connection => {}
-                            () = cut.cancelled() => {}
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%error, "Cannot set TCP_NODELAY");
+                    }
+                    let held = (slot, OpenConnection::new(self.open.clone()));
+                    let (cut, watcher) = (cut.clone(), graceful.watcher());
+                    match transport.open(stream) {
+                        Opening::Done(stream) => {
+                            let connection = self.connection::<T>(stream, peer, watcher);
+                            tasks.spawn(until(cut, held, connection));
                         }
-                    });
+                        Opening::Later(opening) => {
+                            let server = self.clone();
+                            tasks.spawn(until(cut, held, async move {
+                                match opening.await {
+                                    Ok(stream) => server.connection::<T>(stream, peer, watcher).await,
+                                    Err(error) => {
+                                        tracing::debug!(%error, client.addr = %peer, "A connection was not opened");
+                                    }
+                                }
+                            }));
+                        }
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "Cannot accept a connection");
@@ -175,22 +235,22 @@ impl<H: Handler> Server<H> {
         tasks.wait().await;
     }
 
-    fn connection(
+    fn connection<T: Transport>(
         &self,
-        stream: TcpStream,
+        stream: T::Io,
         peer: SocketAddr,
-        graceful: &GracefulShutdown,
-    ) -> impl Future<Output = ()> + Send + use<H> {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "Cannot set TCP_NODELAY");
-        }
+        watcher: Watcher,
+    ) -> impl Future<Output = ()> + Send + use<H, T> {
         let conduct = Arc::new(Conduct::default());
         let service = {
             let (handler, conduct) = (self.handler.clone(), conduct.clone());
-            service_fn(move |request: Request<Incoming>| {
+            service_fn(move |mut request: Request<Incoming>| {
                 let pending = conduct.request();
                 let handler = handler.clone();
                 async move {
+                    if T::SECURE {
+                        request.extensions_mut().insert(OverTls);
+                    }
                     let response = match refusal(&request) {
                         Some(refused) => refused,
                         None => handler.handle(request.map(Body::incoming), peer).await,
@@ -205,7 +265,7 @@ impl<H: Handler> Server<H> {
             .serve_connection_with_upgrades(TokioIo::new(stream), service)
             .into_owned();
         // Boxed: each async block that a large future moves through holds a copy of it, for every open connection.
-        let mut connection = Box::pin(graceful.watcher().watch(connection));
+        let mut connection = Box::pin(watcher.watch(connection));
         // hyper's own header timeout starts only when it knows the protocol; a client that connects and says nothing
         // (or half of the HTTP/2 preface) is ours to end.
         let patience = self.config.header_read_timeout + HEAD_FIRST;
@@ -260,6 +320,15 @@ impl<H: Handler> Server<H> {
             .keep_alive_timeout(config.keep_alive);
         builder
     }
+}
+
+/// Drives a connection to its end, or until it is cut.
+async fn until(cut: CancellationToken, held: impl Send, connection: impl Future<Output = ()> + Send) {
+    tokio::select! {
+        () = connection => {}
+        () = cut.cancelled() => {}
+    }
+    drop(held);
 }
 
 struct OpenConnection(Arc<AtomicUsize>);

@@ -332,6 +332,9 @@ pub struct BrokerArgs {
     /// Where events are accepted
     #[arg(long, default_value = "0.0.0.0:8082", value_name = "ADDRESS:PORT")]
     pub listen: std::net::SocketAddr,
+    /// Where events are accepted over TLS, if transport-encryption says so
+    #[arg(long, default_value = "0.0.0.0:8445", value_name = "ADDRESS:PORT")]
+    pub listen_tls: std::net::SocketAddr,
     /// Folder of the events that are not delivered yet
     #[arg(long, default_value = "/var/lib/spindrift-events", value_name = "DIR")]
     pub events_dir: PathBuf,
@@ -368,9 +371,15 @@ pub struct EventSinksArgs {
     /// Where job sinks accept events
     #[arg(long, default_value = "0.0.0.0:8084", value_name = "ADDRESS:PORT")]
     pub listen: std::net::SocketAddr,
+    /// Where job sinks accept events over TLS, if transport-encryption says so
+    #[arg(long, default_value = "0.0.0.0:8446", value_name = "ADDRESS:PORT")]
+    pub listen_tls: std::net::SocketAddr,
     /// Where RequestReplies accept requests; they wait in this process, so run one of it
     #[arg(long, default_value = "0.0.0.0:8087", value_name = "ADDRESS:PORT")]
     pub request_reply: std::net::SocketAddr,
+    /// Where RequestReplies accept requests over TLS, if transport-encryption says so
+    #[arg(long, default_value = "0.0.0.0:8447", value_name = "ADDRESS:PORT")]
+    pub request_reply_tls: std::net::SocketAddr,
     /// DNS server of the cluster; without one, the system resolves all names
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub dns: Option<std::net::SocketAddr>,

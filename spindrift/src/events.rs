@@ -59,12 +59,19 @@ pub async fn close(stores: &broker::Stores) {
     }
 }
 
-/// A data plane that accepts at `listener` and keeps events in `stores`.
-pub fn data_plane(caches: Caches, listener: TcpListener, stores: broker::Stores) -> broker::Config {
+/// Where something takes events in: in the clear, and over TLS.
+pub struct Doors {
+    pub clear: TcpListener,
+    pub secure: TcpListener,
+}
+
+/// A data plane that accepts at `doors` and keeps events in `stores`.
+pub fn data_plane(caches: Caches, doors: Doors, stores: broker::Stores) -> broker::Config {
     broker::Config {
         caches,
         system_namespace: crds::names::EVENTING_NAMESPACE.to_owned(),
-        listeners: vec![listener],
+        listeners: vec![doors.clear],
+        secure_listeners: vec![doors.secure],
         stores,
         dns: None,
         cluster_domain: crds::names::CLUSTER_DOMAIN.to_owned(),
@@ -77,29 +84,31 @@ pub fn data_plane(caches: Caches, listener: TcpListener, stores: broker::Stores)
     }
 }
 
-/// Receivers of events that accept at `listener`.
-pub fn sinks(caches: Caches, listener: TcpListener) -> event_sinks::Config {
+/// Receivers of events that accept at `doors`.
+pub fn sinks(caches: Caches, doors: Doors) -> event_sinks::Config {
     event_sinks::Config {
         caches,
         system_namespace: crds::names::EVENTING_NAMESPACE.to_owned(),
-        listeners: vec![listener],
+        listeners: vec![doors.clear],
+        secure_listeners: vec![doors.secure],
         registry: prometheus::default_registry().clone(),
         shutdown: CancellationToken::new(),
         grace: Duration::from_secs(30),
     }
 }
 
-/// What holds requests until they are answered, and accepts them at `listener`.
+/// What holds requests until they are answered, and accepts them at `doors`.
 pub fn request_replies(
     caches: Caches,
     client: broker::client::Config,
-    listener: TcpListener,
+    doors: Doors,
 ) -> event_request_reply::Config {
     event_request_reply::Config {
         caches,
         system_namespace: crds::names::EVENTING_NAMESPACE.to_owned(),
         client,
-        listeners: vec![listener],
+        listeners: vec![doors.clear],
+        secure_listeners: vec![doors.secure],
         registry: prometheus::default_registry().clone(),
         shutdown: CancellationToken::new(),
         grace: Duration::from_secs(30),

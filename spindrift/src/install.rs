@@ -240,6 +240,15 @@ pub struct Front {
     pub ports: Vec<(&'static str, u16, u16)>,
 }
 
+/// Ports of a Service that takes events in, in the clear and over TLS.
+pub fn doors(clear: u16, secure: u16) -> Vec<(&'static str, u16, u16)> {
+    use crds::ports;
+    vec![
+        (ports::NAME_HTTP, ports::SERVICE_HTTP, clear),
+        (ports::NAME_HTTPS, ports::SERVICE_HTTPS, secure),
+    ]
+}
+
 /// The parts of the platform; each has a namespace of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Half {

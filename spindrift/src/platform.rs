@@ -10,8 +10,8 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::events::{self, Events};
-use crate::install::{Front, Half};
+use crate::events::{self, Doors, Events};
+use crate::install::{self, Front, Half};
 
 /// DNS suffix of the embedded cluster.
 pub const CLUSTER_DOMAIN: &str = "cluster.local";
@@ -37,17 +37,17 @@ pub struct Listeners {
     stats: TcpListener,
     stats_port: u16,
     /// Where events are accepted, from pods and, through the gateway, from outside.
-    events: TcpListener,
+    events: Doors,
     /// Where webhooks arrive, through the gateway.
     webhooks: TcpListener,
     /// Where job sinks take events.
-    sinks: TcpListener,
+    sinks: Doors,
     /// Where git hosts tell of pushes, through the gateway.
     pushes: TcpListener,
     /// Where archived runs are read, through the gateway.
     runs: TcpListener,
     /// Where RequestReplies take requests.
-    request_replies: TcpListener,
+    request_replies: Doors,
     /// Health and metrics of the whole process.
     metrics: TcpListener,
     fronts: Vec<Front>,
@@ -62,6 +62,10 @@ impl Listeners {
                 .await
                 .with_context(|| format!("cannot listen on {address}"))
         };
+        let doors = async || {
+            let (clear, secure) = (listen(0).await?, listen(0).await?);
+            anyhow::Ok(Doors { clear, secure })
+        };
         let internal = listen(0).await?;
         let activator = vec![
             listen(crds::ports::BACKEND_HTTP).await?,
@@ -69,17 +73,22 @@ impl Listeners {
         ];
         let stats = listen(0).await?;
         let metrics = listen(METRICS_PORT).await?;
-        let events = listen(0).await?;
+        let events = doors().await?;
         let webhooks = listen(0).await?;
-        let sinks = listen(0).await?;
+        let sinks = doors().await?;
         let pushes = listen(0).await?;
         let runs = listen(0).await?;
         let runs_port = runs.local_addr()?.port();
-        let request_replies = listen(0).await?;
+        let request_replies = doors().await?;
         let (internal_port, stats_port) = (internal.local_addr()?.port(), stats.local_addr()?.port());
-        let (events_port, webhooks_port) = (events.local_addr()?.port(), webhooks.local_addr()?.port());
-        let (sinks_port, pushes_port) = (sinks.local_addr()?.port(), pushes.local_addr()?.port());
-        let fronts_port = request_replies.local_addr()?.port();
+        let ports = |doors: &Doors| {
+            let port = |listener: &TcpListener| anyhow::Ok(listener.local_addr()?.port());
+            anyhow::Ok(install::doors(port(&doors.clear)?, port(&doors.secure)?))
+        };
+        let (events_ports, sinks_ports) = (ports(&events)?, ports(&sinks)?);
+        let fronts_ports = ports(&request_replies)?;
+        let webhooks_port = webhooks.local_addr()?.port();
+        let pushes_port = pushes.local_addr()?.port();
         let fronts = vec![
             Front {
                 half: Half::Serving,
@@ -108,7 +117,12 @@ impl Listeners {
             Front {
                 half: Half::Events,
                 service: crds::names::BROKER_INGRESS_SERVICE,
-                ports: vec![("http", crds::ports::SERVICE_HTTP, events_port)],
+                ports: events_ports.clone(),
+            },
+            Front {
+                half: Half::Events,
+                service: crds::names::CHANNEL_DISPATCHER_SERVICE,
+                ports: events_ports,
             },
             Front {
                 half: Half::Events,
@@ -118,7 +132,7 @@ impl Listeners {
             Front {
                 half: Half::Events,
                 service: crds::names::JOB_SINK_SERVICE,
-                ports: vec![("http", crds::ports::SERVICE_HTTP, sinks_port)],
+                ports: sinks_ports,
             },
             Front {
                 half: Half::Pipelines,
@@ -133,7 +147,7 @@ impl Listeners {
             Front {
                 half: Half::Events,
                 service: crds::names::REQUEST_REPLY_SERVICE,
-                ports: vec![("http", crds::ports::SERVICE_HTTP, fronts_port)],
+                ports: fronts_ports,
             },
         ];
         Ok(Self {

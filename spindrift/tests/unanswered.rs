@@ -89,6 +89,8 @@ fn components_wait_to_be_ready_and_end_when_told() {
                 "broker",
                 "--listen",
                 any,
+                "--listen-tls",
+                any,
                 "--events-dir",
                 events.to_str().unwrap(),
             ],

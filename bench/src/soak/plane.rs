@@ -58,6 +58,7 @@ async fn serving(port: u16, kept: &Kept, subscribers: &[String]) -> anyhow::Resu
     broker::run(broker::Config {
         caches: informer::Caches::new(api::client(vec![broker_of(class)], triggers)),
         listeners: vec![listener],
+        secure_listeners: Vec::new(),
         stores: HashMap::from([(backend, store)]),
         dns: None,
         cluster_domain: "cluster.local".to_owned(),

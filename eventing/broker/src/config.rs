@@ -23,6 +23,8 @@ pub struct Config {
     pub system_namespace: String,
     /// Where events are accepted.
     pub listeners: Vec<TcpListener>,
+    /// Where events are accepted over TLS.
+    pub secure_listeners: Vec<TcpListener>,
     pub stores: Stores,
     /// Resolves the names under the cluster domain; `None`: the system's resolver does, as for all other names.
     pub dns: Option<SocketAddr>,

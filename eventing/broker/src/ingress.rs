@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 use event_store::StoreError;
+use event_tls::Door;
 use http::header::ALLOW;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use jiff::Timestamp;
@@ -45,6 +46,7 @@ pub(crate) struct Ingress {
     verifier: Arc<Verifier>,
     event_types: Arc<EventTypes>,
     metrics: Arc<IngressMetrics>,
+    door: Arc<Door>,
 }
 
 impl Ingress {
@@ -55,6 +57,7 @@ impl Ingress {
         verifier: Arc<Verifier>,
         event_types: Arc<EventTypes>,
         metrics: Arc<IngressMetrics>,
+        door: Arc<Door>,
     ) -> Self {
         let permits = |most: usize| Semaphore::new(most.min(Semaphore::MAX_PERMITS));
         let limits = config.limits.clone();
@@ -69,11 +72,12 @@ impl Ingress {
             verifier,
             event_types,
             metrics,
+            door,
         }
     }
 
     async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        let mut response = match route::route(&request, &self.service_domain) {
+        let mut response = match self.route(&request) {
             Route::Handshake => handshake(),
             Route::Refused(refusal) => self.refused(&refusal),
             Route::Events(destination) => match self.take(destination, request).await {
@@ -83,6 +87,13 @@ impl Ingress {
         };
         response.headers_mut().insert(ALLOW, METHODS);
         response
+    }
+
+    fn route(&self, request: &Request<Body>) -> Route {
+        match self.door.check(request.extensions()) {
+            Ok(()) => route::route(request, &self.service_domain),
+            Err(closed) => Route::Refused(closed.into()),
+        }
     }
 
     fn refused(&self, refusal: &Refusal) -> Response<Body> {

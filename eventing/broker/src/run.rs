@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crds::names::BROKER_INGRESS_TLS;
 use event_store::Topic;
-use futures::future::{BoxFuture, join_all};
+use event_tls::Door;
+use futures::future::BoxFuture;
 use proxy::{Server, ServerConfig};
 use reconciler::Recorder;
 use tokio::sync::mpsc;
@@ -88,6 +90,7 @@ async fn serve(config: Config) -> Result<(), BrokerError> {
     ];
 
     let verifier = Arc::new(Verifier::new(config.caches.client().clone()));
+    let door = Door::start(&config.caches, &config.system_namespace, BROKER_INGRESS_TLS);
     let stop = CancellationToken::new();
     let admin = Admin::new(
         config.caches.client().clone(),
@@ -103,6 +106,7 @@ async fn serve(config: Config) -> Result<(), BrokerError> {
         verifier.clone(),
         event_types,
         metrics.clone(),
+        door.clone(),
     );
     let server = Server::new(
         Arc::new(ingress),
@@ -113,18 +117,19 @@ async fn serve(config: Config) -> Result<(), BrokerError> {
     )
     .counting_closed(metrics.closed.clone());
     let gauge = tokio::spawn(sample(server.open_connections(), metrics, tokens, verifier));
-    let serving: Vec<_> = config
-        .listeners
-        .into_iter()
-        .map(|listener| tokio::spawn(server.clone().run(listener, stop.clone(), config.grace)))
-        .collect();
+    let doors = tokio::spawn(door.clone().follow());
+    let serving = {
+        let (stop, listeners) = (stop.clone(), (config.listeners, config.secure_listeners));
+        tokio::spawn(async move { door.serve(&server, listeners, &stop, config.grace).await })
+    };
 
     config.shutdown.cancelled().await;
     stop.cancel();
     for task in background {
         task.abort();
     }
-    tokio::join!(join_all(serving), dispatcher.drain());
+    let _ = tokio::join!(serving, dispatcher.drain());
+    doors.abort();
     gauge.abort();
     Ok(())
 }

@@ -13,6 +13,8 @@ use crate::keyring::{Forged, SealError};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
+    #[error(transparent)]
+    Door(#[from] event_tls::Closed),
     #[error("only POST and OPTIONS are understood")]
     Method,
     #[error("the path must be /<namespace>/<name of the RequestReply>, with /reply for an answer")]
@@ -63,7 +65,7 @@ impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Door(_) | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Path
             | Self::Body(_)
             | Self::NoReplyId(_)
@@ -129,6 +131,7 @@ mod tests {
         let audience = || "a".to_owned();
         for (refusal, status, retry_after) in [
             (Refusal::Method, 405, None),
+            (Refusal::Door(event_tls::Closed("http")), 404, None),
             (Refusal::Path, 400, None),
             (Refusal::NotFound("ns/rr".into()), 404, None),
             (Refusal::Event(ReadError::Missing("id")), 400, None),

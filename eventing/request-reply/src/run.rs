@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crds::names::REQUEST_REPLY_TLS;
 use event_client::Client;
 use event_identity::{Doorkeeper, Tokens};
-use futures::future::{BoxFuture, join_all};
+use event_tls::Door;
+use futures::future::BoxFuture;
 use informer::Caches;
 use prometheus::Registry;
 use proxy::{Server, ServerConfig};
@@ -31,6 +33,8 @@ pub struct Config {
     /// How brokers are reached. Its credentials are set here.
     pub client: event_client::Config,
     pub listeners: Vec<TcpListener>,
+    /// Over TLS.
+    pub secure_listeners: Vec<TcpListener>,
     pub registry: Registry,
     pub shutdown: CancellationToken,
     /// What requests in flight get after `shutdown`; those that wait for an answer are told to come again.
@@ -78,6 +82,7 @@ async fn serve(config: Config) -> prometheus::Result<()> {
     let Config { caches, limits, .. } = config;
     let metrics = Metrics::new(&config.registry, limits.waiting)?;
     let keys = Keys::start(&caches, &config.system_namespace);
+    let door = Door::start(&caches, &config.system_namespace, REQUEST_REPLY_TLS);
     let doorkeeper = Doorkeeper::start(&caches, &config.system_namespace);
     let (objects, brokers) = (caches.cache(), caches.cache());
     let client = Client::new(event_client::Config {
@@ -87,6 +92,7 @@ async fn serve(config: Config) -> prometheus::Result<()> {
     let (open, ready) = watch::channel(false);
     let background = [
         tokio::spawn(keys.clone().follow()),
+        tokio::spawn(door.clone().follow()),
         tokio::spawn(expire(client.clone())),
         tokio::spawn(async move {
             caches.synced().await;
@@ -104,6 +110,7 @@ async fn serve(config: Config) -> prometheus::Result<()> {
         brokers: Brokers::new(brokers, client),
         keys,
         doorkeeper,
+        door: door.clone(),
         waiting: Waiting::new(limits.waiting, limits.waiting_each),
         bodies: Semaphore::new(limits.bodies.min(Semaphore::MAX_PERMITS)),
         answers: Semaphore::new(limits.bodies.min(Semaphore::MAX_PERMITS)),
@@ -118,18 +125,15 @@ async fn serve(config: Config) -> prometheus::Result<()> {
             ..ServerConfig::default()
         },
     );
-    let serving = config.listeners.into_iter().map(|listener| {
-        tokio::spawn(
-            server
-                .clone()
-                .run(listener, config.shutdown.clone(), config.grace),
-        )
-    });
-    let serving: Vec<_> = serving.collect();
+    let serving = {
+        let (door, shutdown) = (door.clone(), config.shutdown.clone());
+        let listeners = (config.listeners, config.secure_listeners);
+        tokio::spawn(async move { door.serve(&server, listeners, &shutdown, config.grace).await })
+    };
     config.shutdown.cancelled().await;
     // Their answers will find nobody: better they ask again, of whoever comes next.
     ending.cancel();
-    join_all(serving).await;
+    let _ = serving.await;
     for task in background {
         task.abort();
     }

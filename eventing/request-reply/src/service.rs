@@ -10,6 +10,7 @@ use crds::eventing::{RequestReply, Trigger};
 use crds::names;
 use event::{Event, Mode, ValueRef};
 use event_identity::{Doorkeeper, Guarded};
+use event_tls::Door;
 use http::header::ALLOW;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -41,6 +42,7 @@ pub(crate) struct Service {
     pub brokers: Brokers,
     pub keys: Arc<Keys>,
     pub doorkeeper: Doorkeeper,
+    pub door: Arc<Door>,
     pub waiting: Arc<Waiting>,
     pub limits: Limits,
     /// Bodies that are read or handed on at the same time.
@@ -55,7 +57,11 @@ pub(crate) struct Service {
 impl Service {
     async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let (head, body) = request.into_parts();
-        let (is_reply, answered) = match route(&head.method, head.uri.path()) {
+        let closed = self.door.check(&head.extensions);
+        let routed = closed
+            .map_err(Refusal::from)
+            .and_then(|()| route(&head.method, head.uri.path()));
+        let (is_reply, answered) = match routed {
             Ok(Route::Handshake) => (false, Ok(handshake())),
             Ok(Route::Ask { namespace, name }) => {
                 (false, self.ask((namespace, name), &head.headers, body).await)

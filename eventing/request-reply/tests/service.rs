@@ -88,6 +88,7 @@ impl Plane {
                 ..event_client::Config::default()
             },
             listeners: vec![listener],
+            secure_listeners: Vec::new(),
             registry: registry.clone(),
             shutdown: stop.clone(),
             grace: Duration::from_secs(1),

@@ -10,6 +10,8 @@ use proxy::Body;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
+    #[error(transparent)]
+    Door(#[from] event_tls::Closed),
     #[error("only POST of an event and GET of a Job's status are understood")]
     Method,
     #[error("the path must be /<namespace>/<name of the JobSink>")]
@@ -73,7 +75,7 @@ impl Refusal {
             | Self::NoJob(_)
             | Self::Body(_) => StatusCode::BAD_REQUEST,
             Self::Denied(denied) => denied.status(),
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Door(_) | Self::NotFound => StatusCode::NOT_FOUND,
             Self::NotReady | Self::Busy | Self::Timeout(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::BodyTooLarge(_) | Self::EventTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Event(error) => error.status(),

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crds::names::JOB_SINK_TLS;
 use event_identity::Doorkeeper;
-use futures::future::{BoxFuture, join_all};
+use event_tls::Door;
+use futures::future::BoxFuture;
 use informer::Caches;
 use prometheus::Registry;
 use proxy::{Server, ServerConfig};
@@ -25,6 +27,8 @@ pub struct Config {
     /// Where the ConfigMaps are.
     pub system_namespace: String,
     pub listeners: Vec<TcpListener>,
+    /// Over TLS.
+    pub secure_listeners: Vec<TcpListener>,
     pub registry: Registry,
     pub shutdown: CancellationToken,
     /// What requests in flight get after `shutdown`.
@@ -44,8 +48,9 @@ async fn serve(config: Config) -> prometheus::Result<()> {
     let caches = config.caches;
     let client = caches.client().clone();
     let doorkeeper = Doorkeeper::start(&caches, &config.system_namespace);
+    let door = Door::start(&caches, &config.system_namespace, JOB_SINK_TLS);
     let (open, ready) = watch::channel(false);
-    let service = Service::new(client.clone(), doorkeeper, ready, &config.registry)?;
+    let service = Service::new(client.clone(), door.clone(), doorkeeper, ready, &config.registry)?;
     let server = Server::new(
         Arc::new(service),
         ServerConfig {
@@ -61,14 +66,11 @@ async fn serve(config: Config) -> prometheus::Result<()> {
         drop(caches);
     });
     let sweeping = tokio::spawn(sweep::run(client));
-    let serving = config.listeners.into_iter().map(|listener| {
-        tokio::spawn(
-            server
-                .clone()
-                .run(listener, config.shutdown.clone(), config.grace),
-        )
-    });
-    join_all(serving).await;
+    let doors = tokio::spawn(door.clone().follow());
+    let listeners = (config.listeners, config.secure_listeners);
+    door.serve(&server, listeners, &config.shutdown, config.grace)
+        .await;
+    doors.abort();
     sweeping.abort();
     opening.abort();
     Ok(())

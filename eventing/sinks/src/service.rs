@@ -9,6 +9,7 @@ use crds::conditions::ConditionedStatus;
 use crds::sinks::JobSink;
 use event::Event;
 use event_identity::{Doorkeeper, Guarded, Guest};
+use event_tls::Door;
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -29,6 +30,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 pub(crate) struct Service {
     jobs: Jobs,
+    door: Arc<Door>,
     doorkeeper: Doorkeeper,
     /// Whether the policies have been read once.
     ready: watch::Receiver<bool>,
@@ -40,6 +42,7 @@ pub(crate) struct Service {
 impl Service {
     pub fn new(
         client: Client,
+        door: Arc<Door>,
         doorkeeper: Doorkeeper,
         ready: watch::Receiver<bool>,
         registry: &Registry,
@@ -56,6 +59,7 @@ impl Service {
         registry.register(Box::new(in_flight.clone()))?;
         Ok(Self {
             jobs: Jobs::new(client),
+            door,
             doorkeeper,
             ready,
             requests: Semaphore::new(MAX_REQUESTS),
@@ -66,6 +70,9 @@ impl Service {
 
     async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, Refusal> {
         let route = route(request.method(), request.uri().path())?;
+        if matches!(route, Route::Event { .. }) {
+            self.door.check(request.extensions())?;
+        }
         let _slot = self.requests.try_acquire().map_err(|_| Refusal::Busy)?;
         let _counted = Counted::new(&self.in_flight);
         let work = async {

@@ -44,6 +44,7 @@ impl Plane {
             caches: Caches::new(client.clone()),
             system_namespace: "knative-eventing".to_owned(),
             listeners: vec![listener],
+            secure_listeners: Vec::new(),
             registry: Registry::new(),
             shutdown: stop.clone(),
             grace: Duration::from_secs(1),

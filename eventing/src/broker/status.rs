@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crds::Addressable;
 use crds::annotations;
 use crds::duck::ChannelTemplate;
 use crds::eventing::{Broker, BrokerStatus};
@@ -11,6 +10,7 @@ use reconciler::{ConditionSet, Next};
 
 use super::LOOK_AGAIN;
 use super::channel::ChannelError;
+use crate::addresses::{self, Addresses};
 use crate::dead_letter::{DEAD_LETTER_SINK_RESOLVED, DeadLetterSink};
 use crate::policies::{EVENT_POLICIES_READY, Policies};
 use crate::resolver::ResolveError;
@@ -33,9 +33,7 @@ const CONDITIONS: ConditionSet = ConditionSet::new(&[
 pub(super) struct Observed {
     pub channel: Result<ChannelTemplate, ChannelError>,
     pub ingress_available: bool,
-    pub url: String,
-    /// `None` while senders have no identities.
-    pub audience: Option<String>,
+    pub addresses: Addresses,
     pub dead_letter_sink: DeadLetterSink,
     pub policies: Policies,
 }
@@ -66,12 +64,8 @@ pub(super) fn broker_status(broker: &Broker, observed: &Observed, now: Timestamp
     let generation = broker.metadata.generation;
     CONDITIONS.begin(&mut status, generation, now);
 
-    status.address = Some(Addressable {
-        name: Some("http".to_owned()),
-        url: Some(observed.url.clone()),
-        ca_certs: None,
-        audience: observed.audience.clone(),
-    });
+    status.address = observed.addresses.address.clone();
+    status.addresses = observed.addresses.all.clone();
     let sink = observed.dead_letter_sink.resolved();
     status.dead_letter_sink_uri = sink.map(|sink| sink.url.clone());
     status.dead_letter_sink_ca_certs = sink.and_then(|sink| sink.ca_certs.clone());
@@ -80,7 +74,10 @@ pub(super) fn broker_status(broker: &Broker, observed: &Observed, now: Timestamp
     status.annotations = observed.channel.as_ref().ok().map(describe);
 
     let mut conditions = CONDITIONS.manage(&mut status, now);
-    conditions.mark_true(ADDRESSABLE);
+    match &observed.addresses.problem {
+        None => conditions.mark_true(ADDRESSABLE),
+        Some(problem) => conditions.mark_false(ADDRESSABLE, addresses::NO_CERTIFICATE, problem),
+    }
     observed.dead_letter_sink.mark(&mut conditions);
     observed.policies.mark(&mut conditions);
     for (type_, part) in [(FILTER_READY, "filter"), (INGRESS_READY, "ingress")] {

@@ -1,12 +1,12 @@
 //! The status of an InMemoryChannel from what was observed.
 
-use crds::Addressable;
 use crds::conditions::ConditionStatus;
 use crds::duck::SubscriberStatus;
 use crds::messaging::{InMemoryChannel, InMemoryChannelStatus};
 use k8s_openapi::jiff::Timestamp;
 use reconciler::{ConditionSet, Next};
 
+use crate::addresses::{Addresses, NO_CERTIFICATE};
 use crate::broker::LOOK_AGAIN;
 use crate::dead_letter::{DEAD_LETTER_SINK_RESOLVED, DeadLetterSink};
 use crate::policies::{EVENT_POLICIES_READY, Policies};
@@ -33,9 +33,7 @@ pub(super) struct Observed {
     pub ingress_available: bool,
     /// Why the channel's own Service could not be made.
     pub service_problem: Option<String>,
-    pub url: String,
-    /// `None` while senders have no identities.
-    pub audience: Option<String>,
+    pub addresses: Addresses,
     pub dead_letter_sink: DeadLetterSink,
     pub policies: Policies,
 }
@@ -65,13 +63,12 @@ pub(super) fn channel_status(
     let generation = channel.metadata.generation;
     CONDITIONS.begin(&mut status, generation, now);
 
-    let address = Addressable {
-        name: Some("http".to_owned()),
-        url: Some(observed.url.clone()),
-        ca_certs: None,
-        audience: observed.audience.clone(),
+    let addresses = match observed.service_problem {
+        None => observed.addresses.clone(),
+        Some(_) => Addresses::default(),
     };
-    status.address = observed.service_problem.is_none().then_some(address);
+    status.address = addresses.address;
+    status.addresses = addresses.all;
     let sink = observed.dead_letter_sink.resolved();
     status.dead_letter_sink_uri = sink.map(|sink| sink.url.clone());
     status.dead_letter_sink_ca_certs = sink.and_then(|sink| sink.ca_certs.clone());
@@ -101,7 +98,10 @@ pub(super) fn channel_status(
     match &observed.service_problem {
         None => {
             conditions.mark_true(CHANNEL_SERVICE_READY);
-            conditions.mark_true(ADDRESSABLE);
+            match &addresses.problem {
+                None => conditions.mark_true(ADDRESSABLE),
+                Some(problem) => conditions.mark_false(ADDRESSABLE, NO_CERTIFICATE, problem),
+            }
         }
         Some(problem) => {
             let message = format!("Channel Service failed: {problem}");

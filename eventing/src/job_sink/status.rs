@@ -1,12 +1,12 @@
 //! The status of a JobSink from what was observed.
 
-use crds::Addressable;
 use crds::conditions::ConditionedStatus;
 use crds::labels::JOB_SINK_NAME;
 use crds::sinks::{JobSink, JobSinkJobStatus, JobSinkStatus};
 use k8s_openapi::jiff::Timestamp;
 use reconciler::ConditionSet;
 
+use crate::addresses::{Addresses, NO_CERTIFICATE};
 use crate::policies::{EVENT_POLICIES_READY, Policies};
 use crate::shared::name_of;
 
@@ -27,9 +27,7 @@ pub(super) struct Observed {
     pub template: Template,
     /// Is the data plane there?
     pub served: bool,
-    pub url: String,
-    /// `None` while senders have no identities.
-    pub audience: Option<String>,
+    pub addresses: Addresses,
     pub policies: Policies,
 }
 
@@ -51,12 +49,12 @@ pub(super) fn job_sink_status(sink: &JobSink, observed: &Observed, now: Timestam
     CONDITIONS.begin(&mut status, generation, now);
 
     let accepted = observed.template == Template::Accepted;
-    status.address = accepted.then(|| Addressable {
-        name: Some("http".to_owned()),
-        url: Some(observed.url.clone()),
-        ca_certs: None,
-        audience: observed.audience.clone(),
-    });
+    let addresses = match accepted {
+        true => observed.addresses.clone(),
+        false => Addresses::default(),
+    };
+    status.address = addresses.address;
+    status.addresses = addresses.all;
     status.job = Some(JobSinkJobStatus {
         selector: format!("{JOB_SINK_NAME}={}", name_of(&sink.metadata)),
     });
@@ -65,7 +63,10 @@ pub(super) fn job_sink_status(sink: &JobSink, observed: &Observed, now: Timestam
     let mut conditions = CONDITIONS.manage(&mut status, now);
     observed.policies.mark(&mut conditions);
     match &observed.template {
-        Template::Accepted if observed.served => conditions.mark_true(ADDRESSABLE),
+        Template::Accepted if observed.served => match &addresses.problem {
+            None => conditions.mark_true(ADDRESSABLE),
+            Some(problem) => conditions.mark_false(ADDRESSABLE, NO_CERTIFICATE, problem),
+        },
         Template::Accepted => conditions.mark_false(
             ADDRESSABLE,
             "EndpointSlicesUnavailable",
@@ -94,10 +95,11 @@ pub(super) fn job_sink_status(sink: &JobSink, observed: &Observed, now: Timestam
 #[cfg(test)]
 mod tests {
     use crds::conditions::READY;
-    use crds::config::events::AuthorizationMode;
+    use crds::config::events::{AuthorizationMode, TransportEncryption};
     use serde_json::json;
 
     use super::*;
+    use crate::addresses::Certificate;
 
     fn sink() -> JobSink {
         serde_json::from_value(
@@ -110,18 +112,34 @@ mod tests {
     fn a_sink_is_ready_when_its_job_is_accepted_and_somebody_serves() {
         let refused = || Template::Refused("spec.template: no".to_owned());
         let unserved = "EndpointSlicesUnavailable";
-        for (template, audience, served, ready, reason, address) in [
-            (Template::Accepted, None, true, true, None, true),
-            (Template::Accepted, Some("a"), true, true, None, true),
-            (Template::Accepted, None, false, false, Some(unserved), true),
-            (Template::Missing, None, true, false, Some("InvalidJob"), false),
-            (refused(), None, true, false, Some("InvalidJob"), false),
+        let http = TransportEncryption::Disabled;
+        let strict = TransportEncryption::Strict;
+        for (template, mode, served, ready, reason, address) in [
+            (Template::Accepted, http, true, true, None, true),
+            (Template::Accepted, http, false, false, Some(unserved), true),
+            (
+                Template::Accepted,
+                strict,
+                true,
+                false,
+                Some(NO_CERTIFICATE),
+                false,
+            ),
+            (Template::Missing, http, true, false, Some("InvalidJob"), false),
+            (refused(), http, true, false, Some("InvalidJob"), false),
         ] {
             let observed = Observed {
                 template,
                 served,
-                url: "http://job-sink/ns/s".to_owned(),
-                audience: audience.map(str::to_owned),
+                addresses: Addresses::new(
+                    mode,
+                    Certificate::Missing("secret"),
+                    (
+                        "http://job-sink/ns/s".to_owned(),
+                        "https://job-sink/ns/s".to_owned(),
+                    ),
+                    None,
+                ),
                 policies: Policies::Default(AuthorizationMode::AllowSameNamespace),
             };
             let mut sink = sink();

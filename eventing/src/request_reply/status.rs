@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crds::Addressable;
 use crds::conditions::{Condition, ConditionedStatus, READY};
 use crds::eventing::{Broker, RequestReply, RequestReplyStatus, Trigger};
 use k8s_openapi::jiff::Timestamp;
 use reconciler::ConditionSet;
 
+use crate::addresses::{Addresses, NO_CERTIFICATE};
 use crate::identity::Identity;
 use crate::policies::{EVENT_POLICIES_READY, Policies};
 use crate::shared::namespace_of;
@@ -26,9 +26,7 @@ pub(super) struct Observed {
     pub trigger: Result<Arc<Trigger>, String>,
     /// Is the data plane there?
     pub served: bool,
-    pub url: String,
-    /// `None` while senders have no identities.
-    pub audience: Option<String>,
+    pub addresses: Addresses,
     pub identity: Identity,
     pub policies: Policies,
 }
@@ -42,12 +40,8 @@ pub(super) fn request_reply_status(
     let before = status.conditions.clone();
     let generation = object.metadata.generation;
     CONDITIONS.begin(&mut status, generation, now);
-    status.address = Some(Addressable {
-        name: Some("http".to_owned()),
-        url: Some(observed.url.clone()),
-        ca_certs: None,
-        audience: observed.audience.clone(),
-    });
+    status.address = observed.addresses.address.clone();
+    status.addresses = observed.addresses.all.clone();
     status.policies = observed.policies.references();
     status.auth = observed.identity.status();
     // Requests wait in one process.
@@ -56,7 +50,9 @@ pub(super) fn request_reply_status(
 
     let mut conditions = CONDITIONS.manage(&mut status, now);
     observed.policies.mark(&mut conditions);
-    if observed.served {
+    if let (true, Some(problem)) = (observed.served, &observed.addresses.problem) {
+        conditions.mark_false(ADDRESSABLE, NO_CERTIFICATE, problem);
+    } else if observed.served {
         conditions.mark_true(ADDRESSABLE);
     } else {
         let message = format!(
@@ -104,9 +100,11 @@ fn ready<S: ConditionedStatus>(status: Option<&S>, generation: Option<i64>) -> O
 
 #[cfg(test)]
 mod tests {
+    use crds::config::events::TransportEncryption;
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::addresses::Certificate;
 
     fn ready(status: &str) -> Value {
         let reason = (status == "False").then_some("No");
@@ -121,8 +119,12 @@ mod tests {
                 .map(|status| Arc::new(serde_json::from_value(ready(status)).unwrap()))
                 .map_err(str::to_owned),
             served,
-            url: "http://here/ns/rr".to_owned(),
-            audience: None,
+            addresses: Addresses::new(
+                TransportEncryption::Disabled,
+                Certificate::Missing("secret"),
+                ("http://here/ns/rr".to_owned(), "https://here/ns/rr".to_owned()),
+                None,
+            ),
             identity: Identity::Disabled,
             policies: Policies::Disabled,
         }

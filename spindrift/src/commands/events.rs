@@ -1,5 +1,6 @@
 //! The components of the events against any cluster.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,10 +11,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::component::{beside_health, client, gate, identity, listen, once_synced, until_told};
 use crate::cli::{BrokerArgs, EventSinksArgs, EventSourcesArgs, ProcessArgs};
-use crate::events;
+use crate::events::{self, Doors};
 
 /// What deliveries in flight get when the process is told to end.
 const GRACE: Duration = Duration::from_secs(30);
+
+async fn doors(clear: SocketAddr, secure: SocketAddr) -> anyhow::Result<Doors> {
+    Ok(Doors {
+        clear: listen(clear).await?,
+        secure: listen(secure).await?,
+    })
+}
 
 pub async fn controller(args: ProcessArgs) -> anyhow::Result<ExitCode> {
     let client = client(&args).await?;
@@ -54,7 +62,7 @@ pub async fn broker(args: BrokerArgs) -> anyhow::Result<ExitCode> {
         cluster_domain: process.cluster_domain.clone(),
         shutdown: stop.clone(),
         grace: GRACE,
-        ..events::data_plane(caches, listen(args.listen).await?, stores.clone())
+        ..events::data_plane(caches, doors(args.listen, args.listen_tls).await?, stores.clone())
     };
     let mut running = tokio::spawn(broker::run(config));
     let work = async {
@@ -101,7 +109,7 @@ pub async fn sinks(args: EventSinksArgs) -> anyhow::Result<ExitCode> {
     let sinks = event_sinks::Config {
         shutdown: stop.clone(),
         grace: GRACE,
-        ..events::sinks(caches.clone(), listen(args.listen).await?)
+        ..events::sinks(caches.clone(), doors(args.listen, args.listen_tls).await?)
     };
     let outgoing = broker::client::Config {
         dns: args.dns,
@@ -111,7 +119,11 @@ pub async fn sinks(args: EventSinksArgs) -> anyhow::Result<ExitCode> {
     let request_replies = event_request_reply::Config {
         shutdown: stop.clone(),
         grace: GRACE,
-        ..events::request_replies(caches.clone(), outgoing, listen(args.request_reply).await?)
+        ..events::request_replies(
+            caches.clone(),
+            outgoing,
+            doors(args.request_reply, args.request_reply_tls).await?,
+        )
     };
     let mut sinks = tokio::spawn(event_sinks::run(sinks));
     let mut request_replies = tokio::spawn(event_request_reply::run(request_replies));

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use super::component::connect;
 use super::say;
 use crate::cli::{InstallArgs, PlanArgs};
-use crate::install::{self, Front, Half};
+use crate::install::{self, Front, Half, doors};
 
 /// Creates everything; what is there already is kept, but for the resource definitions and the sidecar's image.
 pub async fn run(args: InstallArgs) -> anyhow::Result<ExitCode> {
@@ -85,7 +85,12 @@ fn fronts(plan: &PlanArgs) -> Vec<Front> {
         Front {
             half: Half::Events,
             service: names::BROKER_INGRESS_SERVICE,
-            ports: vec![(ports::NAME_HTTP, ports::SERVICE_HTTP, ports::BROKER_INGRESS)],
+            ports: doors(ports::BROKER_INGRESS, ports::BROKER_INGRESS_TLS),
+        },
+        Front {
+            half: Half::Events,
+            service: names::CHANNEL_DISPATCHER_SERVICE,
+            ports: doors(ports::BROKER_INGRESS, ports::BROKER_INGRESS_TLS),
         },
         Front {
             half: Half::Events,
@@ -95,7 +100,7 @@ fn fronts(plan: &PlanArgs) -> Vec<Front> {
         Front {
             half: Half::Events,
             service: names::JOB_SINK_SERVICE,
-            ports: vec![(ports::NAME_HTTP, ports::SERVICE_HTTP, ports::JOB_SINK)],
+            ports: doors(ports::JOB_SINK, ports::JOB_SINK_TLS),
         },
         Front {
             half: Half::Pipelines,
@@ -110,7 +115,7 @@ fn fronts(plan: &PlanArgs) -> Vec<Front> {
         Front {
             half: Half::Events,
             service: names::REQUEST_REPLY_SERVICE,
-            ports: vec![(ports::NAME_HTTP, ports::SERVICE_HTTP, ports::REQUEST_REPLY)],
+            ports: doors(ports::REQUEST_REPLY, ports::REQUEST_REPLY_TLS),
         },
     ]
 }

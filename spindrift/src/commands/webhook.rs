@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use certificates::{Identity, Profile, keep, text};
 use crds::names;
 use eventing::admission::Bindings;
 use reconciler::{Caches, ConfigStore};
@@ -13,11 +14,13 @@ use tokio::sync::Notify;
 
 use super::component::{beside_health, client, listen};
 use crate::cli::WebhookArgs;
-use crate::webhook::{AUTHORITY, Identity, Reached, keep, register, serve, text};
+use crate::webhook::{Reached, register, serve};
 use crate::{events, hooks};
 
 /// How often certificate and registration are looked at again.
 const LOOK: Duration = Duration::from_secs(20);
+/// Name of the Secret with the certificate, as an existing install has it.
+const SECRET: &str = "webhook-certs";
 /// Wait after a failed look.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -68,10 +71,11 @@ pub async fn run(args: WebhookArgs) -> anyhow::Result<ExitCode> {
             caches.synced().await;
             loop {
                 let kept = async {
-                    let data = keep(&client, namespace, &reached_as).await?;
-                    identity.set(&data)?;
+                    let data = keep(&client, (namespace, SECRET), &reached_as, &Profile::WEBHOOK).await?;
+                    let part = |key| text(&data, key).unwrap_or_default();
+                    identity.set(part(Profile::WEBHOOK.certificate), part(Profile::WEBHOOK.key))?;
                     // Registered only now: whoever asks us gets an answer.
-                    let bundle = text(&data, AUTHORITY).unwrap_or_default();
+                    let bundle = part(Profile::WEBHOOK.authority);
                     register(&client, &hooks, &reached, namespace, bundle).await
                 };
                 let wait = match kept.await {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use arc_swap::ArcSwapOption;
 use bytes::Bytes;
+use certificates::Identity;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -16,16 +16,11 @@ use hyper_util::server::conn::auto;
 use prometheus::{HistogramOpts, HistogramVec};
 use reconciler::admission::Review;
 use rustls::ServerConfig;
-use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
-use super::certificate::{CERTIFICATE, Data, KEY, text};
 use crate::hooks::Hook;
 
 /// Connections at once; API servers keep few and reuse them.
@@ -38,39 +33,6 @@ const HEADERS: Duration = Duration::from_secs(10);
 const BODY: Duration = Duration::from_secs(10);
 /// Largest review: two objects of the largest size that an API server stores, and what is around them.
 const MAX_REVIEW: usize = 4 << 20;
-
-/// The certificate that is served now.
-#[derive(Debug, Default)]
-pub struct Identity {
-    current: ArcSwapOption<CertifiedKey>,
-}
-
-impl Identity {
-    /// Serves the certificate of the Secret from the next handshake on.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn set(&self, data: &Data) -> anyhow::Result<()> {
-        let (certificate, key) = (
-            text(data, CERTIFICATE).context("the Secret has no certificate")?,
-            text(data, KEY).context("the Secret has no key")?,
-        );
-        let chain = CertificateDer::pem_slice_iter(certificate.as_bytes())
-            .collect::<Result<Vec<_>, _>>()
-            .context("the certificate in the Secret is no PEM")?;
-        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).context("the key in the Secret is no PEM")?;
-        let key = rustls::crypto::ring::sign::any_supported_type(&key)
-            .context("the key in the Secret is of an unknown type")?;
-        self.current.store(Some(Arc::new(CertifiedKey::new(chain, key))));
-        Ok(())
-    }
-}
-
-impl ResolvesServerCert for Identity {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.current.load_full()
-    }
-}
 
 /// Serves `hooks` until the future is dropped. They do not wait for anything, so nothing is left half done.
 ///

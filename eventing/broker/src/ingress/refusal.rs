@@ -14,6 +14,8 @@ use crate::stamp::TtlUsedUp;
 /// Every reason there is; the text goes to whoever sent the request.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
+    #[error(transparent)]
+    Door(#[from] event_tls::Closed),
     #[error("only POST and OPTIONS are supported")]
     Method,
     #[error("events are sent to /<namespace>/<broker>")]
@@ -72,7 +74,7 @@ impl Refusal {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NoPath | Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Door(_) | Self::NoPath | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Path | Self::ChannelPath | Self::Body(_) | Self::Ttl(_) => StatusCode::BAD_REQUEST,
             Self::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
             Self::Forbidden { .. } => StatusCode::FORBIDDEN,
@@ -95,6 +97,7 @@ impl Refusal {
     /// The value of a metric's label.
     pub(super) fn reason(&self) -> &'static str {
         match self {
+            Self::Door(_) => "scheme",
             Self::Method => "method",
             Self::NoPath | Self::Path | Self::ChannelPath => "path",
             Self::NotFound(_) => "not_found",
@@ -172,6 +175,7 @@ mod tests {
             most: 1,
         };
         for (refusal, status, retry_after) in [
+            (Refusal::Door(event_tls::Closed("http")), 404, None),
             (Refusal::Method, 405, None),
             (Refusal::NoPath, 404, None),
             (Refusal::Path, 400, None),

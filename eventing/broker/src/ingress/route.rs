@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crds::names::CHANNEL_DISPATCHER_SERVICE;
 use http::header::HOST;
 use http::{Method, Request};
 
@@ -33,7 +34,7 @@ impl fmt::Display for Destination {
     }
 }
 
-/// By the host if it is a channel's, by the path otherwise. `service_domain` is `svc.<cluster domain>`.
+/// By the host if it is a channel's, by the path otherwise, which also names a channel if the host is that of all. `service_domain` is `svc.<cluster domain>`.
 pub(super) fn route<B>(request: &Request<B>, service_domain: &str) -> Route {
     match *request.method() {
         Method::OPTIONS => return Route::Handshake,
@@ -47,7 +48,11 @@ pub(super) fn route<B>(request: &Request<B>, service_domain: &str) -> Route {
             _ => Route::Refused(Refusal::ChannelPath),
         };
     }
-    broker(path).map_or_else(Route::Refused, Route::Events)
+    let found = match host(request).is_some_and(|host| is_dispatcher(host, service_domain)) {
+        true => named(path).map(|(namespace, name)| Destination::Channel { namespace, name }),
+        false => named(path).map(|(namespace, name)| Destination::Broker { namespace, name }),
+    };
+    found.map_or_else(Route::Refused, Route::Events)
 }
 
 fn host<B>(request: &Request<B>) -> Option<&str> {
@@ -63,15 +68,27 @@ fn host<B>(request: &Request<B>) -> Option<&str> {
 fn channel(host: &str, service_domain: &str) -> Option<Destination> {
     let (service, rest) = host.split_once('.')?;
     let name = strip_suffix(service, CHANNEL_SUFFIX).filter(|name| !name.is_empty())?;
+    let namespace = namespace(rest, service_domain)?;
+    Some(Destination::Channel {
+        namespace: namespace.to_ascii_lowercase(),
+        name: name.to_ascii_lowercase(),
+    })
+}
+
+/// Whether a host is that of all channels.
+fn is_dispatcher(host: &str, service_domain: &str) -> bool {
+    let (service, rest) = host.split_once('.').unwrap_or((host, "any"));
+    service.eq_ignore_ascii_case(CHANNEL_DISPATCHER_SERVICE) && namespace(rest, service_domain).is_some()
+}
+
+/// Of `<namespace>`, alone or within the cluster domain.
+fn namespace<'a>(rest: &'a str, service_domain: &str) -> Option<&'a str> {
     let (namespace, domain) = rest.split_once('.').unwrap_or((rest, ""));
     let domain = domain.strip_suffix('.').unwrap_or(domain);
     let ours = ["", "svc", service_domain]
         .iter()
         .any(|known| domain.eq_ignore_ascii_case(known));
-    (ours && !namespace.is_empty()).then(|| Destination::Channel {
-        namespace: namespace.to_ascii_lowercase(),
-        name: name.to_ascii_lowercase(),
-    })
+    (ours && !namespace.is_empty()).then_some(namespace)
 }
 
 fn strip_suffix<'a>(text: &'a str, suffix: &str) -> Option<&'a str> {
@@ -80,17 +97,14 @@ fn strip_suffix<'a>(text: &'a str, suffix: &str) -> Option<&'a str> {
 }
 
 /// `/<namespace>/<name>`.
-fn broker(path: &str) -> Result<Destination, Refusal> {
+fn named(path: &str) -> Result<(String, String), Refusal> {
     let Some(path) = path.strip_prefix('/').filter(|path| !path.is_empty()) else {
         return Err(Refusal::NoPath);
     };
     let path = path.strip_suffix('/').unwrap_or(path);
     match path.split_once('/') {
         Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
-            Ok(Destination::Broker {
-                namespace: namespace.to_owned(),
-                name: name.to_owned(),
-            })
+            Ok((namespace.to_owned(), name.to_owned()))
         }
         _ => Err(Refusal::Path),
     }
@@ -173,6 +187,15 @@ mod tests {
                 to_channel("ns", "a-kn-channel"),
             ),
             ("", "http://ch-kn-channel.ns.svc:8080/", to_channel("ns", "ch")),
+            (
+                "imc-dispatcher.sys.svc.cluster.local",
+                "/ns/ch",
+                to_channel("ns", "ch"),
+            ),
+            ("imc-dispatcher.sys.svc:443", "/ns/ch/", to_channel("ns", "ch")),
+            ("imc-dispatcher", "/ns/ch", to_channel("ns", "ch")),
+            ("imc-dispatcher.sys.example.com", "/a/b", broker()),
+            ("imc-dispatcher.sys", "/", Route::Refused(Refusal::NoPath)),
             ("ch-kn-channel.ns.svc", "/x", Route::Refused(Refusal::ChannelPath)),
             ("ch-kn-channel.ns.example.com", "/a/b", broker()),
             ("-kn-channel.ns.svc", "/a/b", broker()),

@@ -26,6 +26,8 @@ use super::{Producer, eventually};
 pub struct Plane {
     /// `http://127.0.0.1:<port>`
     pub url: String,
+    /// `https://127.0.0.1:<port>`
+    pub secure_url: String,
     pub producer: Producer,
     pub store: Arc<dyn Store>,
     pub registry: Registry,
@@ -57,6 +59,8 @@ impl Plane {
     pub async fn start(api: &TestApi, folder: &Path, setup: Setup) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
+        let secure = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let secure_url = format!("https://{}", secure.local_addr().unwrap());
         let store: Arc<dyn Store> = Arc::new(Log::open(folder, setup.options).unwrap());
         let shutdown = CancellationToken::new();
         let registry = Registry::new();
@@ -64,6 +68,7 @@ impl Plane {
             caches: Caches::new(api.client()),
             system_namespace: crds::names::EVENTING_NAMESPACE.to_owned(),
             listeners: vec![listener],
+            secure_listeners: vec![secure],
             stores: HashMap::from([(Backend::Embedded, store.clone())]),
             dns: None,
             cluster_domain: "cluster.local".to_owned(),
@@ -77,6 +82,7 @@ impl Plane {
         };
         Self {
             url,
+            secure_url,
             producer: Producer::default(),
             store,
             registry,
