@@ -24,6 +24,8 @@ pub struct Receiver {
     pub url: String,
     /// What tokens of its senders must be made for; `None` if it asks for none.
     pub audience: Option<String>,
+    /// Who vouches for it if nobody whom the system knows does (PEM).
+    pub authority: Option<String>,
     /// Its namespace, whose accounts may send to it unless a policy says otherwise.
     pub namespace: String,
 }
@@ -44,8 +46,10 @@ pub async fn find(context: &Context, to: &str, namespace: &str) -> Result<Receiv
     let (reference, object) = sink::object(context, FLAG, &sink, namespace).await?;
     let object = json!(object);
     let audience = text(&object, "/status/address/audience");
+    let authority = text(&object, "/status/address/CACerts");
     Ok(Receiver {
         url: reach(context, to, &reference, &object).await?,
+        authority: (!authority.is_empty()).then_some(authority),
         audience: (!audience.is_empty()).then_some(audience),
         namespace: reference.namespace,
     })

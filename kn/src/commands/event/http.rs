@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +14,9 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::TokioExecutor;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 
 use crate::error::{CliError, Exit, innermost};
 use crate::table;
@@ -32,11 +36,17 @@ pub struct Answer {
     pub body: String,
 }
 
-/// Posts `event` to `url` in one piece, with the token if there is one.
+/// Posts `event` to `url` in one piece, with the token if there is one. `authority` (PEM) is trusted beside the system's
+/// roots.
 ///
 /// # Errors
-/// Nobody answered in time.
-pub async fn post(url: &str, event: &Event, token: Option<&str>) -> Result<Answer, CliError> {
+/// Nobody answered in time, or nobody that is trusted.
+pub async fn post(
+    url: &str,
+    event: &Event,
+    token: Option<&str>,
+    authority: Option<&str>,
+) -> Result<Answer, CliError> {
     let (headers, body) = event::http::write(event, Mode::Structured);
     let mut request = Request::post(url);
     if let Some(token) = token {
@@ -46,7 +56,7 @@ pub async fn post(url: &str, event: &Event, token: Option<&str>) -> Result<Answe
         .body(Full::new(body))
         .map_err(|error| wrong(url, &error))?;
     request.headers_mut().extend(headers);
-    Ok(whole(send(url, request).await?).await)
+    Ok(whole(send_to(url, request, authority).await?).await)
 }
 
 /// Sends a request; the body of its answer has not been read yet.
@@ -54,6 +64,14 @@ pub async fn post(url: &str, event: &Event, token: Option<&str>) -> Result<Answe
 /// # Errors
 /// Nobody answered in time.
 pub async fn send(url: &str, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, CliError> {
+    send_to(url, request, None).await
+}
+
+async fn send_to(
+    url: &str,
+    request: Request<Full<Bytes>>,
+    authority: Option<&str>,
+) -> Result<Response<Incoming>, CliError> {
     let failed = |error: &dyn std::error::Error| {
         CliError::new(
             Exit::NoConnection,
@@ -64,8 +82,12 @@ pub async fn send(url: &str, request: Request<Full<Bytes>>) -> Result<Response<I
     let mut connector = HttpConnector::new_with_resolver(tower::service_fn(resolve));
     connector.enforce_http(false);
     let connector = HttpsConnectorBuilder::new()
-        .with_native_roots()
-        .map_err(|error| failed(&error))?
+        .with_tls_config(trusting(authority).map_err(|error| {
+            CliError::new(
+                Exit::Failure,
+                format!("{url} has CACerts that cannot be used: {error}"),
+            )
+        })?)
         .https_or_http()
         .enable_http1()
         .wrap_connector(connector);
@@ -80,6 +102,21 @@ pub async fn send(url: &str, request: Request<Full<Bytes>>) -> Result<Response<I
             ),
         )),
     }
+}
+
+/// Trusts the system's roots, and `authority`.
+fn trusting(authority: Option<&str>) -> Result<ClientConfig, String> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    for certificate in CertificateDer::pem_slice_iter(authority.unwrap_or_default().as_bytes()) {
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        roots.add(certificate).map_err(|error| error.to_string())?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// A URL, or a header, that no request can have.
@@ -144,8 +181,62 @@ async fn resolve(name: Name) -> io::Result<std::vec::IntoIter<SocketAddr>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use certificates::{Data, Identity, Profile, Tls, renewed, text};
     use http::HeaderValue;
+    use proxy::server::{Opening, Transport as _};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_receiver_is_trusted_by_the_authority_of_its_address() {
+        let made = || {
+            let names = ["localhost".to_owned()];
+            renewed(&Data::new(), &names, &Profile::TLS, jiff::Timestamp::now())
+                .unwrap()
+                .unwrap()
+        };
+        let (ours, other) = (made(), made());
+        let identity = Arc::new(Identity::default());
+        let part = |data: &Data, key: &str| text(data, key).unwrap().to_owned();
+        identity
+            .set(
+                &part(&ours, Profile::TLS.certificate),
+                &part(&ours, Profile::TLS.key),
+            )
+            .unwrap();
+        let tls = Tls::new(identity).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
+        let serving = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let opened = match tls.open(stream) {
+                    Opening::Done(stream) => Ok(stream),
+                    Opening::Later(opening) => opening.await,
+                };
+                let Ok(mut stream) = opened else { continue };
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream
+                    .write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n")
+                    .await;
+                let _ = stream.shutdown().await;
+            }
+        });
+        let ask = async |authority: Option<&Data>| {
+            let pem = authority.map(|data| part(data, Profile::TLS.authority));
+            let request = Request::get(&url).body(Full::default()).unwrap();
+            send_to(&url, request, pem.as_deref())
+                .await
+                .map(|answer| answer.status().as_u16())
+        };
+        assert_eq!(ask(Some(&ours)).await.unwrap(), 202);
+        for untrusted in [None, Some(&other)] {
+            assert_eq!(ask(untrusted).await.unwrap_err().exit, Exit::NoConnection);
+        }
+        serving.abort();
+    }
 
     #[test]
     fn refusals_tell_what_the_receiver_said() {

@@ -73,7 +73,7 @@ impl Send {
             }
         };
         let url = receiver.url;
-        post(&url, &event, token.as_deref())
+        post(&url, &event, token.as_deref(), receiver.authority.as_deref())
             .await?
             .accepted(&url, "the event")?;
         if !self.form.print(&view(&event), output)? {
