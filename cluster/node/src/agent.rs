@@ -18,7 +18,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{debug, info, warn};
 
-use crate::cgroup::{Hierarchies, Limits};
+use crate::cgroup::{Hierarchies, Limits, QuickMoves};
 use crate::context::{Context, cgroup_of, pods_dir};
 use crate::event::Recorder;
 use crate::eviction;
@@ -119,6 +119,7 @@ pub struct NodeAgent {
     pods: Arc<Mutex<Pods>>,
     tasks: Vec<JoinHandle<()>>,
     workers: JoinHandle<()>,
+    quick_moves: Option<QuickMoves>,
 }
 
 /// The pods of this node by uid.
@@ -169,7 +170,13 @@ impl NodeAgent {
     async fn start_parts(config: NodeConfig) -> Result<Self, StartError> {
         std::fs::create_dir_all(pods_dir(&config.data_dir))?;
         let data_dir = std::fs::canonicalize(&config.data_dir)?;
-        let cgroup = cgroup_of(Hierarchies::detect()?, &data_dir);
+        let hierarchies = Hierarchies::detect()?;
+        let quick_moves =
+            QuickMoves::set(&hierarchies, data_dir.join("quick-moves")).unwrap_or_else(|error| {
+                debug!(%error, "Moves into control groups stay as slow as they are");
+                None
+            });
+        let cgroup = cgroup_of(hierarchies, &data_dir);
         cgroup.create(&Limits {
             all_devices: true,
             ..Limits::default()
@@ -222,6 +229,7 @@ impl NodeAgent {
             pods,
             tasks: vec![event_task, service_task, heartbeat, collection, eviction],
             workers,
+            quick_moves,
         };
         match tokio::time::timeout(FIRST_LIST_LIMIT, first_list).await {
             Ok(Ok(result)) => result?,
@@ -313,6 +321,9 @@ impl NodeAgent {
             });
             if let Ok(Err(error)) = removed.await {
                 warn!(%error, "Control group of the node could not be removed");
+            }
+            if let Some(Err(error)) = self.quick_moves.map(QuickMoves::undo) {
+                warn!(%error, "The mount of control groups could not be given its options back");
             }
         }
     }

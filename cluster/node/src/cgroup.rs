@@ -9,6 +9,7 @@
 
 mod hierarchy;
 mod limits;
+mod moves;
 mod stats;
 
 use std::io;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 
 pub use hierarchy::{Hierarchies, Mode};
 pub use limits::Limits;
+pub use moves::QuickMoves;
 pub use stats::Stats;
 
 use crate::signal;
