@@ -3,6 +3,8 @@
 mod expand;
 mod service;
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, Service};
 
 pub use expand::expand;
@@ -54,7 +56,7 @@ pub struct Context<'a> {
     /// Fetched objects.
     pub sources: &'a Sources,
     /// Services of the pod's namespace, and `kubernetes` of `default`.
-    pub services: &'a [Service],
+    pub services: &'a [Arc<Service>],
     /// Addresses of pod and node.
     pub addresses: &'a Addresses,
     /// For limits that are not set.

@@ -1,14 +1,21 @@
 //! Variables that tell a container about services, after the fashion of Docker links.
 
+use std::borrow::Borrow;
+
 use k8s_openapi::api::core::v1::{Service, ServicePort};
 
 /// The service that every container learns of, whatever `enableServiceLinks` says.
 const MASTER: (&str, &str) = ("default", "kubernetes");
 
 /// Variables of the services that have a cluster address, in the order of their names.
-pub fn service_variables(services: &[Service], namespace: &str, links: bool) -> Vec<(String, String)> {
+pub fn service_variables(
+    services: &[impl Borrow<Service>],
+    namespace: &str,
+    links: bool,
+) -> Vec<(String, String)> {
     let mut wanted: Vec<&Service> = services
         .iter()
+        .map(Borrow::borrow)
         .filter(|service| is_wanted(service, namespace, links))
         .collect();
     wanted.sort_by_key(|service| service.metadata.name.clone());

@@ -24,7 +24,7 @@ fn service(namespace: &str, name: &str, ip: &str) -> Service {
     .unwrap()
 }
 
-fn run(container: Value, sources: &Sources, services: &[Service]) -> Result<Environment, EnvError> {
+fn run(container: Value, sources: &Sources, services: &[Arc<Service>]) -> Result<Environment, EnvError> {
     let pod = pod(container);
     let addresses = Addresses {
         pod: "10.1.0.2".into(),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use cluster_images::Image;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, SecurityContext, Service, VolumeMount};
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, SecurityContext, VolumeMount};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -146,13 +146,7 @@ impl Start<'_> {
         let sources = Sources::fetch(&self.context.client, namespace, &references)
             .await
             .map_err(|error| StartFailure::Config(error.to_string()))?;
-        let services: Vec<Service> = self
-            .context
-            .services
-            .state()
-            .iter()
-            .map(|service| service.as_ref().clone())
-            .collect();
+        let services = self.context.services.state();
         let context = env::Context {
             pod: self.pod,
             sources: &sources,

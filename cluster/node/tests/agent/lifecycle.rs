@@ -151,3 +151,39 @@ async fn init_containers_run_in_order_and_jobs_complete() {
     );
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root: namespaces, mounts, links and control groups"]
+async fn what_an_ended_container_occupied_goes_while_its_pod_goes_on() {
+    let world = World::new("ended").await;
+    let spec = json!({"restartPolicy": "Never", "terminationGracePeriodSeconds": 1,
+                      "containers": [sh("short", "echo kept; echo much > /file"), sh("long", "sleep 600")]});
+    world.create("p", spec).await;
+    let pod = world
+        .until("p", "half over", |pod| {
+            let all = pod["status"]["containerStatuses"].as_array();
+            let mut all = all.into_iter().flatten();
+            all.any(|shown| shown["name"] == "short" && shown["state"]["terminated"].is_object())
+        })
+        .await;
+    let uid = pod["metadata"]["uid"].as_str().unwrap();
+    let run = world
+        .dir
+        .path()
+        .join("node/pods")
+        .join(uid)
+        .join("containers/short.0");
+    let start = Instant::now();
+    while run.join("upper").exists() {
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "the writable layer stays"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(run.join("exit.json").exists(), "its record stays");
+    assert_eq!(world.log("p", "short", LogOptions::default()).await, "kept\n");
+    world.delete("p", DeleteParams::default()).await;
+    world.until_gone("p").await;
+    world.stop().await;
+}

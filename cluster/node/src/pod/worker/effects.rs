@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::files;
 use crate::pod::facts::{ImageFacts, Run, Step};
 use crate::pod::start::{self, ETC_DIR, HOSTS_FILE, Start, StartFailure};
-use crate::pod::{hooks, restore, run_id};
+use crate::pod::{hooks, plan, restore, run_id};
 use crate::probe::{self, Target};
 use crate::shim::protocol::{Call, Event};
 use crate::shim::{CONTAINERS_DIR, ShimConfig};
@@ -28,6 +28,9 @@ use crate::volume::{Mounter, REFRESH_EVERY, has_projected};
 const SANDBOX_LIMIT: Duration = Duration::from_secs(30);
 /// Runs whose directory and log are kept: the current one and the one before it.
 const RUNS_KEPT: u32 = 2;
+/// How long what a container occupied stays when it does not run again. Its pod may be about to end, and all of it goes
+/// at once then; until that is told, there is more urgent work.
+const LAST_RUN_STAYS: Duration = Duration::from_secs(1);
 
 impl Worker {
     pub(super) fn start_shim(&mut self) {
@@ -288,8 +291,13 @@ impl Worker {
     pub(super) fn clean_run(&mut self, name: &str, attempt: u32) {
         let Some(shim) = self.shim.clone() else { return };
         let pod_dir = self.context.pod_dir(&self.uid);
+        let again = start::named(&self.spec, name)
+            .zip(self.facts.container(name))
+            .is_some_and(|(container, known)| plan::will_restart(&self.spec, container, known));
+        let pause = if again { Duration::ZERO } else { LAST_RUN_STAYS };
         let (name, context, pod) = (name.to_owned(), Arc::clone(&self.context), Arc::clone(&self.pod));
         self.tasks.spawn(async move {
+            tokio::time::sleep(pause).await;
             let _ = shim
                 .client
                 .call(Call::Remove {
