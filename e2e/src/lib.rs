@@ -25,6 +25,7 @@ pub mod remains;
 pub mod run;
 pub mod shared;
 mod starting;
+pub mod task_runs;
 pub mod tools;
 mod traces;
 pub mod wait;

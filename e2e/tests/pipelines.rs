@@ -1,69 +1,14 @@
-//! TaskRuns as people start them: kubectl, YAML, and images of the embedded registry.
+//! How TaskRuns go, and how they end.
 
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
+use e2e::task_runs::{create, ended, expect, finished, name_of, pipeline_run_of, platform, run_of};
 use e2e::tools::Need;
-use e2e::{Options, Platform, busybox, cases, eventually, shared, stop_shared, suite, turn};
+use e2e::{Options, Platform, busybox, cases, eventually, stop_shared, suite, turn};
 use serde_json::{Value, json};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Kubectl, Need::Busybox];
-
-/// The platform, with an image that has a shell.
-fn platform() -> anyhow::Result<(&'static Platform, String)> {
-    let platform = shared()?;
-    let _turn = turn();
-    let image = busybox::load(platform, "busybox:tasks")?;
-    Ok((platform, image))
-}
-
-/// `kubectl create`, which takes names from the server; gives `taskrun.tekton.dev/<name>`.
-fn create(platform: &Platform, object: &Value) -> anyhow::Result<String> {
-    let file = tempfile::Builder::new().suffix(".json").tempfile()?;
-    std::fs::write(file.path(), object.to_string())?;
-    let path = file.path().to_string_lossy().into_owned();
-    let name = platform.kubectl(&["create", "-o", "name", "-f", &path])?.ok()?;
-    Ok(name.trim().to_owned())
-}
-
-fn run_of(name: &str, spec: Value) -> Value {
-    let mut metadata = json!({});
-    metadata["generateName"] = json!(format!("{name}-"));
-    json!({"apiVersion": "tekton.dev/v1", "kind": "TaskRun", "metadata": metadata, "spec": spec})
-}
-
-/// Creates a run and waits for its end.
-fn ended(platform: &Platform, object: &Value) -> anyhow::Result<Value> {
-    let name = create(platform, object)?;
-    finished(platform, &name)
-}
-
-fn finished(platform: &Platform, name: &str) -> anyhow::Result<Value> {
-    eventually(&format!("the end of {name}"), || {
-        let run = platform.get(&[name])?;
-        let status = &run["status"]["conditions"][0]["status"];
-        ensure!(status == "True" || status == "False", "{}", run["status"]);
-        Ok(run)
-    })
-}
-
-/// Checks status, reason, and words of the message of a run that has ended.
-fn expect(run: &Value, status: &str, reason: &str, message: &str) -> anyhow::Result<()> {
-    let condition = &run["status"]["conditions"][0];
-    ensure!(
-        condition["type"] == "Succeeded"
-            && condition["status"] == status
-            && condition["reason"] == reason
-            && condition["message"]
-                .as_str()
-                .unwrap_or_default()
-                .contains(message)
-            && run["status"]["completionTime"].is_string(),
-        "not {status} {reason} {message:?}: {}",
-        run["status"]
-    );
-    Ok(())
-}
 
 fn steps_follow_each_other_and_results_come_out() -> anyhow::Result<()> {
     let (platform, image) = platform()?;
@@ -287,89 +232,6 @@ fn a_pending_run_waits() -> anyhow::Result<()> {
     expect(&finished(platform, &name)?, "True", "Succeeded", "")
 }
 
-fn steps_wait_for_sidecars_which_end_with_them() -> anyhow::Result<()> {
-    let (platform, image) = platform()?;
-    let spec = json!({"taskSpec": {
-        "results": [{"name": "page"}],
-        "sidecars": [{
-            "name": "server", "image": image,
-            "script": "sleep 1; echo -n served > /tmp/page; exec httpd -f -p 8080 -h /tmp",
-            "readinessProbe": {"httpGet": {"path": "/page", "port": 8080}, "periodSeconds": 1},
-        }],
-        // At the very first try: the server is there before the step begins.
-        "steps": [{"name": "s", "image": image, "script": "wget -q -O $(results.page.path) http://127.0.0.1:8080/page"}],
-    }});
-    let run = ended(platform, &run_of("sidecar", spec))?;
-    expect(&run, "True", "Succeeded", "")?;
-    ensure!(
-        run["status"]["results"][0]["value"] == "served",
-        "{}",
-        run["status"]
-    );
-    let pod = run["status"]["podName"].as_str().context("no pod")?;
-    eventually("the end of the sidecar", || {
-        let pod = platform.get(&["pod", pod])?;
-        ensure!(pod["status"]["phase"] == "Succeeded", "{}", pod["status"]);
-        Ok(())
-    })
-}
-
-fn workspaces_are_where_the_task_wants_them() -> anyhow::Result<()> {
-    let (platform, image) = platform()?;
-    for line in [
-        "create configmap task-settings --from-literal=colour=blue",
-        "create secret generic task-secret --from-literal=word=hush",
-    ] {
-        platform.kubectl(&line.split(' ').collect::<Vec<_>>())?.ok()?;
-    }
-    let spec = json!({
-        "workspaces": [
-            {"name": "settings", "configMap": {"name": "task-settings"}},
-            {"name": "secret", "secret": {"secretName": "task-secret"}},
-            {"name": "scratch", "emptyDir": {}, "subPath": "deep"},
-        ],
-        "taskSpec": {
-            "workspaces": [{"name": "settings"}, {"name": "secret", "mountPath": "/hidden"}, {"name": "scratch"},
-                           {"name": "none", "optional": true}],
-            "results": [{"name": "all"}],
-            "steps": [
-                {"name": "one", "image": image, "script": "echo kept > $(workspaces.scratch.path)/file"},
-                {"name": "two", "image": image, "workingDir": "made/here",
-                 "script": "echo $(cat $(workspaces.settings.path)/colour /hidden/word) \
-                            $(cat /workspace/scratch/file) $(workspaces.none.bound) $PWD > $(results.all.path)"},
-            ],
-        },
-    });
-    let run = ended(platform, &run_of("workspaces", spec))?;
-    expect(&run, "True", "Succeeded", "")?;
-    let all = &run["status"]["results"][0]["value"];
-    ensure!(*all == "bluehush kept false /workspace/made/here\n", "{all}");
-    Ok(())
-}
-
-fn a_step_can_leave_its_command_to_its_image() -> anyhow::Result<()> {
-    let (platform, image) = platform()?;
-    // The image has a Cmd and no entrypoint, so arguments take the place of all of it.
-    let spec = json!({"taskSpec": {
-        "results": [{"name": "said"}],
-        "steps": [{"name": "s", "image": image, "args": ["sh", "-c", "echo -n own > $(results.said.path)"]}],
-    }});
-    let run = ended(platform, &run_of("own-command", spec))?;
-    expect(&run, "True", "Succeeded", "")?;
-    ensure!(run["status"]["results"][0]["value"] == "own", "{}", run["status"]);
-    let pod = run["status"]["podName"].as_str().context("no pod")?;
-    let pinned = platform.get(&["pod", pod])?["spec"]["containers"][0]["image"].clone();
-    ensure!(
-        pinned.as_str().is_some_and(|name| name.contains("@sha256:")),
-        "{pinned}"
-    );
-    let spec = json!({"taskSpec": {
-        "steps": [{"name": "s", "image": format!("{}/nowhere:never", platform.registry())}],
-    }});
-    let run = ended(platform, &run_of("no-command", spec))?;
-    expect(&run, "False", "TaskRunImagePullFailed", "404")
-}
-
 fn a_run_goes_on_where_it_was_when_the_platform_was_killed() -> anyhow::Result<()> {
     let _turn = turn();
     let mut platform = Platform::start(Options::default())?;
@@ -426,62 +288,6 @@ fn a_run_goes_on_where_it_was_when_the_platform_was_killed() -> anyhow::Result<(
     platform.stop()
 }
 
-fn a_claim_is_made_for_a_run_and_goes_with_it() -> anyhow::Result<()> {
-    let (platform, image) = platform()?;
-    // As another user, who must be able to write, too.
-    let security = json!({"runAsUser": 1234});
-    let spec = json!({
-        "retries": 1,
-        "workspaces": [{"name": "kept", "volumeClaimTemplate": {"spec": {
-            "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}},
-        }}}],
-        "taskSpec": {
-            "workspaces": [{"name": "kept"}],
-            "results": [{"name": "count"}],
-            "steps": [{"name": "s", "image": image, "securityContext": security,
-                "script": "cd $(workspaces.kept.path); echo x >> file; cat file > $(results.count.path); \
-                           test $(context.task.retry-count) = 1"}],
-        },
-    });
-    let run = ended(platform, &run_of("claims", spec))?;
-    expect(&run, "True", "Succeeded", "")?;
-    // The attempts share it.
-    ensure!(
-        run["status"]["results"][0]["value"] == "x\nx\n",
-        "{}",
-        run["status"]
-    );
-    let uid = run["metadata"]["uid"].as_str().unwrap_or_default();
-    let of_run = || -> anyhow::Result<Vec<Value>> {
-        let all = platform.get(&["pvc"])?["items"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
-        Ok(all
-            .into_iter()
-            .filter(|claim| claim["metadata"]["ownerReferences"][0]["uid"] == uid)
-            .collect())
-    };
-    let claims = of_run()?;
-    ensure!(
-        claims.len() == 1 && claims[0]["status"]["phase"] == "Bound",
-        "{claims:?}"
-    );
-    let volume = claims[0]["spec"]["volumeName"].as_str().context("no volume")?;
-    let directory = platform.data_dir().join("volumes").join(volume);
-    ensure!(directory.join("file").is_file(), "{}", directory.display());
-    let name = run["metadata"]["name"].as_str().context("no name")?;
-    platform.kubectl(&["delete", "taskrun", name])?.ok()?;
-    eventually("the directory to go", || {
-        ensure!(
-            of_run()?.is_empty() && !directory.exists(),
-            "{}",
-            directory.display()
-        );
-        Ok(())
-    })
-}
-
 fn what_cannot_run_says_why() -> anyhow::Result<()> {
     let (platform, image) = platform()?;
     let registry = platform.registry();
@@ -519,68 +325,6 @@ fn what_cannot_run_says_why() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn a_step_can_be_a_step_action() -> anyhow::Result<()> {
-    let (platform, image) = platform()?;
-    let action = format!(
-        r#"
-apiVersion: tekton.dev/v1beta1
-kind: StepAction
-metadata:
-  name: greet-action
-spec:
-  params:
-    - name: who
-    - name: word
-      default: hello
-  results:
-    - name: said
-  image: {image}
-  env:
-    - name: WHO
-      value: $(params.who)
-  args: ["$(params.word)"]
-  script: |
-    printf '%s %s' "$1" "$WHO" > $(step.results.said.path)
-"#
-    );
-    platform.apply(&action, &[])?.ok()?;
-    let spec = json!({
-        "params": [{"name": "name", "value": "you; rm -rf /"}],
-        "taskSpec": {
-            "results": [{"name": "said", "value": "$(steps.greet.results.said)"}],
-            "steps": [
-                {"name": "greet", "ref": {"name": "greet-action"}, "params": [{"name": "who", "value": "$(params.name)"}]},
-                {"name": "read", "image": image, "env": [{"name": "SAID", "value": "$(steps.greet.results.said)"}],
-                 "script": "test \"$SAID\" = 'hello you; rm -rf /'"},
-            ],
-        },
-    });
-    let run = ended(platform, &run_of("action", spec))?;
-    expect(&run, "True", "Succeeded", "")?;
-    let status = &run["status"];
-    ensure!(status["results"][0]["value"] == "hello you; rm -rf /", "{status}");
-    ensure!(
-        status["taskSpec"]["steps"][0]["image"] == image.as_str(),
-        "{status}"
-    );
-    for (reference, params, words) in [
-        ("nowhere", json!([]), "nowhere"),
-        (
-            "greet-action",
-            json!([]),
-            "missing parameters which have no default values: who",
-        ),
-    ] {
-        let step = json!({"name": "s", "ref": {"name": reference}, "params": params});
-        let run = ended(
-            platform,
-            &run_of("action-not", json!({"taskSpec": {"steps": [step]}})),
-        )?;
-        expect(&run, "False", "TaskRunResolutionFailed", words)?;
-    }
-    Ok(())
-}
-
 fn a_step_can_be_left_out() -> anyhow::Result<()> {
     let (platform, image) = platform()?;
     let when =
@@ -605,108 +349,6 @@ fn a_step_can_be_left_out() -> anyhow::Result<()> {
         "{status}"
     );
     Ok(())
-}
-
-fn credentials_of_the_service_account_are_there_for_git_and_docker() -> anyhow::Result<()> {
-    let (platform, image) = platform()?;
-    let objects = r#"
-apiVersion: v1
-kind: Secret
-metadata:
-  name: git-login
-  annotations:
-    tekton.dev/git-0: https://git.example
-type: kubernetes.io/basic-auth
-stringData:
-  username: me
-  password: hush-hush
----
-apiVersion: v1
-kind: Secret
-metadata:
-  name: registry-login
-type: kubernetes.io/dockerconfigjson
-stringData:
-  .dockerconfigjson: '{"auths":{"registry.example":{"auth":"bWU6aHVzaA=="}}}'
----
-apiVersion: v1
-kind: ServiceAccount
-metadata:
-  name: with-logins
-secrets:
-  - name: git-login
-  - name: registry-login
-  - name: nowhere
-"#;
-    platform.apply(objects, &[])?.ok()?;
-    let script = "export HOME=${HOME:-/}; grep -q '^https://me:hush-hush@git.example$' $HOME/.git-credentials\n\
-                  grep -q 'helper = store' $HOME/.gitconfig\n\
-                  grep -q registry.example $HOME/.docker/config.json\n\
-                  grep -q 'tmpfs $(credentials.path)\\|$(credentials.path) tmpfs' /proc/mounts";
-    let step = json!({"name": "use", "image": image, "script": script, "env": [{"name": "HOME", "value": "/tekton/home"}]});
-    let spec = json!({"serviceAccountName": "with-logins", "taskSpec": {"steps": [step]}});
-    let run = ended(platform, &run_of("logins", spec))?;
-    expect(&run, "True", "Succeeded", "")?;
-    let pod = run["status"]["podName"].as_str().context("no pod")?;
-    let log = platform.kubectl(&["logs", pod, "-c", "step-use"])?.ok()?;
-    ensure!(!log.contains("hush"), "{log}");
-    // Who has none pays for none.
-    let spec = json!({"taskSpec": {"steps": [{"name": "s", "image": image, "script": "! grep /tekton/creds /proc/mounts"}]}});
-    expect(
-        &ended(platform, &run_of("no-logins", spec))?,
-        "True",
-        "Succeeded",
-        "",
-    )
-}
-
-fn large_results_come_by_the_log() -> anyhow::Result<()> {
-    let (platform, image) = platform()?;
-    let script = "head -c 60000 /dev/urandom | od -An -tx1 | tr -d ' \\n' > $(results.big.path)\n\
-                  sha256sum < $(results.big.path) | cut -c1-64 | tr -d '\\n' > $(results.sum.path)\n\
-                  printf 'no newline at the end'";
-    let check = "printf '%s' \"$BIG\" | sha256sum | cut -c1-64 | grep -q \"^$SUM$\"";
-    let pipeline = json!({
-        "tasks": [
-            {"name": "make", "taskSpec": {
-                "results": [{"name": "big"}, {"name": "sum"}],
-                "steps": [{"name": "s", "image": image, "script": script}],
-            }},
-            {"name": "use", "runAfter": ["make"],
-             "params": [{"name": "big", "value": "$(tasks.make.results.big)"}, {"name": "sum", "value": "$(tasks.make.results.sum)"}],
-             "taskSpec": {
-                "params": [{"name": "big"}, {"name": "sum"}],
-                "steps": [{"name": "s", "image": image, "script": check, "env": [
-                    {"name": "BIG", "value": "$(params.big)"}, {"name": "SUM", "value": "$(params.sum)"},
-                ]}],
-            }},
-        ],
-    });
-    let run = ended(
-        platform,
-        &pipeline_run_of("large", json!({"pipelineSpec": pipeline})),
-    )?;
-    expect(&run, "True", "Succeeded", "")?;
-    let made = platform.get(&["taskrun", &format!("{}-make", name_of(&run)?)])?;
-    let big = made["status"]["results"][0]["value"].as_str().unwrap_or_default();
-    ensure!(big.len() == 120_000, "{} bytes", big.len());
-    let script = "head -c 900000 /dev/urandom | od -An -tx1 > $(results.big.path)";
-    let spec = json!({"taskSpec": {
-        "results": [{"name": "big"}],
-        "steps": [{"name": "s", "image": image, "script": script}],
-    }});
-    let run = ended(platform, &run_of("too-large", spec))?;
-    expect(&run, "False", "TaskRunResultLargerThanAllowedLimit", "1048576")
-}
-
-fn name_of(run: &Value) -> anyhow::Result<&str> {
-    run["metadata"]["name"].as_str().context("no name")
-}
-
-fn pipeline_run_of(name: &str, spec: Value) -> Value {
-    let mut run = run_of(name, spec);
-    run["kind"] = json!("PipelineRun");
-    run
 }
 
 fn a_rerun_takes_over_what_succeeded() -> anyhow::Result<()> {
@@ -769,16 +411,9 @@ fn main() -> ExitCode {
             a_run_can_be_cancelled,
             a_failed_attempt_is_tried_again,
             a_pending_run_waits,
-            steps_wait_for_sidecars_which_end_with_them,
-            workspaces_are_where_the_task_wants_them,
-            a_step_can_leave_its_command_to_its_image,
             a_run_goes_on_where_it_was_when_the_platform_was_killed,
-            a_claim_is_made_for_a_run_and_goes_with_it,
             what_cannot_run_says_why,
-            a_step_can_be_a_step_action,
             a_step_can_be_left_out,
-            credentials_of_the_service_account_are_there_for_git_and_docker,
-            large_results_come_by_the_log,
             a_rerun_takes_over_what_succeeded,
         ]],
         stop_shared,
