@@ -4,6 +4,7 @@
 
 mod acknowledged;
 pub mod busybox;
+pub mod checkout;
 pub mod client;
 mod dice;
 pub mod disk;

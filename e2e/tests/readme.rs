@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
+use e2e::checkout::{self, Checkout};
 use e2e::images::{Workshop, skopeo};
 use e2e::readme::Shell;
 use e2e::readme::Shows::{Echoes, Follows, Refused, Says};
 use e2e::tools::Need;
-use e2e::{busybox, cases, shared, stop_shared, suite, turn, workload};
+use e2e::{busybox, cases, eventually, shared, stop_shared, suite, turn, workload};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Kubectl, Need::Curl];
 const ECHO_NEEDS: &[Need] = &[
@@ -119,6 +120,70 @@ fn the_readme_shows_how_to_bring_images() -> anyhow::Result<()> {
         .ok()?;
     ensure!(platform.curl("mine.default.localhost", "/", &["-f"])?.ok()? == "busybox");
     delete(&["mine"])
+}
+
+fn the_readme_shows_how_to_build() -> anyhow::Result<()> {
+    let platform = shared()?;
+    let (shell, _turn) = (Shell::new(platform)?, turn());
+    // Somebody's app, and a repository of it at somebody's git host.
+    let app = Checkout::within(platform, "web.git", shell.path())?;
+    app.write_server()?;
+    app.commit("v1")?;
+    for (key, value) in [
+        ("user.name", "Jane Doe"),
+        ("user.email", "jane@example.com"),
+        ("http.postBuffer", "67108864"),
+    ] {
+        app.git(&["config", key, value])?;
+    }
+    app.git(&["push", "-q", "-u", "origin", "main"])?;
+    let text = section("Builds")?.replace("http://git.example.com/web.git", &app.url());
+    let (create, push) = text.split_once("    git commit").context("no push")?;
+    shell.follow(
+        create,
+        &[
+            (
+                "kn service create web2 --source",
+                Says(&["Service 'web2' created to latest revision"]),
+            ),
+            (
+                "kn service create web3 --git",
+                Says(&["Service 'web3' created to latest revision", "http://push."]),
+            ),
+        ],
+    )?;
+    let described = shell.run("kn service describe web3")?.ok()?;
+    let webhook = described
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Webhook:"));
+    let secret = "kubectl get secret web3-webhook -o go-template='{{.data.secret | base64decode}}'";
+    let secret = shell.run(secret)?.ok()?;
+    app.hook(webhook.context("no webhook")?.trim(), secret.trim())?;
+    app.write("index.html", "v2")?;
+    let (push, look) = push.split_once("    kn build list").context("no list")?;
+    shell.follow(
+        &format!("    git commit{push}"),
+        &[("git commit -am v2 && git push", Says(&["spindrift: {"]))],
+    )?;
+    eventually("web3 to say v2", || {
+        let page = platform.curl("web3.default.localhost", "/", &["-f"])?.ok()?;
+        ensure!(page == "v2", "it says {page}");
+        Ok(())
+    })?;
+    shell.follow(
+        &format!("    kn build list{look}"),
+        &[(
+            "kn build list; kn build logs -f web3; kn service describe web3",
+            Says(&[
+                "Succeeded",
+                "Jane Doe",
+                "[build : push] Pushed ",
+                "web3@sha256:",
+                "Completed",
+            ]),
+        )],
+    )?;
+    delete(&["web2", "web3"])
 }
 
 fn hello_does_what_its_readme_says() -> anyhow::Result<()> {
@@ -288,6 +353,7 @@ fn main() -> ExitCode {
         cases![
             NEEDS => [the_readme_shows_how_to_use_it, hello_does_what_its_readme_says, ab_does_what_its_readme_says, autoscale_does_what_its_readme_says],
             IMAGE_NEEDS => [the_readme_shows_how_to_bring_images, a_session_with_an_image_of_ones_own],
+            checkout::NEEDS => [the_readme_shows_how_to_build],
             ECHO_NEEDS => [echo_does_what_its_readme_says],
         ],
         stop_shared,

@@ -10,10 +10,11 @@ use crate::{age, conditions};
 /// Where a line of labels or annotations is cut.
 const WIDTH: usize = 100;
 /// Keys that say nothing to people, unless they ask for all.
-const HIDDEN: [&str; 3] = [
+const HIDDEN: [&str; 4] = [
     "serving.knative.dev",
     "client.knative.dev",
     "kubectl.kubernetes.io",
+    "spindrift.dev/last-build",
 ];
 
 /// Lines of `label: value`, aligned.

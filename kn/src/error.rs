@@ -20,6 +20,8 @@ pub enum Exit {
     /// The cluster cannot be reached.
     NoConnection = 7,
     Forbidden = 8,
+    /// Ctrl-C, while it waited for what goes on without it.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {

@@ -19,6 +19,7 @@ mod export;
 mod failure;
 mod flags;
 mod http_log;
+mod interrupt;
 mod kind;
 mod local;
 mod offline;

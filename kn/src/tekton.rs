@@ -12,7 +12,7 @@ mod status;
 mod times;
 mod workspaces;
 
-pub use builds::{Marks, build, build_rows, is_build};
+pub use builds::{Marks, build, build_facts, build_rows, is_build, step_table};
 pub use describe::{pipeline, pipeline_run, task, task_run};
 pub use objects::{attempts, children, is_over, newest, newness, steps};
 pub use params::params;

@@ -8,6 +8,8 @@
 
 #[path = "support/cluster.rs"]
 mod cluster;
+#[path = "support/tekton.rs"]
+mod tekton;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,11 +21,10 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use kube::core::GroupVersionKind;
+use kube::api::ListParams;
 use serde_json::{Value, json};
+use tekton::{PIPELINE_RUNS, condition, make, set_status};
 
-const PIPELINE_RUNS: &str = "tekton.dev/v1/pipelineruns";
 const REPOSITORIES: &str = "spindrift.dev/v1alpha1/repositories";
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -51,41 +52,6 @@ async fn cluster() -> Cluster {
     ]
     .concat();
     Cluster::start_with(Arc::new(Steps), &kinds).await
-}
-
-fn api(cluster: &Cluster, group: &str, version: &str, kind: &str, plural: &str) -> Api<DynamicObject> {
-    let kind = GroupVersionKind::gvk(group, version, kind);
-    let resource = ApiResource::from_gvk_with_plural(&kind, plural);
-    Api::namespaced_with(cluster.client.clone(), "default", &resource)
-}
-
-/// Makes an object, with its status if it has one.
-async fn make(cluster: &Cluster, kind: &str, mut object: Value) {
-    let (group, version) = match kind {
-        "Pod" => ("", "v1"),
-        "Repository" => ("spindrift.dev", "v1alpha1"),
-        _ => ("tekton.dev", "v1"),
-    };
-    let plural = match kind {
-        "Repository" => "repositories".to_owned(),
-        _ => format!("{}s", kind.to_lowercase()),
-    };
-    object["apiVersion"] = json!([group, version].join("/").trim_start_matches('/'));
-    object["kind"] = json!(kind);
-    let api = api(cluster, group, version, kind, &plural);
-    let made: DynamicObject = serde_json::from_value(object.clone()).unwrap();
-    api.create(&PostParams::default(), &made).await.unwrap();
-    if !object["status"].is_null() {
-        let name = object["metadata"]["name"].as_str().unwrap();
-        let patch = Patch::Merge(json!({ "status": object["status"] }));
-        api.patch_status(name, &PatchParams::default(), &patch)
-            .await
-            .unwrap();
-    }
-}
-
-fn condition(status: &str, reason: &str, message: &str) -> Value {
-    json!([{ "type": "Succeeded", "status": status, "reason": reason, "message": message }])
 }
 
 fn build(name: &str, minute: u32, status: &str) -> Value {
@@ -180,6 +146,11 @@ async fn builds_are_listed_described_read_and_cancelled() {
         "Step 'build' of task 'build' ended with exit code 7. Its last lines:\n  step-build begins in web-1-build-pod\n  error: no such file",
     ]);
     let logs = cluster.kn("build logs web-1 --step build").await.code(1);
+    assert!(
+        logs.err.contains("`kn build describe web-1` shows more"),
+        "{}",
+        logs.err
+    );
     assert_eq!(
         logs.out,
         "[build : build] step-build begins in web-1-build-pod\n[build : build] error: no such file\n"
@@ -413,23 +384,12 @@ async fn a_service_is_built_from_git() {
     // The controllers: the Repository becomes a build, that a service.
     let controller = async {
         until(async || cluster.find(REPOSITORIES, "web").await.is_some()).await;
-        let address = json!({ "status": { "address": { "url": "http://push.tekton-pipelines.localhost/default/web" } } });
-        let repositories = api(
-            &cluster,
-            "spindrift.dev",
-            "v1alpha1",
-            "Repository",
-            "repositories",
-        );
-        repositories
-            .patch_status("web", &PatchParams::default(), &Patch::Merge(address))
-            .await
-            .unwrap();
-        let service = json!({ "apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": { "name": "web" },
-            "spec": { "template": { "spec": { "containers": [{ "image": "localhost:5000/default/web@sha256:1" }] } } } });
-        let services = api(&cluster, "serving.knative.dev", "v1", "Service", "services");
-        let service: DynamicObject = serde_json::from_value(service).unwrap();
-        services.create(&PostParams::default(), &service).await.unwrap();
+        let address = json!({ "address": { "url": "http://push.tekton-pipelines.localhost/default/web" } });
+        set_status(&cluster, "Repository", "web", address).await;
+        let template = json!({ "metadata": { "annotations": { "spindrift.dev/build": "web-1", "spindrift.dev/commit": "0123456789abcdef" } },
+            "spec": { "containers": [{ "image": "localhost:5000/default/web@sha256:1" }] } });
+        let service = json!({ "metadata": { "name": "web" }, "spec": { "template": template } });
+        make(&cluster, "Service", service).await;
         let mut run = build("web-1", 1, "True");
         run["status"]["childReferences"] = json!([]);
         make(&cluster, "PipelineRun", run).await;
@@ -444,6 +404,14 @@ async fn a_service_is_built_from_git() {
             "http://push.tekton-pipelines.localhost/default/web",
             "kubectl get secret web-webhook -n default",
         ]);
+    cluster.kn("service describe web").await.code(0).says(&[
+        "Commit:    0123456789abcdef\n",
+        "Author:    Ada\n",
+        "Message:   Say hello\n",
+        "Duration:  30s\n",
+        "Build:     web-1\n",
+        "Webhook:   http://push.tekton-pipelines.localhost/default/web\n",
+    ]);
     let stored = cluster.get(REPOSITORIES, "web").await;
     let spec = &stored["spec"];
     assert_eq!(
@@ -506,18 +474,9 @@ async fn a_build_that_fails_says_why() {
     let controller = async {
         until(async || cluster.find(REPOSITORIES, "api").await.is_some()).await;
         let repository = cluster.get(REPOSITORIES, "api").await;
-        let status = json!({ "status": { "observedGeneration": repository["metadata"]["generation"],
-            "conditions": [{ "type": "Ready", "status": "False", "reason": "CloneFailed", "message": "no such repository" }] } });
-        api(
-            &cluster,
-            "spindrift.dev",
-            "v1alpha1",
-            "Repository",
-            "repositories",
-        )
-        .patch_status("api", &PatchParams::default(), &Patch::Merge(status))
-        .await
-        .unwrap();
+        let status = json!({ "observedGeneration": repository["metadata"]["generation"],
+            "conditions": [{ "type": "Ready", "status": "False", "reason": "CloneFailed", "message": "no such repository" }] });
+        set_status(&cluster, "Repository", "api", status).await;
     };
     let (ran, ()) = tokio::join!(
         cluster.kn("service create api --git http://git/none.git"),

@@ -8,6 +8,8 @@
 
 #[path = "support/cluster.rs"]
 mod cluster;
+#[path = "support/tekton.rs"]
+mod tekton;
 
 use std::sync::Arc;
 
@@ -17,14 +19,9 @@ use cluster_apiserver::{LogOptions, LogStream, NodeApi, StatusError};
 use crds::tekton::{Param, ParamValue, PipelineRun, PipelineRunSpecStatus, TaskRun, TaskRunSpecStatus};
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use kube::Api;
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
-use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
+use tekton::{PIPELINE_RUNS, TASK_RUNS, condition, make, set_status};
 use tokio::sync::Semaphore;
-
-const TASK_RUNS: &str = "tekton.dev/v1/taskruns";
-const PIPELINE_RUNS: &str = "tekton.dev/v1/pipelineruns";
 
 /// A node whose containers have written two lines each. Whoever follows sees the second one when a container is let end.
 struct Steps {
@@ -64,40 +61,6 @@ async fn cluster() -> (Cluster, Arc<Semaphore>) {
         ends: Arc::clone(&ends),
     });
     (Cluster::start_with(node, &crds::tekton_definitions()).await, ends)
-}
-
-fn api(cluster: &Cluster, kind: &str) -> Api<DynamicObject> {
-    let group = if kind == "Pod" { "" } else { "tekton.dev" };
-    let kind = GroupVersionKind::gvk(group, "v1", kind);
-    let plural = format!("{}s", kind.kind.to_lowercase());
-    let resource = ApiResource::from_gvk_with_plural(&kind, &plural);
-    Api::namespaced_with(cluster.client.clone(), "default", &resource)
-}
-
-/// Makes an object, with its status if it has one.
-async fn make(cluster: &Cluster, kind: &str, mut object: Value) {
-    let api_version = if kind == "Pod" { "v1" } else { "tekton.dev/v1" };
-    object["apiVersion"] = json!(api_version);
-    object["kind"] = json!(kind);
-    let made: DynamicObject = serde_json::from_value(object.clone()).unwrap();
-    let api = api(cluster, kind);
-    api.create(&PostParams::default(), &made).await.unwrap();
-    if !object["status"].is_null() {
-        let name = object["metadata"]["name"].as_str().unwrap();
-        set_status(cluster, kind, name, object["status"].clone()).await;
-    }
-}
-
-async fn set_status(cluster: &Cluster, kind: &str, name: &str, status: Value) {
-    let patch = Patch::Merge(json!({ "status": status }));
-    let api = api(cluster, kind);
-    api.patch_status(name, &PatchParams::default(), &patch)
-        .await
-        .unwrap();
-}
-
-fn condition(status: &str, reason: &str, message: &str) -> Value {
-    json!([{ "type": "Succeeded", "status": status, "reason": reason, "message": message }])
 }
 
 /// A pod of steps, each of them running, ended (`Some`) or not begun.

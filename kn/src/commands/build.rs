@@ -173,7 +173,11 @@ impl Logs {
             steps: self.steps.clone(),
             ..Wanted::default()
         };
-        show(context, Kind::PipelineRun, &namespace, &name, &wanted, output).await
+        let shown = show(context, Kind::PipelineRun, &namespace, &name, &wanted, output).await;
+        shown.map_err(|error| match error.exit {
+            Exit::Failure => error.with_hint(format!("`kn build describe {name}` shows more")),
+            _ => error,
+        })
     }
 }
 
@@ -192,7 +196,7 @@ impl Rerun {
             ));
         }
         follow::rebuild(context, &namespace, &repository).await?;
-        let new = follow::next_build(context, &namespace, &repository, &before).await?;
+        let new = follow::next_build(context, &namespace, &repository, &before, output).await?;
         let new = text(&new, "/metadata/name");
         output.done(format!("Build started: {new}"))?;
         if !self.follow {

@@ -9,4 +9,5 @@ pub mod start;
 
 mod follow;
 mod line;
+mod made;
 mod watched;

@@ -8,6 +8,7 @@ mod delete;
 mod describe;
 mod export;
 mod import;
+mod last_build;
 mod list;
 mod logs;
 mod source;

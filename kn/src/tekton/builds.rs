@@ -42,7 +42,7 @@ pub fn is_build(run: &Value) -> bool {
 
 /// The commit as people read it; of an uploaded folder the beginning of its digest.
 fn commit(run: &Value) -> String {
-    let commit = mark(run, "commit");
+    let commit = full_commit(run, &[]);
     if !commit.is_empty() {
         return commit.chars().take(SHORT).collect();
     }
@@ -93,7 +93,7 @@ pub fn build_rows(run: &Value, now: Timestamp) -> [String; 8] {
         text(run, "/metadata/labels/spindrift.dev~1service"),
         commit(run),
         branch(run),
-        mark(run, "author"),
+        author(run, &[]),
         ago(&run["status"]["startTime"], now),
         lasted(&run["status"]["startTime"], &run["status"]["completionTime"]),
         state(run),
@@ -111,25 +111,59 @@ fn result(run: &Value, task_runs: &[Value], name: &str) -> String {
     found.next().unwrap_or_default().trim().to_owned()
 }
 
+/// The image by its digest.
+fn image(run: &Value, task_runs: &[Value]) -> String {
+    let url = result(run, task_runs, "IMAGE_URL");
+    let digest = result(run, task_runs, "IMAGE_DIGEST");
+    match url.is_empty() || digest.is_empty() {
+        true => format!("{url}{digest}"),
+        false => format!("{url}@{digest}"),
+    }
+}
+
+/// What was built; of the first build of a branch, what was found there.
+fn full_commit(run: &Value, task_runs: &[Value]) -> String {
+    match mark(run, "commit") {
+        commit if commit.is_empty() => result(run, task_runs, "commit"),
+        commit => commit,
+    }
+}
+
+fn author(run: &Value, task_runs: &[Value]) -> String {
+    match mark(run, "author") {
+        author if author.is_empty() => result(run, task_runs, "author"),
+        author => author,
+    }
+}
+
+fn duration(run: &Value) -> String {
+    lasted(&run["status"]["startTime"], &run["status"]["completionTime"])
+}
+
+/// What else there is to know of the build that a service runs; what is not known is empty.
+pub fn build_facts(run: &Value, task_runs: &[Value]) -> Vec<(&'static str, String)> {
+    let duration = match run.is_null() {
+        true => String::new(),
+        false => duration(run),
+    };
+    vec![
+        ("Source", mark(run, "source")),
+        ("Author", author(run, task_runs)),
+        ("Message", mark(run, "message")),
+        ("Image", image(run, task_runs)),
+        ("Duration", duration),
+    ]
+}
+
+/// A line for each step of these TaskRuns: how long it took, and how it ended; `None` if there are none.
+pub fn step_table(task_runs: &[Value]) -> Option<String> {
+    let steps: Vec<Vec<String>> = task_runs.iter().flat_map(steps).collect();
+    (!steps.is_empty()).then(|| table::render(&["TASK", "STEP", "DURATION", "STATUS"], &steps, true))
+}
+
 /// The description of a build; `task_runs` are those that it made, `deployed` what its Repository says to run.
 pub fn build(run: &Value, task_runs: &[Value], deployed: &Value, now: Timestamp) -> String {
     let name = text(run, "/metadata/name");
-    let full = match mark(run, "commit") {
-        commit if commit.is_empty() => result(run, task_runs, "commit"),
-        commit => commit,
-    };
-    let image = [
-        result(run, task_runs, "IMAGE_URL"),
-        result(run, task_runs, "IMAGE_DIGEST"),
-    ];
-    let image = match &image {
-        [url, digest] if !url.is_empty() && !digest.is_empty() => format!("{url}@{digest}"),
-        [url, digest] => format!("{url}{digest}"),
-    };
-    let author = match mark(run, "author") {
-        author if author.is_empty() => result(run, task_runs, "author"),
-        author => author,
-    };
     let revision = match deployed["run"] == name.as_str() {
         true => text(deployed, "/revision"),
         false => String::new(),
@@ -143,27 +177,22 @@ pub fn build(run: &Value, task_runs: &[Value], deployed: &Value, now: Timestamp)
             text(run, "/metadata/labels/spindrift.dev~1repository"),
         ),
         ("Branch", branch(run)),
-        ("Commit", full),
+        ("Commit", full_commit(run, task_runs)),
         ("Source", mark(run, "source")),
-        ("Author", author),
+        ("Author", author(run, task_runs)),
         ("Message", mark(run, "message")),
-        ("Image", image),
+        ("Image", image(run, task_runs)),
         ("Revision", revision),
         ("Superseded by", mark(run, "superseded-by")),
         ("Status", state(run)),
         ("Started", ago(&run["status"]["startTime"], now)),
-        (
-            "Duration",
-            lasted(&run["status"]["startTime"], &run["status"]["completionTime"]),
-        ),
+        ("Duration", duration(run)),
     ]
     .into_iter()
     .filter(|(_, value)| !value.is_empty())
     .collect();
     let mut parts = vec![describe::block(&rows)];
-    let steps: Vec<Vec<String>> = task_runs.iter().flat_map(steps).collect();
-    if !steps.is_empty() {
-        let table = table::render(&["TASK", "STEP", "DURATION", "STATUS"], &steps, true);
+    if let Some(table) = step_table(task_runs) {
         parts.push(format!("Steps:\n{}", indent(&table)));
     }
     let message = text(run, "/status/conditions/0/message");
@@ -241,6 +270,12 @@ mod tests {
         upload["metadata"]["annotations"] =
             json!({ "spindrift.dev/source": "localhost:5000/ns/web-source@sha256:abcdef0123" });
         assert_eq!(commit(&upload), "upload abcdef0");
+        let mut first = run();
+        first["metadata"]["annotations"] = json!({ "spindrift.dev/ref": "refs/heads/main" });
+        first["status"]["results"] =
+            json!([{ "name": "commit", "value": "fedcba9876543210" }, { "name": "author", "value": "Ada" }]);
+        let row = build_rows(&first, now);
+        assert_eq!((row[1].as_str(), row[3].as_str()), ("fedcba9", "Ada"));
         upload["metadata"]["annotations"] =
             json!({ "spindrift.dev/ref": "refs/tags/v1", "spindrift.dev/position": "2 of 3" });
         upload["spec"] = json!({ "status": "PipelineRunPending" });

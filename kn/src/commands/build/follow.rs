@@ -13,12 +13,17 @@ use crate::commands::runs::logs::{Wanted, show};
 use crate::conditions;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
+use crate::interrupt;
 use crate::kind::Kind;
 use crate::output::Output;
 use crate::tekton::{self, Marks, PIPELINE_RUN};
 
-/// Longest time until a build that was asked for is there.
+/// Longest time until a build that was asked for is there, once the platform can build.
 const LIMIT: Duration = Duration::from_secs(60);
+/// Longest time until the platform can build: it may make what builds run in first.
+const PREPARATION: Duration = Duration::from_secs(600);
+/// Reason of a Repository that cannot be built yet.
+const PREPARING: &str = "NotYetBuildable";
 /// Pause between looks.
 const PAUSE: Duration = Duration::from_millis(300);
 /// Lines of the failing step that are shown.
@@ -49,8 +54,11 @@ pub async fn next_build(
     namespace: &str,
     repository: &str,
     before: &[Value],
+    output: &mut Output,
 ) -> Result<Value, CliError> {
-    let deadline = Instant::now() + LIMIT;
+    let begun = Instant::now();
+    let mut deadline = begun + LIMIT;
+    let mut told = String::new();
     let known = |run: &Value| {
         before
             .iter()
@@ -64,13 +72,20 @@ pub async fn next_build(
         }
         let found = context.get(Kind::Repository, namespace, repository).await?;
         let seen = found["metadata"]["generation"] == found["status"]["observedGeneration"];
+        if let Some(what) = preparation(&found) {
+            deadline = (Instant::now() + LIMIT).min(begun + PREPARATION);
+            if what != told {
+                output.progress(format!("Waiting: {what} ..."));
+                told = what;
+            }
+        }
         let over = Instant::now() >= deadline;
         if (seen && conditions::ready(&found) == "False") || over {
             let why = conditions::reason(&found);
             let message = match why.is_empty() {
                 true => format!(
                     "timeout: repository '{repository}' has not begun a build after {} seconds",
-                    LIMIT.as_secs()
+                    begun.elapsed().as_secs()
                 ),
                 false => format!("repository '{repository}' does not build: {why}"),
             };
@@ -81,6 +96,13 @@ pub async fn next_build(
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// What the platform does before it can build a Repository; `None` if it can, or never will.
+fn preparation(repository: &Value) -> Option<String> {
+    let ready = conditions::get(repository, "Ready")?;
+    let waits = ready["status"] == "Unknown" && ready["reason"] == PREPARING;
+    waits.then(|| text(ready, "/message"))
 }
 
 /// Shows the log of a build until it is over; with `aside` beside the data.
@@ -102,8 +124,14 @@ pub async fn to_the_end(
         aside,
         ..Wanted::default()
     };
-    let Err(error) = show(context, Kind::PipelineRun, namespace, name, &wanted, output).await else {
-        return Ok(());
+    let log = show(context, Kind::PipelineRun, namespace, name, &wanted, output);
+    let goes_on = format!(
+        "the build goes on: `kn build logs {name} --follow --namespace {namespace}` follows it, `kn build cancel {name} --namespace {namespace}` ends it"
+    );
+    let error = match interrupt::or(log, goes_on).await {
+        Ok(_) => return Ok(()),
+        Err(error) if error.exit == Exit::Interrupted => return Err(error),
+        Err(error) => error,
     };
     let query = Query::within(namespace).labelled(format!("{PIPELINE_RUN}={name}"));
     let task_runs = fetch(context, Kind::TaskRun, &query).await.unwrap_or_default();
@@ -112,7 +140,7 @@ pub async fn to_the_end(
         ..error
     }
     .with_hint(format!(
-        "`kn build describe {name}` shows more; the revision that runs is left as it is"
+        "`kn build describe {name}` shows more; what runs is left as it is"
     )))
 }
 
@@ -169,4 +197,26 @@ async fn last_lines(context: &Context, namespace: &str, task_run: &Value, step: 
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_being_prepared_is_waited_for() {
+        let repository = |status: &str, reason: &str| {
+            json!({ "status": { "conditions": [{ "type": "Ready", "status": status, "reason": reason,
+                "message": "the builder image is being made" }] } })
+        };
+        let preparing = preparation(&repository("Unknown", "NotYetBuildable"));
+        assert_eq!(preparing.as_deref(), Some("the builder image is being made"));
+        for other in [
+            repository("False", "NotBuildable"),
+            repository("Unknown", "NoBuild"),
+            json!({}),
+        ] {
+            assert_eq!(preparation(&other), None, "{other}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use kube::api::{ApiResource, DynamicObject, LogParams};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::line::{Line, archived, read};
+use super::line::{Line, archived, is_result, read, results};
 use super::watched::Watched;
 use crate::archive::Archive;
 use crate::commands::list::text;
@@ -209,15 +209,21 @@ impl Reader {
             Err(error) => return self.send(trouble(CliError::from(error).message)).await,
         };
         let mut log = Box::pin(log);
+        let mut hidden = 0;
         loop {
             match read(&mut log).await {
+                Ok(Some(text)) if is_result(&text, self.params.timestamps) => hidden += 1,
                 Ok(Some(text)) => {
                     let (task, step) = (subject.task.clone(), step.clone());
                     self.send(Line::Log { task, step, text }).await?;
                 }
-                Ok(None) => return Ok(()),
+                Ok(None) => break,
                 Err(error) => return self.send(trouble(format!("the log broke off: {error}"))).await,
             }
+        }
+        match results(&step, &subject.name, hidden) {
+            Some(note) => self.send(note).await,
+            None => Ok(()),
         }
     }
 
@@ -235,6 +241,7 @@ impl Reader {
         // The lines of one step, as far as they may still be the last ones.
         let mut waiting: VecDeque<Line> = VecDeque::new();
         let mut current = String::new();
+        let mut hidden = 0;
         loop {
             let line = match kept.next().await {
                 Ok(Some(line)) => line,
@@ -249,8 +256,13 @@ impl Reader {
                 continue;
             }
             if step != current {
+                waiting.extend(results(&current, &subject.name, std::mem::take(&mut hidden)));
                 self.send_all(&mut waiting).await?;
                 current = step;
+            }
+            if is_result(&text(&line, "/log"), true) {
+                hidden += 1;
+                continue;
             }
             waiting.push_back(archived(&line, subject.task.as_deref(), self.params.timestamps));
             match tail {
@@ -259,6 +271,7 @@ impl Reader {
                 None => self.send_all(&mut waiting).await?,
             }
         }
+        waiting.extend(results(&current, &subject.name, hidden));
         self.send_all(&mut waiting).await
     }
 

@@ -13,6 +13,29 @@ const LONGEST: u64 = 1 << 20;
 /// Colours of prefixes, in turn; the stream takes them out where nobody would see them.
 const COLOURS: [u8; 6] = [36, 32, 33, 35, 34, 31];
 
+/// How lines begin by which a step hands over results that fit nowhere else: docs/decisions/0012-large-results.md.
+const RESULTS: &str = "tekton-results:";
+
+/// Whether a line is for the controller: part of a result, and not what the step has said. With `timestamps`, it begins
+/// with its time.
+pub fn is_result(line: &str, timestamps: bool) -> bool {
+    let said = match timestamps {
+        true => line.split_once(' ').map_or("", |(_, said)| said),
+        false => line,
+    };
+    said.strip_prefix(RESULTS)
+        .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+}
+
+/// What is said instead of such lines.
+pub fn results(step: &str, task_run: &str, lines: usize) -> Option<Line> {
+    (lines > 0).then(|| {
+        Line::Trouble(format!(
+            "step '{step}': {lines} more lines are its results: `kn taskrun describe {task_run}` shows them"
+        ))
+    })
+}
+
 /// What a reader of logs has to tell.
 #[derive(Debug)]
 pub enum Line {
@@ -143,6 +166,28 @@ mod tests {
         ] {
             assert_eq!(shown(line, false), expected);
         }
+    }
+
+    #[test]
+    fn results_are_no_speech() {
+        for (line, timestamps, expected) in [
+            ("tekton-results:0/2:AAAA", false, true),
+            ("2026-01-01T00:00:00Z tekton-results:1/2:AAAA", true, true),
+            ("2026-01-01T00:00:00Z tekton-results:1/2:AAAA", false, false),
+            ("tekton-results: none", false, false),
+            ("say tekton-results:0/2:AAAA", false, false),
+            ("tekton-results:0/2:AAAA", true, false),
+        ] {
+            assert_eq!(is_result(line, timestamps), expected, "{line}");
+        }
+        assert!(results("a", "t", 0).is_none());
+        let Some(Line::Trouble(note)) = results("a", "t", 3) else {
+            unreachable!("no note")
+        };
+        assert_eq!(
+            note,
+            "step 'a': 3 more lines are its results: `kn taskrun describe t` shows them"
+        );
     }
 
     #[tokio::test]

@@ -2,18 +2,14 @@
 
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
-use kube::api::{LogParams, PostParams};
-use serde_json::json;
 
-use super::logs::{Wanted, show};
+use super::made::MadeArgs;
 use crate::cli::NamespaceArgs;
-use crate::commands::list::text;
-use crate::commands::write::dynamic;
 use crate::completion;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::kind::Kind;
-use crate::output::{Output, OutputArgs};
+use crate::output::Output;
 use crate::tekton;
 
 /// Flags of running something again.
@@ -22,16 +18,10 @@ pub struct RerunArgs {
     /// Name of the run
     #[arg(add = ArgValueCompleter::new(completion::names))]
     name: String,
-    /// Show the logs until the new run is over; it failing is the command failing
-    #[arg(long)]
-    showlog: bool,
-    /// Make nothing, and print the run as it would be
-    #[arg(long, conflicts_with = "showlog")]
-    dry_run: bool,
     #[command(flatten)]
     namespace: NamespaceArgs,
     #[command(flatten)]
-    form: OutputArgs,
+    made: MadeArgs,
 }
 
 /// How much runs again.
@@ -82,36 +72,6 @@ impl RerunArgs {
             );
         }
         let new = tekton::again(&run, whole == Whole::FromFailed);
-        if self.dry_run {
-            if !self.form.print(&new, output)? {
-                let yaml = OutputArgs {
-                    output: Some("yaml".to_owned()),
-                    ..OutputArgs::default()
-                };
-                yaml.print(&new, output)?;
-            }
-            return Ok(Exit::Success);
-        }
-        let api = context.api(kind, &namespace).await?;
-        let made = json!(api.create(&PostParams::default(), &dynamic(&new)?).await?);
-        let name = text(&made, "/metadata/name");
-        if !self.form.print(&made, output)? {
-            output.done(format!("{noun} started: {name}"))?;
-        }
-        let command = noun.to_lowercase();
-        if !self.showlog {
-            output.advice(format!(
-                "To follow it: kn {command} logs {name} --follow --namespace {namespace}"
-            ));
-            return Ok(Exit::Success);
-        }
-        let wanted = Wanted {
-            params: LogParams {
-                follow: true,
-                ..LogParams::default()
-            },
-            ..Wanted::default()
-        };
-        show(context, kind, &namespace, &name, &wanted, output).await
+        self.made.make(context, kind, &namespace, &new, output).await
     }
 }

@@ -2,18 +2,16 @@
 
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
-use kube::api::{LogParams, PostParams};
 use serde_json::{Value, json};
 
-use super::logs::{Wanted, show};
+use super::made::MadeArgs;
 use crate::cli::NamespaceArgs;
-use crate::commands::list::{Query, fetch, text};
-use crate::commands::write::dynamic;
+use crate::commands::list::{Query, fetch};
 use crate::completion;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::kind::Kind;
-use crate::output::{Output, OutputArgs};
+use crate::output::Output;
 use crate::tekton::{self, params, workspaces};
 
 /// Flags of starting a task or a pipeline.
@@ -51,16 +49,10 @@ pub struct StartArgs {
     /// Take what is not given from the run that started last
     #[arg(short = 'L', long)]
     last: bool,
-    /// Show the logs until the run is over; it failing is the command failing
-    #[arg(long)]
-    showlog: bool,
-    /// Make nothing, and print the run as it would be
-    #[arg(long, conflicts_with = "showlog")]
-    dry_run: bool,
     #[command(flatten)]
     namespace: NamespaceArgs,
     #[command(flatten)]
-    form: OutputArgs,
+    made: MadeArgs,
 }
 
 /// What tells the start of a task from that of a pipeline.
@@ -95,38 +87,7 @@ impl StartArgs {
         let mut run = self.object(what, &startable, &earlier)?;
         run["metadata"]["namespace"] = json!(namespace);
         finish(&mut run["spec"]);
-        if self.dry_run {
-            if !self.form.print(&run, output)? {
-                let yaml = OutputArgs {
-                    output: Some("yaml".to_owned()),
-                    ..OutputArgs::default()
-                };
-                yaml.print(&run, output)?;
-            }
-            return Ok(Exit::Success);
-        }
-        let api = context.api(what.run, &namespace).await?;
-        let made = api.create(&PostParams::default(), &dynamic(&run)?).await?;
-        let made = json!(made);
-        let (noun, name) = (what.run.noun(), text(&made, "/metadata/name"));
-        if !self.form.print(&made, output)? {
-            output.done(format!("{noun} started: {name}"))?;
-        }
-        let command = noun.to_lowercase();
-        if !self.showlog {
-            output.advice(format!(
-                "To follow it: kn {command} logs {name} --follow --namespace {namespace}"
-            ));
-            return Ok(Exit::Success);
-        }
-        let wanted = Wanted {
-            params: LogParams {
-                follow: true,
-                ..LogParams::default()
-            },
-            ..Wanted::default()
-        };
-        show(context, what.run, &namespace, &name, &wanted, output).await
+        self.made.make(context, what.run, &namespace, &run, output).await
     }
 
     async fn earlier(&self, context: &Context, what: &Startable, namespace: &str) -> Result<Value, CliError> {

@@ -17,9 +17,9 @@ use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::flags::build::BuildArgs;
 use crate::flags::waiting::WaitArgs;
+use crate::interrupt;
 use crate::kind::Kind;
 use crate::output::{Output, OutputArgs};
-use crate::tekton::Marks;
 use crate::upload::upload;
 
 /// Key of the Secret that pushes are signed with.
@@ -319,9 +319,36 @@ impl Built<'_> {
             self.webhook(context, output).await;
             return Ok(Exit::Success);
         }
-        let run = next_build(context, namespace, name, before).await?;
+        let finished = self.to_the_end(context, before, verb, output).await;
+        // Also if the first build failed: the push that mends it has to be told, too.
+        self.webhook(context, output).await;
+        finished
+    }
+
+    /// Shows the build, and waits for the service that comes of it.
+    async fn to_the_end(
+        &self,
+        context: &Context,
+        before: &[Value],
+        verb: Verb,
+        output: &mut Output,
+    ) -> Result<Exit, CliError> {
+        let (namespace, name) = (self.namespace, self.name);
+        let wait = next_build(context, namespace, name, before, output);
+        let goes_on = format!("the build goes on: `kn build list --namespace {namespace}` shows it");
+        let run = interrupt::or(wait, goes_on).await?;
         let aside = self.form.output.is_some();
-        to_the_end(context, namespace, &text(&run, "/metadata/name"), aside, output).await?;
+        let run = text(&run, "/metadata/name");
+        if let Err(error) = to_the_end(context, namespace, &run, aside, output).await {
+            let first = verb.done == write::CREATE.done && error.exit == Exit::Failure;
+            return Err(match first {
+                true => error.with_hint(format!(
+                    "`kn build describe {run}` shows more; once it is mended, {}",
+                    self.next()
+                )),
+                false => error,
+            });
+        }
         output.progress("");
         let service = context.get(Kind::Service, namespace, name).await?;
         let written = Written {
@@ -331,9 +358,19 @@ impl Built<'_> {
             before: None,
             form: self.form,
         };
-        let exit = written.finish(context, self.waiting, &service, output).await?;
-        self.webhook(context, output).await;
-        Ok(exit)
+        written.finish(context, self.waiting, &service, output).await
+    }
+
+    /// What has a mended source built.
+    fn next(&self) -> String {
+        match self.args.source {
+            Some(_) => format!(
+                "`kn service update {} --source {}` builds it",
+                self.name,
+                self.args.place()
+            ),
+            None => format!("`kn build rerun {}` builds the newest commit", self.name),
+        }
     }
 
     /// Tells where pushes are to be told.
@@ -377,36 +414,6 @@ fn git_host(url: &str) -> Option<String> {
     (!host.is_empty() && !host.contains('/')).then(|| host.to_owned())
 }
 
-/// What is known of the last build of a service: rows for its description.
-pub fn last_build(service: &Value) -> Vec<(&'static str, String)> {
-    let told = service["metadata"]["annotations"][Marks::LAST_BUILD].as_str();
-    let last: Value = serde_json::from_str(told.unwrap_or_default()).unwrap_or_default();
-    let template = |name: &str| {
-        text(
-            service,
-            &format!("/spec/template/metadata/annotations/spindrift.dev~1{name}"),
-        )
-    };
-    let mut rows = vec![
-        ("Commit", template("commit")),
-        ("Ref", template("ref")),
-        ("Build", template("build")),
-    ];
-    let run = text(&last, "/run");
-    if !run.is_empty() {
-        let state = match (text(&last, "/state"), text(&last, "/reason")) {
-            (state, reason) if reason.is_empty() => state,
-            (state, reason) => format!("{state} ({reason})"),
-        };
-        rows.push(("Last Build", format!("{run}: {state}")));
-        if text(&last, "/state") == "failed" {
-            rows.push(("Last Failure", text(&last, "/message")));
-        }
-    }
-    rows.retain(|(_, value)| !value.is_empty());
-    rows
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -438,23 +445,5 @@ mod tests {
         ] {
             assert_eq!(git_host(url).as_deref(), expected, "{url}");
         }
-    }
-
-    #[test]
-    fn the_last_build_is_told_with_what_runs() {
-        let service = json!({ "metadata": { "annotations": { "spindrift.dev/last-build": json!({ "run": "web-2", "commit": "c2", "state": "failed",
-                "reason": "Failed", "message": "it broke" }).to_string() } },
-            "spec": { "template": { "metadata": { "annotations": { "spindrift.dev/commit": "c1", "spindrift.dev/build": "web-1" } } } } });
-        assert_eq!(
-            last_build(&service),
-            [
-                ("Commit", "c1"),
-                ("Build", "web-1"),
-                ("Last Build", "web-2: failed (Failed)"),
-                ("Last Failure", "it broke")
-            ]
-            .map(|(label, value)| (label, value.to_owned()))
-        );
-        assert!(last_build(&json!({})).is_empty());
     }
 }

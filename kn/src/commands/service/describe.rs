@@ -4,6 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::last_build;
 use crate::commands::describe::DescribeArgs;
 use crate::commands::list::{GENERATION, Query, fetch, text};
 use crate::context::Context;
@@ -47,7 +48,8 @@ impl Describe {
         let query = Query::within(&text(&service, "/metadata/namespace"))
             .labelled(format!("serving.knative.dev/service={name}"));
         let revisions = fetch(context, Kind::Revision, &query).await?;
-        output.line(render(&service, &revisions, *verbose, Timestamp::now()))?;
+        let build = last_build::section(context, &service).await;
+        output.line(render(&service, &revisions, &build, *verbose, Timestamp::now()))?;
         Ok(Exit::Success)
     }
 }
@@ -64,7 +66,7 @@ fn render_file(service: &Value, verbose: bool) -> String {
     describe::block(&rows)
 }
 
-fn render(service: &Value, revisions: &[Value], verbose: bool, now: Timestamp) -> String {
+fn render(service: &Value, revisions: &[Value], build: &str, verbose: bool, now: Timestamp) -> String {
     let mut rows = describe::metadata(service, verbose, now);
     rows.push(("URL", text(service, "/status/url")));
     if verbose {
@@ -80,10 +82,9 @@ fn render(service: &Value, revisions: &[Value], verbose: bool, now: Timestamp) -
     ));
     rows.retain(|(_, value)| !value.is_empty());
     let lines = revision_lines(service, revisions, verbose, now);
-    let build = describe::block(&super::build::last_build(service));
     let build = match build.is_empty() {
         true => String::new(),
-        false => format!("\n\nBuild:\n{}", conditions::indent(&build)),
+        false => format!("\n\nBuild:\n{}", conditions::indent(build)),
     };
     format!(
         "{}{build}\n\nRevisions:\n{}\n\n{}",
@@ -251,7 +252,7 @@ mod tests {
             revision("web-00002", "True", "2"),
             revision("web-00003", "False", "3"),
         ];
-        let text = render(&service, &revisions, false, Timestamp::UNIX_EPOCH);
+        let text = render(&service, &revisions, "Commit:  c1", false, Timestamp::UNIX_EPOCH);
         assert!(text.contains("   90%  web-00001 [1] (0s)\n"), "{text}");
         assert!(
             text.contains("   10%  @latest (web-00002) #next [2] (0s)\n"),
@@ -262,6 +263,10 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("Replicas:  1/2"), "{text}");
+        assert!(
+            text.contains("\n\nBuild:\n  Commit:  c1\n\nRevisions:\n"),
+            "{text}"
+        );
         assert!(
             text.contains("web-00003 (latest created) [3] (0s)\n")
                 && text.contains("Error:     ExitCode1 : it broke"),

@@ -9,6 +9,7 @@ use crate::error::{CliError, Exit};
 use crate::failure;
 use crate::flags::service::ServiceArgs;
 use crate::flags::waiting::WaitArgs;
+use crate::interrupt;
 use crate::kind::Kind;
 use crate::output::{Output, OutputArgs};
 use crate::wait;
@@ -88,7 +89,11 @@ impl Written<'_> {
         }
         output.progress(format!("{doing} service '{name}' in namespace '{namespace}':\n"));
         let api = context.api(Kind::Service, namespace).await?;
-        let ready = match wait::ready(&api, "service", name, patience, output).await {
+        let wait = wait::ready(&api, "service", name, patience, output);
+        let goes_on = format!(
+            "service '{name}' is {done} all the same: `kn service wait {name} --namespace {namespace}` waits for it"
+        );
+        let ready = match interrupt::or(wait, goes_on).await {
             Ok(ready) => ready,
             Err(error) => return Err(failure::explain(context, namespace, name, error).await),
         };
