@@ -103,12 +103,7 @@ fn apply(target: &mut Value, operation: &Operation<'_>, copied: &mut usize) -> R
     match operation {
         Operation::Add { path, value } => add(target, path, (*value).clone()),
         Operation::Remove { path } => remove(target, path).map(|_| ()),
-        Operation::Replace { path, value } => {
-            let slot = find_mut(target, &path.tokens).ok_or_else(|| missing("replace", path))?;
-            path.check_depth(value)?;
-            *slot = (*value).clone();
-            Ok(())
-        }
+        Operation::Replace { path, value } => replace(target, path, (*value).clone()),
         Operation::Move { from, path } => {
             if path.tokens.len() > from.tokens.len() && path.tokens.starts_with(&from.tokens) {
                 return Err(PatchError::Unprocessable(format!(
@@ -169,6 +164,21 @@ fn add(target: &mut Value, path: &Pointer, value: Value) -> Result<(), PatchErro
         }
         _ => Err(missing("add", path)),
     }
+}
+
+/// Against the RFC, and as upstream, a member that an object lacks is added: clients rely on it (`tkn … cancel` replaces a
+/// `/spec/status` that was never set).
+fn replace(target: &mut Value, path: &Pointer, value: Value) -> Result<(), PatchError> {
+    path.check_depth(&value)?;
+    if let Some((last, parents)) = path.tokens.split_last()
+        && let Some(Value::Object(map)) = find_mut(target, parents)
+    {
+        map.insert(last.clone(), value);
+        return Ok(());
+    }
+    let slot = find_mut(target, &path.tokens).ok_or_else(|| missing("replace", path))?;
+    *slot = value;
+    Ok(())
 }
 
 fn remove(target: &mut Value, path: &Pointer) -> Result<Value, PatchError> {
@@ -270,7 +280,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn operations_do_what_the_rfc_says() {
+    fn operations_do_what_upstream_does() {
         let table = [
             (
                 json!({"a": 1}),
@@ -301,6 +311,11 @@ mod tests {
                 json!({"a": 1}),
                 json!([{"op": "replace", "path": "/a", "value": 3}]),
                 json!({"a": 3}),
+            ),
+            (
+                json!({"a": {"x": 1}, "l": [1, 2]}),
+                json!([{"op": "replace", "path": "/a/y", "value": 2}, {"op": "replace", "path": "/l/1", "value": 3}]),
+                json!({"a": {"x": 1, "y": 2}, "l": [1, 3]}),
             ),
             (
                 json!({"a": {"x": 1}}),
@@ -340,7 +355,9 @@ mod tests {
         let table = [
             (json!([{"op": "test", "path": "/a", "value": 2}]), 422),
             (json!([{"op": "remove", "path": "/nope"}]), 422),
-            (json!([{"op": "replace", "path": "/nope", "value": 1}]), 422),
+            (json!([{"op": "replace", "path": "/nope/x", "value": 1}]), 422),
+            (json!([{"op": "replace", "path": "/l/1", "value": 1}]), 422),
+            (json!([{"op": "replace", "path": "/a/x", "value": 1}]), 422),
             (json!([{"op": "add", "path": "/x/y", "value": 1}]), 422),
             (json!([{"op": "add", "path": "/l/2", "value": 1}]), 422),
             (json!([{"op": "add", "path": "/l/01", "value": 1}]), 422),
