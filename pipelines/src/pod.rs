@@ -38,6 +38,8 @@ pub struct Settings {
     pub injected_sidecars: bool,
     /// Do the containers that are not the user's drop all rights?
     pub secure_init: bool,
+    /// Is their root file system read-only, too?
+    pub read_only_init: bool,
     /// Do pods stay when their runs are cancelled?
     pub keep_cancelled: bool,
     /// Variables that templates may not set.
@@ -53,6 +55,7 @@ impl Default for Settings {
             await_sidecars: true,
             injected_sidecars: true,
             secure_init: false,
+            read_only_init: false,
             keep_cancelled: false,
             forbidden_env: Vec::new(),
         }

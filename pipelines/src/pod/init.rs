@@ -99,15 +99,18 @@ fn container(name: &str, arguments: Vec<String>, mounts: Vec<VolumeMount>, setti
                 .collect(),
         ),
         volume_mounts: Some(mounts),
-        security_context: settings.secure_init.then(without_rights),
+        security_context: settings
+            .secure_init
+            .then(|| without_rights(settings.read_only_init)),
         ..Container::default()
     }
 }
 
-fn without_rights() -> SecurityContext {
+fn without_rights(read_only: bool) -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),
         run_as_non_root: Some(true),
+        read_only_root_filesystem: read_only.then_some(true),
         capabilities: Some(Capabilities {
             drop: Some(vec!["ALL".to_owned()]),
             ..Capabilities::default()

@@ -385,15 +385,20 @@ fn a_timeout_of_none_has_the_latest_deadline() {
 
 #[test]
 fn containers_that_are_not_the_users_can_be_without_rights() {
-    let settings = Settings {
-        secure_init: true,
-        ..settings()
-    };
-    let task = json!({"steps": [{"name": "s", "image": "i", "script": "c"}]});
-    let pod = attempt_with(&run(json!({})), task, &settings, &BTreeMap::new()).unwrap();
-    let spec = pod.spec.unwrap();
-    for container in spec.init_containers.unwrap() {
-        assert_eq!(container.security_context.unwrap().run_as_non_root, Some(true));
+    for (read_only_init, expected) in [(false, None), (true, Some(true))] {
+        let settings = Settings {
+            secure_init: true,
+            read_only_init,
+            ..settings()
+        };
+        let task = json!({"steps": [{"name": "s", "image": "i", "script": "c"}]});
+        let pod = attempt_with(&run(json!({})), task, &settings, &BTreeMap::new()).unwrap();
+        let spec = pod.spec.unwrap();
+        for container in spec.init_containers.unwrap() {
+            let context = container.security_context.unwrap();
+            assert_eq!(context.run_as_non_root, Some(true));
+            assert_eq!(context.read_only_root_filesystem, expected);
+        }
+        assert_eq!(spec.containers[0].security_context, None);
     }
-    assert_eq!(spec.containers[0].security_context, None);
 }

@@ -1,5 +1,6 @@
 //! Workspaces: from what a run binds to volumes and mounts.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crds::tekton::{TaskRun, TaskSpec, WorkspaceBinding, WorkspaceDeclaration, WorkspaceUsage};
@@ -202,6 +203,32 @@ fn hex(text: &str, digits: usize) -> String {
     hex
 }
 
+/// The run with the binding that the install gives to workspaces that need one and have none.
+pub(crate) fn with_default<'r>(
+    run: &'r TaskRun,
+    task: &TaskSpec,
+    binding: Option<&WorkspaceBinding>,
+) -> Cow<'r, TaskRun> {
+    let Some(binding) = binding else {
+        return Cow::Borrowed(run);
+    };
+    let bound = |name: &str| run.spec.workspaces.iter().any(|bound| bound.name == name);
+    let declared = task.workspaces.iter();
+    let bare = declared.filter(|declared| !declared.optional && !bound(&declared.name));
+    let added: Vec<WorkspaceBinding> = bare
+        .map(|declared| WorkspaceBinding {
+            name: declared.name.clone(),
+            ..binding.clone()
+        })
+        .collect();
+    if added.is_empty() {
+        return Cow::Borrowed(run);
+    }
+    let mut run = run.clone();
+    run.spec.workspaces.extend(added);
+    Cow::Owned(run)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -217,6 +244,31 @@ mod tests {
 
     fn task(value: Value) -> TaskSpec {
         serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn what_is_needed_and_not_bound_gets_the_default() {
+        let run = run(json!([{"name": "src", "emptyDir": {}}]));
+        let default: WorkspaceBinding =
+            serde_json::from_value(json!({"name": "ignored", "configMap": {"name": "m"}})).unwrap();
+        let task = task(json!({"steps": [], "workspaces": [
+            {"name": "src"}, {"name": "conf"}, {"name": "none", "optional": true},
+        ]}));
+        assert!(Workspaces::of(&run, &task).is_err());
+        assert!(matches!(with_default(&run, &task, None), Cow::Borrowed(_)));
+        let bound = with_default(&run, &task, Some(&default));
+        let shown: Vec<(&str, bool)> = bound
+            .spec
+            .workspaces
+            .iter()
+            .map(|binding| (binding.name.as_str(), binding.config_map.is_some()))
+            .collect();
+        assert_eq!(shown, [("src", false), ("conf", true)]);
+        assert!(Workspaces::of(&bound, &task).is_ok());
+        assert!(matches!(
+            with_default(&bound, &task, Some(&default)),
+            Cow::Borrowed(_)
+        ));
     }
 
     #[test]

@@ -26,6 +26,7 @@ use super::rerun;
 use super::spec::{Found, Invalid, Unready, begun};
 use super::{claims, credentials, images, logs, results, steps};
 use crate::pod::requirements::{self, Limits};
+use crate::pod::workspaces::with_default;
 use crate::pod::{self, Attempt, Settings};
 use crate::resolve::{self, Resolver};
 use crate::run::Clock;
@@ -242,7 +243,9 @@ impl TaskRuns {
         }
         let defaults = self.shared.config.get::<Defaults>();
         let settings = self.settings(&defaults);
-        if let Err(message) = claims::make(&self.shared.client, &run).await? {
+        let default_binding = defaults.task_run_workspace_binding.as_ref();
+        let bound = with_default(&run, &found.spec, default_binding);
+        if let Err(message) = claims::make(&self.shared.client, &bound).await? {
             let reason = reasons::COULDNT_CREATE_WORKSPACE_PVC;
             refuse(&run, status, Invalid::new(reason, message), now);
             return Ok(Created::Not(run, Next::OnChange));
@@ -276,7 +279,7 @@ impl TaskRuns {
                 .warning(run.as_ref(), "FailedToRetrieveSecret", message);
         }
         let wanted = pod::desired(&Attempt {
-            run: &run,
+            run: &bound,
             spec: &spec,
             settings: &settings,
             retry,
@@ -374,6 +377,7 @@ impl TaskRuns {
             await_sidecars: flags.await_sidecar_readiness,
             injected_sidecars: flags.running_in_environment_with_injected_sidecars,
             secure_init: flags.set_security_context,
+            read_only_init: flags.set_security_context_read_only_root_filesystem,
             keep_cancelled: flags.keep_pod_on_cancel,
             forbidden_env: defaults.forbidden_env.clone(),
         }
@@ -421,6 +425,8 @@ impl TaskRuns {
         found: &Found,
         retries: usize,
     ) -> Result<Result<TaskSpec, Unready>, Error> {
+        let defaults = self.shared.config.get::<Defaults>();
+        let run = &*with_default(run, &found.spec, defaults.task_run_workspace_binding.as_ref());
         let begun = match begun(run, found, retries) {
             Ok(begun) => begun,
             Err(invalid) => return Ok(Err(Unready::Never(invalid))),
