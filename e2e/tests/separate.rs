@@ -15,8 +15,8 @@ use e2e::tools::Need;
 use e2e::{Output, cases, eventually, free_port, run, suite};
 use serde_json::{Value, json};
 
-const NEEDS: &[Need] = &[Need::Root, Need::Kubectl, Need::Curl];
-const COMPONENTS: [&str; 9] = [
+const NEEDS: &[Need] = &[Need::Root, Need::Kubectl, Need::Curl, Need::Busybox];
+const COMPONENTS: [&str; 12] = [
     "webhook",
     "controller",
     "autoscaler",
@@ -26,7 +26,17 @@ const COMPONENTS: [&str; 9] = [
     "broker",
     "event-sources",
     "event-sinks",
+    "pipelines-controller",
+    "resolvers",
+    "run-archive",
 ];
+
+#[path = "separate/pipelines.rs"]
+mod pipelines;
+
+use pipelines::{
+    a_task_from_elsewhere_runs_and_is_remembered, an_event_listener_makes_what_its_triggers_say,
+};
 
 static PLATFORM: Mutex<Option<Separate>> = Mutex::new(None);
 
@@ -97,12 +107,10 @@ impl Separate {
         let made = run(spindrift()?
             .args(["image", "components", "--data-dir"])
             .arg(&self.data_dir))?;
-        let sidecar = made
-            .ok()?
-            .lines()
-            .next()
-            .context("no sidecar was made")?
-            .to_owned();
+        let made = made.ok()?;
+        let mut images = made.lines().map(str::to_owned);
+        let sidecar = images.next().context("no sidecar was made")?;
+        let entrypoint = images.next().context("no entrypoint was made")?;
         // The API listens for pods at the address of this machine on their network.
         let inside = self
             .kubectl(&[
@@ -123,7 +131,8 @@ impl Separate {
         let external = format!("127.0.0.1:{}", self.http_port);
         let at = |port: u16| format!("{inside}:{port}");
         let folder = self.data_dir.join("apart").to_string_lossy().into_owned();
-        let arguments: [Vec<String>; 9] = [
+        let runs = self.data_dir.join("runs-apart").to_string_lossy().into_owned();
+        let arguments: [Vec<String>; 12] = [
             vec!["--listen".into(), at(8443)],
             vec![],
             vec!["--stats-address".into(), at(8080)],
@@ -152,6 +161,9 @@ impl Separate {
             .into_iter()
             .map(str::to_owned)
             .collect(),
+            vec!["--entrypoint-image".into(), entrypoint],
+            vec![],
+            vec!["--listen".into(), at(8089), "--runs-dir".into(), runs],
         ];
         for (name, arguments) in COMPONENTS.into_iter().zip(arguments) {
             let health = free_port()?;
@@ -485,6 +497,14 @@ impl Separate {
         })
     }
 
+    fn apply(&self, object: &Value) -> anyhow::Result<()> {
+        let file = tempfile::Builder::new().suffix(".json").tempfile()?;
+        std::fs::write(file.path(), object.to_string())?;
+        let path = file.path().to_string_lossy().into_owned();
+        self.kubectl(&["apply", "-f", &path])?.ok()?;
+        Ok(())
+    }
+
     fn is_ready(&self, object: &str) -> anyhow::Result<()> {
         self.kubectl(&["wait", object, "--for=condition=Ready", "--timeout=90s"])?
             .ok()?;
@@ -605,6 +625,38 @@ fn an_event_waits_for_what_makes_its_job() -> anyhow::Result<()> {
     platform.start_again("event-sinks")
 }
 
+fn a_request_gets_an_answer() -> anyhow::Result<()> {
+    let platform = platform()?;
+    let platform = platform.as_ref().context("it does not run")?;
+    platform.program("kn", &["broker", "create", "asked"])?.ok()?;
+    let image = format!("{}/event-display", platform.registry);
+    let service = ["service", "create", "answers", "--image", &image];
+    let answer = ["--env", "REPLY_TYPE=dev.example.answer"];
+    platform
+        .program("kn", &[&service[..], &answer[..]].concat())?
+        .ok()?;
+    let trigger = ["trigger", "create", "questions", "--broker", "asked"];
+    let filter = ["--filter", "type=dev.example.hello", "--sink", "ksvc:answers"];
+    platform
+        .program("kn", &[&trigger[..], &filter[..]].concat())?
+        .ok()?;
+    platform.apply(&json!({
+        "apiVersion": "eventing.knative.dev/v1alpha1", "kind": "RequestReply", "metadata": { "name": "front" },
+        "spec": { "timeout": "PT30S", "brokerRef": {
+            "apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "name": "asked",
+        }},
+    }))?;
+    for object in ["broker/asked", "trigger/questions", "requestreply/front"] {
+        platform.is_ready(object)?;
+    }
+    // The processes may not know yet what is ready.
+    eventually("an answer", || {
+        let code = platform.post("request-reply", "/default/front", "question")?;
+        ensure!(code == "200", "{code}");
+        Ok(())
+    })
+}
+
 /// The one that comes next need not wait for the end of the leases.
 fn gives_leases_back(platform: &mut Separate) -> anyhow::Result<()> {
     for (name, prefix) in [
@@ -642,6 +694,9 @@ fn main() -> ExitCode {
             every_component_may_be_killed_and_started_again,
             no_accepted_event_is_lost_when_components_of_events_are_killed,
             an_event_waits_for_what_makes_its_job,
+            a_request_gets_an_answer,
+            a_task_from_elsewhere_runs_and_is_remembered,
+            an_event_listener_makes_what_its_triggers_say,
         ]],
         finish,
     )
