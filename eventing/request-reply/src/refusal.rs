@@ -7,6 +7,7 @@ use event_identity::Denied;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use proxy::Body;
+use proxy::held::NotHeld;
 
 use crate::broker;
 use crate::keyring::{Forged, SealError};
@@ -59,6 +60,16 @@ pub(crate) enum Refusal {
     },
     #[error("this process ends: ask again")]
     Ending,
+}
+
+impl From<NotHeld> for Refusal {
+    fn from(error: NotHeld) -> Self {
+        match error {
+            NotHeld::TooLarge(limit) => Self::BodyTooLarge(limit),
+            NotHeld::Busy => Self::Busy,
+            NotHeld::Broken(why) => Self::Body(why),
+        }
+    }
 }
 
 impl Refusal {

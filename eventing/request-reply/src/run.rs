@@ -53,6 +53,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Bodies that are read or handed on at once, of requests and of answers; further ones are answered with 503.
     pub bodies: usize,
+    /// Bytes of them that have arrived, of requests and of answers; beyond it, 503.
+    pub held_bytes: usize,
     /// Time for a body to arrive.
     pub body_timeout: Duration,
 }
@@ -63,7 +65,8 @@ impl Default for Limits {
             waiting: 4_096,
             waiting_each: 1_024,
             body_bytes: 1 << 20,
-            bodies: 64,
+            bodies: 1_024,
+            held_bytes: 64 << 20,
             body_timeout: Duration::from_secs(10),
         }
     }
@@ -114,6 +117,8 @@ async fn serve(config: Config) -> prometheus::Result<()> {
         waiting: Waiting::new(limits.waiting, limits.waiting_each),
         bodies: Semaphore::new(limits.bodies.min(Semaphore::MAX_PERMITS)),
         answers: Semaphore::new(limits.bodies.min(Semaphore::MAX_PERMITS)),
+        held: Arc::new(Semaphore::new(limits.held_bytes.min(Semaphore::MAX_PERMITS))),
+        held_answers: Arc::new(Semaphore::new(limits.held_bytes.min(Semaphore::MAX_PERMITS))),
         limits,
         metrics,
         ending: ending.clone(),

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use crds::conditions::ConditionedStatus;
 use crds::eventing::{RequestReply, Trigger};
 use crds::names;
@@ -13,10 +12,10 @@ use event_identity::{Doorkeeper, Guarded};
 use event_tls::Door;
 use http::header::ALLOW;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use informer::Cache;
 use kube::Resource;
-use proxy::{Body, Handler};
+use proxy::held::{Count, announced};
+use proxy::{Body, Handler, Held};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -49,6 +48,9 @@ pub(crate) struct Service {
     pub bodies: Semaphore,
     /// Likewise, of answers: a broker that is slow to take events in must not keep those out that end a wait.
     pub answers: Semaphore,
+    /// Bytes of the bodies of both.
+    pub held: Arc<Semaphore>,
+    pub held_answers: Arc<Semaphore>,
     pub metrics: Arc<Metrics>,
     /// Requests wait no longer than until this.
     pub ending: CancellationToken,
@@ -94,7 +96,8 @@ impl Service {
         let slot = self.bodies.try_acquire().map_err(|_| Refusal::Busy)?;
         // Boxed, so that a request that waits does not carry what went before.
         let guest = Box::pin(self.doorkeeper.greet(KIND, at, guarded(&object), headers)).await?;
-        let mut event = event::http::read(headers, self.collected(body).await?)?;
+        let (bytes, room) = self.collected(headers, body, &self.held).await?.into_parts();
+        let mut event = event::http::read(headers, bytes)?;
         guest.brings(&event)?;
         let mode = event.mode;
 
@@ -112,7 +115,7 @@ impl Service {
             .await
             .map_err(|_| Refusal::Late(limit))??;
         // What waits from here on is small.
-        drop((slot, event, object));
+        drop((slot, event, object, room));
         tokio::select! {
             answer = timeout_at(deadline, place.answer()) => match answer {
                 Ok(Some(answer)) => Ok(shown(&answer, mode)),
@@ -134,7 +137,11 @@ impl Service {
         if self.doorkeeper.is_enabled() {
             self.is_from_our_trigger(at, &object, headers).await?;
         }
-        let event = event::http::read(headers, self.collected(body).await?)?;
+        let (bytes, _room) = self
+            .collected(headers, body, &self.held_answers)
+            .await?
+            .into_parts();
+        let event = event::http::read(headers, bytes)?;
         let uid = object.metadata.uid.as_deref().unwrap_or_default();
         let attribute = object.spec.reply();
         let text = event.get(attribute).and_then(ValueRef::as_str);
@@ -184,15 +191,19 @@ impl Service {
         found.ok_or_else(|| Refusal::NotFound(format!("{namespace}/{name}")))
     }
 
-    async fn collected(&self, body: Body) -> Result<Bytes, Refusal> {
+    /// Counted as it comes: who announces much and sends nothing keeps nobody out.
+    async fn collected(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        total: &Arc<Semaphore>,
+    ) -> Result<Held, Refusal> {
         let (most, limit) = (self.limits.body_bytes, self.limits.body_timeout);
-        let collecting = Limited::new(body, most).collect();
-        match timeout(limit, collecting).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::BodyTooLarge(most)),
-            Ok(Err(error)) => Err(Refusal::Body(error.to_string())),
-            Err(_) => Err(Refusal::BodyTimeout(limit)),
-        }
+        let reading = Held::read(body, announced(headers), most, total, Count::Arrived);
+        let held = timeout(limit, reading)
+            .await
+            .map_err(|_| Refusal::BodyTimeout(limit))?;
+        Ok(held?)
     }
 }
 

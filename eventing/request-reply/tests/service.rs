@@ -338,6 +338,62 @@ async fn requests_wait_no_longer_than_they_may_and_not_too_many_of_them() {
     assert_eq!(asking.await.unwrap().0, 503);
 }
 
+/// Begins a request with a body of `announced` bytes of which only `sent` come.
+async fn begin(address: SocketAddr, announced: usize, sent: usize) -> TcpStream {
+    let mut request = "POST /default/patient HTTP/1.1\r\nHost: request-reply\r\n".to_owned();
+    for (name, value) in EVENT {
+        request += &format!("{name}: {value}\r\n");
+    }
+    request += &format!("Content-Length: {announced}\r\n\r\n{}", "x".repeat(sent));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_are_bounded_by_what_has_come_of_them() {
+    let plane = Plane::start(Limits {
+        held_bytes: 10_000,
+        body_bytes: 8_000,
+        ..Limits::default()
+    })
+    .await;
+    // They announce far more than there is room for, and send next to nothing.
+    let mut slow = Vec::new();
+    for _ in 0..100 {
+        slow.push(begin(plane.address, 8_000, 1).await);
+    }
+    assert_eq!(plane.post("/default/hasty", "question", &[]).await.0, 504);
+    // Who really sends that much takes the room of others, and gives it back.
+    let large = begin(plane.address, 8_000, 7_999).await;
+    let small = async || {
+        let mut stream = begin(plane.address, 2_500, 2_500).await;
+        let mut answer = [0; 12];
+        let read = tokio::time::timeout(Duration::from_millis(300), stream.read_exact(&mut answer));
+        // Whoever is let in waits for an answer that nobody gives.
+        read.await
+            .is_ok()
+            .then(|| String::from_utf8(answer.to_vec()).unwrap())
+    };
+    let mut answered = small().await;
+    for _ in 0..100 {
+        if answered.is_some() {
+            break;
+        }
+        answered = small().await;
+    }
+    assert_eq!(answered.as_deref(), Some("HTTP/1.1 503"));
+    drop(large);
+    for _ in 0..100 {
+        answered = small().await;
+        if answered.is_none() {
+            break;
+        }
+    }
+    assert_eq!(answered, None, "the room is free again");
+    drop(slow);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_asked_is_refused_in_words() {
     let plane = Plane::start(Limits::default()).await;

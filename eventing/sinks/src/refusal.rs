@@ -7,6 +7,7 @@ use event_identity::Denied;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use proxy::Body;
+use proxy::held::NotHeld;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
@@ -55,6 +56,16 @@ fn told(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
         other => other.to_string(),
+    }
+}
+
+impl From<NotHeld> for Refusal {
+    fn from(error: NotHeld) -> Self {
+        match error {
+            NotHeld::TooLarge(limit) => Self::BodyTooLarge(limit),
+            NotHeld::Busy => Self::Busy,
+            NotHeld::Broken(why) => Self::Body(why),
+        }
     }
 }
 

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use crds::conditions::ConditionedStatus;
 use crds::sinks::JobSink;
 use event::Event;
@@ -12,19 +11,23 @@ use event_identity::{Doorkeeper, Guarded, Guest};
 use event_tls::Door;
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube::Client;
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
-use proxy::{Body, Handler};
-use tokio::sync::{Semaphore, watch};
+use proxy::held::{Count, announced};
+use proxy::{Body, Handler, Held};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::jobs::{Jobs, MAX_EVENT, Progress};
 use crate::names::Address;
 use crate::refusal::Refusal;
 use crate::route::{Route, route};
 
-/// Requests under way at once. With [`MAX_EVENT`] it bounds the memory: 64 MiB.
-const MAX_REQUESTS: usize = 64;
+/// Requests under way at once.
+const MAX_REQUESTS: usize = 512;
+/// Bytes of their bodies.
+const MAX_HELD: usize = 64 << 20;
+/// Requests of which the API server is told at the same time; the others wait for it, within their time.
+const MAX_CALLS: usize = 64;
 /// Time for a request, its body and three writes to the API server.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
@@ -35,6 +38,8 @@ pub(crate) struct Service {
     /// Whether the policies have been read once.
     ready: watch::Receiver<bool>,
     requests: Semaphore,
+    held: Arc<Semaphore>,
+    calls: Semaphore,
     answered: IntCounterVec,
     in_flight: IntGauge,
 }
@@ -53,7 +58,7 @@ impl Service {
         )?;
         let in_flight = IntGauge::new(
             "job_sink_requests_in_flight",
-            "Requests being worked on; at 64 others are sent away.",
+            "Requests being worked on; at 512 others are sent away.",
         )?;
         registry.register(Box::new(answered.clone()))?;
         registry.register(Box::new(in_flight.clone()))?;
@@ -63,6 +68,8 @@ impl Service {
             doorkeeper,
             ready,
             requests: Semaphore::new(MAX_REQUESTS),
+            held: Arc::new(Semaphore::new(MAX_HELD)),
+            calls: Semaphore::new(MAX_CALLS),
             answered,
             in_flight,
         })
@@ -78,12 +85,21 @@ impl Service {
         let work = async {
             match route {
                 Route::Event { namespace, sink } => self.take(namespace, sink, request).await,
-                Route::Status(address) => self.jobs.progress(&address).await.map(shown),
+                Route::Status(address) => {
+                    let _call = self.call().await?;
+                    self.jobs.progress(&address).await.map(shown)
+                }
             }
         };
         tokio::time::timeout(TIME_LIMIT, work)
             .await
             .map_err(|_| Refusal::Timeout(TIME_LIMIT))?
+    }
+
+    /// A turn to speak to the API server.
+    async fn call(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+        // Never closed.
+        self.calls.acquire().await.map_err(|_| Refusal::Busy)
     }
 
     /// Who sends, before anything of it is read.
@@ -109,12 +125,20 @@ impl Service {
         request: Request<Body>,
     ) -> Result<Response<Body>, Refusal> {
         let (head, body) = request.into_parts();
-        let object = self.jobs.sink(&namespace, &sink).await?;
+        let object = {
+            let _call = self.call().await?;
+            self.jobs.sink(&namespace, &sink).await?
+        };
         let at = (namespace.as_str(), sink.as_str());
         let guest = self.guest(at, &object, &head.headers).await?;
-        let event = event::http::read(&head.headers, collected(body).await?)?;
+        // Counted as it comes: who announces much and sends nothing keeps nobody out.
+        let announced = announced(&head.headers);
+        let held = Held::read(body, announced, MAX_EVENT, &self.held, Count::Arrived).await?;
+        let (bytes, _room) = held.into_parts();
+        let event = event::http::read(&head.headers, bytes)?;
         guest.brings(&event)?;
         let address = address(namespace.clone(), sink.clone(), &event);
+        let _call = self.call().await?;
         self.jobs.make(&object, &address, &event).await?;
         let mut response = empty(StatusCode::ACCEPTED);
         if let Ok(location) = HeaderValue::from_str(&address.location()) {
@@ -140,14 +164,6 @@ fn address(namespace: String, sink: String, event: &Event) -> Address {
         sink,
         source: event.source.to_string(),
         id: event.id.to_string(),
-    }
-}
-
-async fn collected(body: Body) -> Result<Bytes, Refusal> {
-    match Limited::new(body, MAX_EVENT).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::BodyTooLarge(MAX_EVENT)),
-        Err(error) => Err(Refusal::Body(error.to_string())),
     }
 }
 

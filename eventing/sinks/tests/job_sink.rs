@@ -136,6 +136,26 @@ fn location(answer: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn senders_that_say_little_keep_nobody_out() {
+    let plane = Plane::start().await;
+    let mut slow = Vec::new();
+    for id in 0..200 {
+        let mut stream = TcpStream::connect(plane.address).await.unwrap();
+        let request = format!(
+            "POST /default/s HTTP/1.1\r\nHost: job-sink\r\nce-specversion: 1.0\r\nce-type: t\r\nce-source: /slow\r\n\
+             ce-id: {id}\r\nContent-Length: 1000000\r\n\r\nx"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    for id in 0..20 {
+        let (code, text) = plane.post("/quick", &id.to_string()).await;
+        assert_eq!(code, 202, "{text}");
+    }
+    drop(slow);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_event_makes_one_job_and_says_how_it_goes() {
     let plane = Plane::start().await;
     let (code, answer) = plane.post("/me", "1").await;
