@@ -16,8 +16,9 @@ use crate::{percentile, process, say};
 use apart::Apart;
 use runs::Runs;
 
-/// How long the controller has to come to rest.
-const REST: Duration = Duration::from_secs(10);
+/// How long the controller has to come to rest: it looks at itself every 5 s, and rests when it did nothing between two
+/// looks.
+const REST: Duration = Duration::from_secs(15);
 /// How often its memory is looked at while it works.
 const LOOK: Duration = Duration::from_millis(50);
 /// Steps of the longer tasks.

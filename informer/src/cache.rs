@@ -268,6 +268,11 @@ impl<K: Object> Cache<K> {
         self.inner.state.read().controlled_by(owner_uid)
     }
 
+    /// The keys of the objects whose controller is the object with this UID, ordered.
+    pub fn keys_controlled_by(&self, owner_uid: &str) -> Vec<Key> {
+        self.inner.state.read().keys_controlled_by(owner_uid)
+    }
+
     /// Adds an index: `values` names the values under which an object is found. Adding a name again does nothing.
     pub fn add_index(&self, name: &'static str, values: impl Fn(&K) -> Vec<String> + Send + Sync + 'static) {
         self.inner.state.write().add_index(name, Box::new(values));
@@ -303,6 +308,12 @@ impl<K: Object> Cache<K> {
         self.inner.fields.trim(&mut object);
         let change = self.inner.state.write().record(object);
         self.announce(change);
+    }
+
+    /// Holds this object as text, and decodes it each time it is read, until it changes: for objects that have come to
+    /// their end and stay.
+    pub fn pack(&self, key: &Key) {
+        self.inner.state.write().pack(key);
     }
 
     /// Waits until the first complete list has arrived.

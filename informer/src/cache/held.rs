@@ -30,6 +30,13 @@ impl<K: Object> Held<K> {
         }
     }
 
+    /// Holds it as text from now on.
+    pub(super) fn pack(&mut self) {
+        if let Self::Whole(object) = self {
+            *self = Self::new(&object.clone(), true);
+        }
+    }
+
     /// The object; `None` only if a type does not read what it wrote.
     pub(super) fn read(&self) -> Option<Arc<K>> {
         match self {

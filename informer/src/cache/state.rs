@@ -76,6 +76,15 @@ impl<K: Object> State<K> {
         self.objects_of(self.owners.get(owner_uid))
     }
 
+    pub(super) fn keys_controlled_by(&self, owner_uid: &str) -> Vec<Key> {
+        self.owners
+            .get(owner_uid)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
+    }
+
     pub(super) fn indexed(&self, index: &str, value: &str) -> Vec<Arc<K>> {
         self.objects_of(self.indexes.get(index).and_then(|index| index.keys.get(value)))
     }
@@ -91,6 +100,13 @@ impl<K: Object> State<K> {
             }
         }
         self.indexes.insert(name, Index { values, keys });
+    }
+
+    /// Holds this object as text until it changes.
+    pub(super) fn pack(&mut self, key: &Key) {
+        if let Some(held) = self.objects.get_mut(key) {
+            held.pack();
+        }
     }
 
     /// Takes in an own write, unless the watch knows better.
@@ -364,6 +380,28 @@ mod tests {
         let gone = state.remove(&owned("a", 3, "two")).unwrap();
         assert_eq!(gone.old.unwrap().as_ref(), &owned("a", 2, "two"));
         assert!(state.owners.is_empty() && state.list().is_empty());
+    }
+
+    #[test]
+    fn one_object_is_packed_until_it_changes() {
+        let is_packed = |state: &State<ConfigMap>, name: &str| {
+            let held = state.objects.get(&Key::new("ns", name));
+            matches!(held, Some(Held::Packed { .. }))
+        };
+        let mut state = State::default();
+        state.observe(owned("a", 1, "one"));
+        state.observe(object("b", 2));
+        for _ in 0..2 {
+            state.pack(&Key::new("ns", "a"));
+        }
+        state.pack(&Key::new("ns", "missing"));
+        assert!(is_packed(&state, "a") && !is_packed(&state, "b"));
+        assert_eq!(state.keys_controlled_by("one"), [Key::new("ns", "a")]);
+        assert_eq!(state.controlled_by("one"), [Arc::new(owned("a", 1, "one"))]);
+        assert!(state.observe(owned("a", 1, "one")).is_none(), "nothing new");
+        let change = state.observe(owned("a", 3, "two")).unwrap();
+        assert_eq!(change.old.unwrap().as_ref(), &owned("a", 1, "one"));
+        assert!(!is_packed(&state, "a") && state.controlled_by("one").is_empty());
     }
 
     #[test]

@@ -74,6 +74,9 @@ impl Reconcile for PipelineRuns {
             run.metadata.deletion_timestamp.is_some() || !is_ours(run.spec.managed_by.as_deref());
         if left_alone || is_done(&run) {
             self.stopwatch.forget(&run.uid().unwrap_or_default());
+            if is_done(&run) {
+                self.pack(key, &run);
+            }
             return Ok(Next::OnChange);
         }
         let children = self.children(&run);
@@ -122,6 +125,19 @@ impl PipelineRuns {
         Elapsed {
             run: since(status.and_then(|status| status.start_time.as_ref())),
             finally: since(status.and_then(|status| status.finally_start_time.as_ref())),
+        }
+    }
+
+    /// What is over is kept for whoever asks, but nobody works with it: the run, and what it made.
+    fn pack(&self, key: &Key, run: &PipelineRun) {
+        let uid = run.uid().unwrap_or_default();
+        let shared = &self.shared;
+        shared.pipeline_runs.pack(key);
+        for child in shared.task_runs.keys_controlled_by(&uid) {
+            shared.task_runs.pack(&child);
+        }
+        for child in shared.pipeline_runs.keys_controlled_by(&uid) {
+            shared.pipeline_runs.pack(&child);
         }
     }
 

@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{LimitRange, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::{Api, ResourceExt};
-use reconciler::object::is_controlled_by;
+use reconciler::object::{controller_of, is_controlled_by};
 use reconciler::{Applier, Cache, ConfigStore, Controller, Error, Key, Next, Reconcile, Recorder};
 use registries::Registry;
 use serde_json::json;
@@ -91,6 +91,7 @@ impl Reconcile for TaskRuns {
         ) {
             Decision::Leave => {
                 self.stopwatch.forget(&run.uid().unwrap_or_default());
+                self.pack(key, &run);
                 return Ok(Next::OnChange);
             }
             Decision::Hold => {
@@ -145,6 +146,19 @@ fn until_deadline(run: &TaskRun, status: &TaskRunStatus, defaults: &Defaults, no
 }
 
 impl TaskRuns {
+    /// What is over is kept for whoever asks, but nobody works with it. The PipelineRun that made a run still does.
+    fn pack(&self, key: &Key, run: &TaskRun) {
+        let shared = &self.shared;
+        let of_pipeline = controller_of(&run.metadata).is_some_and(|owner| owner.kind == "PipelineRun");
+        if !of_pipeline {
+            shared.task_runs.pack(key);
+        }
+        let pod = run.status.as_ref().map(|status| status.pod_name.as_str());
+        if let Some(pod) = pod.filter(|pod| !pod.is_empty()) {
+            shared.pods.pack(&Key::new(&key.namespace, pod));
+        }
+    }
+
     /// The time as the present attempt sees it: nobody sets its clock.
     fn by_stopwatch(&self, run: &TaskRun, status: &TaskRunStatus, now: Timestamp) -> Timestamp {
         let Some(start) = status.start_time.as_ref().map(|time| time.0) else {
