@@ -1,7 +1,5 @@
 //! Pods of TaskRuns against an API server, whose controller is the real one.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
-
 use std::time::Duration;
 
 use crds::tekton::TaskRun;
