@@ -169,7 +169,68 @@ fn a_run_can_be_cancelled() -> anyhow::Result<()> {
         "{}",
         run["status"]
     );
-    pod_is_gone(platform, &run)
+    pod_is_gone(platform, &run)?;
+    a_cancelled_run_keeps_its_pod_if_that_is_wanted(platform, &image)
+}
+
+/// After the other: the flag is everybody's.
+fn a_cancelled_run_keeps_its_pod_if_that_is_wanted(platform: &Platform, image: &str) -> anyhow::Result<()> {
+    let keep = |keep: &str| {
+        let patch = json!({"data": {"keep-pod-on-cancel": keep}}).to_string();
+        let map = ["-n", "tekton-pipelines", "patch", "configmap", "feature-flags"];
+        platform
+            .kubectl(&[&map[..], &["--type=merge", "-p", &patch]].concat())?
+            .ok()
+    };
+    keep("true")?;
+    let spec = json!({"taskSpec": {"steps": [
+        {"name": "long", "image": image, "script": "echo began; sleep 1000"},
+        {"name": "never", "image": image, "script": "echo too late"},
+    ]}});
+    // The controller may not have seen the flag yet: a pod that was made before it does not know how to stay.
+    let (name, pod) = eventually("a pod that can be cancelled", || {
+        let name = create(platform, &run_of("kept", spec.clone()))?;
+        let (_, own) = name.split_once('/').context("no name")?;
+        let pod = format!("{own}-pod");
+        platform
+            .kubectl(&["wait", "pod", &pod, "--for=create", "--timeout=30s"])?
+            .ok()?;
+        let made = platform.get(&["pod", &pod])?;
+        if !made["spec"].to_string().contains("-cancel_file") {
+            platform.kubectl(&["delete", &name, "--wait=false"])?.ok()?;
+            anyhow::bail!("made without: {}", made["spec"]);
+        }
+        Ok((name, pod))
+    })?;
+    eventually("the step to begin", || {
+        let log = platform.kubectl(&["logs", &pod, "-c", "step-long"])?;
+        ensure!(log.stdout.contains("began"), "{}", log.text());
+        Ok(())
+    })?;
+    let patch = r#"{"spec":{"status":"TaskRunCancelled"}}"#;
+    platform
+        .kubectl(&["patch", &name, "--type=merge", "-p", patch])?
+        .ok()?;
+    eventually("the ends of the steps", || {
+        let found = platform.get(&["pod", &pod])?;
+        let containers = found["status"]["containerStatuses"].as_array();
+        let ends: Vec<&Value> = containers
+            .into_iter()
+            .flatten()
+            .map(|container| &container["state"]["terminated"]["exitCode"])
+            .collect();
+        ensure!(
+            found["status"]["phase"] == "Failed" && ends == [9, 9],
+            "{}",
+            found["status"]
+        );
+        Ok(())
+    })?;
+    let run = finished(platform, &name)?;
+    expect(&run, "False", "TaskRunCancelled", "was cancelled")?;
+    let log = platform.kubectl(&["logs", &pod, "-c", "step-never"])?.ok()?;
+    ensure!(!log.contains("too late"), "{log}");
+    keep("false").map(drop)
 }
 
 fn pod_is_gone(platform: &Platform, run: &Value) -> anyhow::Result<()> {
