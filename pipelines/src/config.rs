@@ -48,6 +48,28 @@ pub fn manifests() -> Vec<ConfigMap> {
         .collect()
 }
 
+/// Releases of upstream whose behaviour this is: `docs/compatibility.md`.
+const VERSIONS: [(&str, &str); 2] = [("pipelines-info", "v1.15.0"), ("triggers-info", "v0.36.0")];
+
+/// The ConfigMaps in which clients such as `tkn version` look for whom they talk to. They belong to the version that
+/// runs, not to the one that was installed first.
+pub fn versions() -> Vec<ConfigMap> {
+    let map = |(name, version): (&str, &str)| ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: Some(NAMESPACE.to_owned()),
+            labels: Some(BTreeMap::from([(
+                APP_NAME.to_owned(),
+                labels::PART_OF_PIPELINES.to_owned(),
+            )])),
+            ..ObjectMeta::default()
+        },
+        data: Some(BTreeMap::from([("version".to_owned(), version.to_owned())])),
+        ..ConfigMap::default()
+    };
+    VERSIONS.into_iter().map(map).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -103,6 +103,7 @@ fn parts(system_namespace: &str, install: &crds::config::Install) -> [(Namespace
         (crds::tekton::names::NAMESPACE, "tekton-pipelines", {
             let mut maps = pipelines::config::manifests();
             maps.push(archive::manifest());
+            maps.extend(pipelines::config::versions());
             maps
         }),
         (
@@ -154,6 +155,14 @@ pub async fn configuration(
     maps.patch("config-deployment", &PatchParams::default(), &Patch::Merge(image))
         .await
         .context("cannot set the sidecar image in config-deployment")?;
+    // So do the versions that clients are told.
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), crds::tekton::names::NAMESPACE);
+    for map in pipelines::config::versions() {
+        let (name, data) = (map.name_any(), json!({ "data": map.data }));
+        maps.patch(&name, &PatchParams::default(), &Patch::Merge(data))
+            .await
+            .with_context(|| format!("cannot write the version into {name}"))?;
+    }
     Ok(())
 }
 
