@@ -15,8 +15,15 @@ use e2e::tools::Need;
 use e2e::{Output, cases, eventually, free_port, run, suite};
 use serde_json::{Value, json};
 
-const NEEDS: &[Need] = &[Need::Root, Need::Kubectl, Need::Curl, Need::Busybox];
-const COMPONENTS: [&str; 12] = [
+const NEEDS: &[Need] = &[
+    Need::Root,
+    Need::Kubectl,
+    Need::Curl,
+    Need::Busybox,
+    Need::Buildah,
+    Need::Git,
+];
+const COMPONENTS: [&str; 13] = [
     "webhook",
     "controller",
     "autoscaler",
@@ -29,11 +36,15 @@ const COMPONENTS: [&str; 12] = [
     "pipelines-controller",
     "resolvers",
     "run-archive",
+    "push-controller",
 ];
 
+#[path = "separate/builds.rs"]
+mod builds;
 #[path = "separate/pipelines.rs"]
 mod pipelines;
 
+use builds::a_folder_becomes_a_service;
 use pipelines::{
     a_task_from_elsewhere_runs_and_is_remembered, an_event_listener_makes_what_its_triggers_say,
 };
@@ -131,8 +142,9 @@ impl Separate {
         let external = format!("127.0.0.1:{}", self.http_port);
         let at = |port: u16| format!("{inside}:{port}");
         let folder = self.data_dir.join("apart").to_string_lossy().into_owned();
+        let key = self.data_dir.join("registry-key").to_string_lossy().into_owned();
         let runs = self.data_dir.join("runs-apart").to_string_lossy().into_owned();
-        let arguments: [Vec<String>; 12] = [
+        let arguments: [Vec<String>; 13] = [
             vec!["--listen".into(), at(8443)],
             vec![],
             vec!["--stats-address".into(), at(8080)],
@@ -164,6 +176,17 @@ impl Separate {
             vec!["--entrypoint-image".into(), entrypoint],
             vec![],
             vec!["--listen".into(), at(8089), "--runs-dir".into(), runs],
+            [
+                ["--listen", &at(8085)],
+                ["--builder-image", &self.builder_image()?],
+                ["--registry", &self.registry],
+                ["--pod-registry", &at(self.pods_port()?)],
+                ["--pod-registry-key", &key],
+            ]
+            .concat()
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
         ];
         for (name, arguments) in COMPONENTS.into_iter().zip(arguments) {
             let health = free_port()?;
@@ -697,6 +720,7 @@ fn main() -> ExitCode {
             a_request_gets_an_answer,
             a_task_from_elsewhere_runs_and_is_remembered,
             an_event_listener_makes_what_its_triggers_say,
+            a_folder_becomes_a_service,
         ]],
         finish,
     )

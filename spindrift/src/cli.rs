@@ -281,6 +281,12 @@ pub struct PushArgs {
     /// Registries that are spoken to by http; several with commas
     #[arg(long, value_delimiter = ',', value_name = "HOST:PORT")]
     pub insecure_registries: Vec<String>,
+    /// Where pods reach the registry by http, if it is that of a machine with `spindrift cluster up`, such as 10.88.0.1:5001
+    #[arg(long, requires = "pod_registry_key", value_name = "ADDRESS:PORT")]
+    pub pod_registry: Option<String>,
+    /// File of the key that this registry's passwords are made of: `registry-key` in the data folder of that machine
+    #[arg(long, requires = "pod_registry", value_name = "FILE")]
+    pub pod_registry_key: Option<PathBuf>,
     /// Builds of one namespace at the same time
     #[arg(long, default_value_t = 2, value_name = "NUMBER")]
     pub parallel_builds: usize,

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use reconciler::{Caches, leases};
@@ -46,15 +47,21 @@ pub async fn controller(args: PipelinesArgs) -> anyhow::Result<ExitCode> {
 
 pub async fn push(args: PushArgs) -> anyhow::Result<ExitCode> {
     let client = client(&args.process).await?;
+    let registry = pod_registry(&args)?;
+    let secret = registry
+        .clone()
+        .map(|registry| -> push::SecretOf { Arc::new(move |namespace| registry.secret(namespace)) });
     let settings = builds::Settings {
         builder_image: args.builder_image,
         insecure_registries: args.insecure_registries,
+        registry,
         ..builds::Settings::default()
     };
     let pipeline = crate::push::pipeline(move || Ok(settings.clone()));
     let defaults = push::Config::new(args.registry, pipeline);
     let config = push::Config {
         parallel: args.parallel_builds,
+        secret,
         outgoing: push::Outgoing {
             cluster_domain: args.process.cluster_domain.clone(),
             allowed: push::Allowed {
@@ -79,6 +86,16 @@ pub async fn push(args: PushArgs) -> anyhow::Result<ExitCode> {
         start,
     )
     .await
+}
+
+/// The registry of a machine, for builds whose pods have to show a password there.
+fn pod_registry(args: &PushArgs) -> anyhow::Result<Option<builds::PodRegistry>> {
+    let (Some(address), Some(file)) = (&args.pod_registry, &args.pod_registry_key) else {
+        return Ok(None);
+    };
+    let key = std::fs::read(file).with_context(|| format!("cannot read the key {}", file.display()))?;
+    anyhow::ensure!(!key.is_empty(), "the key {} is empty", file.display());
+    Ok(Some(builds::PodRegistry::new(&args.registry, address, key)))
 }
 
 pub async fn resolvers(args: ProcessArgs) -> anyhow::Result<ExitCode> {
