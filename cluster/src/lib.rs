@@ -116,6 +116,7 @@ impl Cluster {
             service_cidr: None,
         })
         .await?;
+        tracing::debug!("The network is there");
         let gateway = network.gateway_ip();
         let service_cidr = network.service_cidr();
         let api_address = local_address(&config.api)?;
@@ -138,6 +139,7 @@ impl Cluster {
         })
         .await?;
         let client = api.client();
+        tracing::debug!("The API is there");
 
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
@@ -182,6 +184,7 @@ impl Cluster {
             },
         )
         .await?;
+        tracing::debug!("Controllers, proxy and DNS are there");
         let until = ended(&stopped);
         tasks.spawn(async move {
             until.await;
@@ -196,6 +199,7 @@ impl Cluster {
             config.shim,
         ))
         .await?;
+        tracing::debug!("The node is there");
         let node = SharedNode::new(node);
         node_link.connect(Arc::new(node.clone()));
         Ok(Self {

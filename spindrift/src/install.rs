@@ -11,11 +11,15 @@ use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::rbac::v1::ClusterRole;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, CustomResourceDefinitionStatus,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{ApiResource, Patch, PatchParams, PostParams};
+use kube::core::object::{NotUsed, Object};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 const MANAGER: &str = "spindrift-install";
 /// The API server says in milliseconds that it serves a new kind; a remote one may take seconds.
@@ -47,43 +51,69 @@ fn definitions() -> Vec<CustomResourceDefinition> {
         .collect()
 }
 
+/// A definition as far as its installer reads it: its schemas take longer to decode than all the rest of an install.
+type Installed = Object<NotUsed, CustomResourceDefinitionStatus>;
+
 /// Creates or updates the CRDs, and waits until they are served.
 pub async fn crds(client: &Client) -> anyhow::Result<()> {
-    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let params = PatchParams::apply(MANAGER).force();
-    try_join_all(definitions().into_iter().map(|crd| {
-        let (api, params) = (api.clone(), params.clone());
-        async move {
-            let name = crd.name_any();
-            api.patch(&name, &params, &Patch::Apply(&crd))
-                .await
-                .with_context(|| format!("cannot install {name}"))?;
-            let established = kube::runtime::wait::await_condition(
-                api,
-                &name,
-                kube::runtime::conditions::is_crd_established(),
-            );
-            tokio::time::timeout(ESTABLISHED, established)
-                .await
-                .with_context(|| format!("the API server does not serve {name} within {ESTABLISHED:?}"))?
-                .with_context(|| format!("cannot watch {name}"))?;
-            anyhow::Ok(())
-        }
-    }))
-    .await?;
+    // A task for each: the embedded API server works in the task of its caller, and there is more than one core.
+    let mut installs = JoinSet::new();
+    for crd in definitions() {
+        installs.spawn(define(client.clone(), crd));
+    }
+    while let Some(installed) = installs.join_next().await {
+        installed.context("an install of a CRD has ended")??;
+    }
     Ok(())
+}
+
+async fn define(client: Client, crd: CustomResourceDefinition) -> anyhow::Result<()> {
+    let name = crd.name_any();
+    let params = PatchParams::apply(MANAGER).force();
+    let api: Api<Installed> = Api::all_with(
+        client.clone(),
+        &ApiResource::erase::<CustomResourceDefinition>(&()),
+    );
+    let installed = api
+        .patch(&name, &params, &Patch::Apply(&crd))
+        .await
+        .with_context(|| format!("cannot install {name}"))?;
+    if is_established(installed.status.as_ref()) {
+        return Ok(());
+    }
+    let established = kube::runtime::wait::await_condition(
+        Api::<CustomResourceDefinition>::all(client),
+        &name,
+        kube::runtime::conditions::is_crd_established(),
+    );
+    tokio::time::timeout(ESTABLISHED, established)
+        .await
+        .with_context(|| format!("the API server does not serve {name} within {ESTABLISHED:?}"))?
+        .with_context(|| format!("cannot watch {name}"))?;
+    Ok(())
+}
+
+/// Whether a definition was served before this install, too.
+fn is_established(status: Option<&CustomResourceDefinitionStatus>) -> bool {
+    let conditions = status.and_then(|status| status.conditions.as_deref());
+    let mut conditions = conditions.unwrap_or_default().iter();
+    conditions.any(|condition| condition.type_ == "Established" && condition.status == "True")
 }
 
 /// Creates or updates the roles that people give to the accounts of EventListeners.
 pub async fn roles(client: &Client) -> anyhow::Result<()> {
     let api: Api<ClusterRole> = Api::all(client.clone());
     let params = PatchParams::apply(MANAGER).force();
-    for role in triggers::controller::roles() {
-        let name = role["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        api.patch(&name, &params, &Patch::Apply(role))
-            .await
-            .with_context(|| format!("cannot install the ClusterRole {name}"))?;
-    }
+    try_join_all(triggers::controller::roles().into_iter().map(|role| {
+        let (api, params) = (api.clone(), params.clone());
+        async move {
+            let name = role["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            api.patch(&name, &params, &Patch::Apply(role))
+                .await
+                .with_context(|| format!("cannot install the ClusterRole {name}"))
+        }
+    }))
+    .await?;
     Ok(())
 }
 
@@ -131,24 +161,28 @@ pub async fn configuration(
     settings: &Settings<'_>,
 ) -> anyhow::Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    for (namespace, maps) in parts(system_namespace, install) {
-        create_if_missing(&namespaces, &namespace).await?;
-        let in_namespace = namespace.name_any();
-        let in_namespace = in_namespace.as_str();
-        let api: Api<ConfigMap> = Api::namespaced(client.clone(), in_namespace);
-        try_join_all(maps.into_iter().map(|mut map| {
-            let api = api.clone();
-            async move {
-                let name = map.name_any();
-                let own = settings.get(&(in_namespace, name.as_str()));
-                let own = own.into_iter().flatten();
-                let data = map.data.get_or_insert_default();
-                data.extend(own.map(|(key, value)| ((*key).to_owned(), value.clone())));
-                create_if_missing(&api, &map).await
-            }
-        }))
-        .await?;
-    }
+    try_join_all(parts(system_namespace, install).map(|(namespace, maps)| {
+        let namespaces = namespaces.clone();
+        async move {
+            create_if_missing(&namespaces, &namespace).await?;
+            let in_namespace = namespace.name_any();
+            let in_namespace = in_namespace.as_str();
+            let api: Api<ConfigMap> = Api::namespaced(client.clone(), in_namespace);
+            try_join_all(maps.into_iter().map(|mut map| {
+                let api = api.clone();
+                async move {
+                    let name = map.name_any();
+                    let own = settings.get(&(in_namespace, name.as_str()));
+                    let own = own.into_iter().flatten();
+                    let data = map.data.get_or_insert_default();
+                    data.extend(own.map(|(key, value)| ((*key).to_owned(), value.clone())));
+                    create_if_missing(&api, &map).await
+                }
+            }))
+            .await
+        }
+    }))
+    .await?;
     // The sidecar's image belongs to the version that runs, not to the one that was installed first.
     let image = json!({ "data": { "queue-sidecar-image": install.queue_sidecar_image } });
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), system_namespace);
@@ -337,15 +371,16 @@ const WEBHOOKS: [(&str, &str); 2] = [
 /// webhooks are, and where archived runs are read. `port` is that of the gateway.
 pub async fn routes(client: &Client, domain: &str, port: u16) -> anyhow::Result<()> {
     let params = PatchParams::apply(MANAGER).force();
-    for (namespace, service) in OPEN {
+    let params = &params;
+    let routes = OPEN.map(|(namespace, service)| async move {
         let api: Api<crds::networking::Ingress> = Api::namespaced(client.clone(), namespace);
-        api.patch(service, &params, &Patch::Apply(route(namespace, service, domain)))
+        api.patch(service, params, &Patch::Apply(route(namespace, service, domain)))
             .await
-            .with_context(|| format!("cannot install the route to {service}"))?;
-    }
-    for (namespace, service) in WEBHOOKS {
-        webhook_address(client, namespace, service, domain, port).await?;
-    }
+            .with_context(|| format!("cannot install the route to {service}"))
+    });
+    let addresses =
+        WEBHOOKS.map(|(namespace, service)| webhook_address(client, namespace, service, domain, port));
+    futures::try_join!(try_join_all(routes), try_join_all(addresses))?;
     Ok(())
 }
 

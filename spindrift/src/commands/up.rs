@@ -11,6 +11,7 @@ use eventing::admission::Bindings;
 use reconciler::{Caches, ConfigStore};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
 use super::cluster::{self as bare, Started};
 use super::interrupt::{self, Interrupt};
@@ -133,6 +134,7 @@ impl Up {
             component_images::build(cluster.images(), &started.registry),
             install::crds(&client)
         )?;
+        debug!("Images and definitions are there");
         let plan = crds::config::Install {
             queue_sidecar_image: images.sidecar,
             domain: Some(DOMAIN.to_owned()),
@@ -154,11 +156,17 @@ impl Up {
                 BTreeMap::from([("allow-loopback", "true".to_owned())]),
             ),
         ]);
-        install::configuration(&client, crds::names::SYSTEM_NAMESPACE, &plan, &settings).await?;
-        install::registry(&client, &started.registry).await?;
-        install::fronts(&client, crds::names::SYSTEM_NAMESPACE, inside, listeners.fronts()).await?;
-        install::routes(&client, DOMAIN, port).await?;
-        install::roles(&client).await?;
+        let services = async {
+            install::configuration(&client, crds::names::SYSTEM_NAMESPACE, &plan, &settings).await?;
+            install::fronts(&client, crds::names::SYSTEM_NAMESPACE, inside, listeners.fronts()).await?;
+            install::routes(&client, DOMAIN, port).await
+        };
+        tokio::try_join!(
+            services,
+            install::registry(&client, &started.registry),
+            install::roles(&client)
+        )?;
+        debug!("The install is there");
         let caches = Caches::new(client.clone());
         let config = ConfigStore::start(&caches, crds::names::SYSTEM_NAMESPACE);
         let selection_mode = events::selection_mode()?;
@@ -169,6 +177,7 @@ impl Up {
             bindings: Bindings::new(&caches, selection_mode, crds::names::EVENTING_NAMESPACE),
         });
         caches.synced().await;
+        debug!("The configuration is read");
         let health = std::sync::Arc::new(cluster.health());
         let events = Events {
             stores: events::open(&data_dir.join("events"))?,
