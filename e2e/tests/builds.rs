@@ -171,7 +171,7 @@ fn a_dockerfile_of_a_repository_is_built_twice_and_runs() -> anyhow::Result<()> 
         one.log
     );
     ensure!(
-        one.result("author")? == "E <e@example.com>" && one.result("tree")?.len() == 40,
+        one.result("author")? == "Jane Doe <jane@example.com>" && one.result("tree")?.len() == 40,
         "{}",
         one.run
     );
