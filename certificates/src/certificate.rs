@@ -6,7 +6,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose,
+    KeyPair, KeyUsagePurpose, PublicKeyData as _,
 };
 use x509_parser::extensions::GeneralName;
 use x509_parser::pem::Pem;
@@ -30,7 +30,7 @@ pub struct Profile {
     /// Type of a Secret that is made; `None` is Kubernetes' own default.
     pub secret_type: Option<&'static str>,
     /// Whether a certificate without the key of its authority is somebody else's, such as a certificate manager's, and is
-    /// left alone.
+    /// left alone. A key that stayed from an authority of ours is not that key.
     pub yields: bool,
 }
 
@@ -93,23 +93,26 @@ pub fn renewed(
     now: Timestamp,
 ) -> Result<Option<Data>, CertificateError> {
     let filled = |key: &str| present.get(key).is_some_and(|bytes| !bytes.0.is_empty());
-    if profile.yields && filled(profile.certificate) && !filled(profile.authority_key) {
+    let authority = text(present, profile.authority);
+    let key = text(present, profile.authority_key).and_then(|pem| KeyPair::from_pem(pem).ok());
+    let ours = key.as_ref().is_some_and(|key| is_of(authority, key));
+    // A certificate manager replaces what it knows of and leaves the key of our authority where it was.
+    let foreign = !filled(profile.authority_key) || (!ours && is_readable(authority));
+    if profile.yields && filled(profile.certificate) && foreign {
         return Ok(None);
     }
-    let authority_lasts = lasts(text(present, profile.authority), now, profile.life);
-    let key = text(present, profile.authority_key).and_then(|pem| KeyPair::from_pem(pem).ok());
-    let complete =
-        key.is_some() && text(present, profile.key).is_some_and(|pem| KeyPair::from_pem(pem).is_ok());
-    if complete
-        && authority_lasts
+    // With the key of another authority, what is signed would not be trusted by anybody.
+    let authority_signs = ours && lasts(authority, now, profile.life);
+    if authority_signs
+        && fits(text(present, profile.certificate), text(present, profile.key))
         && lasts(text(present, profile.certificate), now, profile.renew_before)
         && covers(text(present, profile.certificate), names)
     {
         return Ok(None);
     }
-    let (authority_key, authority_pem) = match (key, text(present, profile.authority)) {
-        (Some(key), Some(pem)) if authority_lasts => (key, pem.to_owned()),
-        _ => new_authority(text(present, profile.authority), profile, now)?,
+    let (authority_key, authority_pem) = match (key, authority) {
+        (Some(key), Some(pem)) if authority_signs => (key, pem.to_owned()),
+        _ => new_authority(authority, profile, now)?,
     };
     let key = KeyPair::generate().map_err(CertificateError::Key)?;
     let mut params = CertificateParams::new(names.to_vec()).map_err(|error| CertificateError::Names {
@@ -119,6 +122,8 @@ pub fn renewed(
     params.distinguished_name = distinguished_name(names.first().map_or("server", String::as_str));
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    // Authorities of a bundle have the same name: this says which one to look at, and strict clients ask for it.
+    params.use_authority_key_identifier_extension = true;
     validity(&mut params, now, profile.life);
     let issuer = Issuer::new(authority_params(profile, now), &authority_key);
     let certificate = params.signed_by(&key, &issuer).map_err(CertificateError::Sign)?;
@@ -194,6 +199,24 @@ fn lasts(pem: Option<&str>, now: Timestamp, more: SignedDuration) -> bool {
     .unwrap_or(false)
 }
 
+fn is_readable(pem: Option<&str>) -> bool {
+    with_certificate(pem, |_| ()).is_some()
+}
+
+/// Whether the first certificate of a PEM is about this key.
+fn is_of(pem: Option<&str>, key: &KeyPair) -> bool {
+    with_certificate(pem, |certificate| {
+        certificate.public_key().raw == key.subject_public_key_info().as_slice()
+    })
+    .unwrap_or(false)
+}
+
+/// Whether certificate and key belong together: servers refuse those that do not.
+fn fits(certificate: Option<&str>, key: Option<&str>) -> bool {
+    key.and_then(|pem| KeyPair::from_pem(pem).ok())
+        .is_some_and(|key| is_of(certificate, &key))
+}
+
 /// Whether the certificate is for all of these names.
 fn covers(pem: Option<&str>, names: &[String]) -> bool {
     with_certificate(pem, |certificate| {
@@ -234,6 +257,8 @@ fn with_certificate<T>(
 
 #[cfg(test)]
 mod tests {
+    use x509_parser::extensions::ParsedExtension;
+
     use super::*;
 
     const WEBHOOK: &Profile = &Profile::WEBHOOK;
@@ -280,6 +305,78 @@ mod tests {
                 "{key}"
             );
         }
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_replaced() {
+        let now = Timestamp::now();
+        let made = || renewed(&Data::new(), &names(), WEBHOOK, now).unwrap().unwrap();
+        let (first, other) = (made(), made());
+        for (key, authority_stays) in [
+            (WEBHOOK.key, true),
+            (WEBHOOK.certificate, true),
+            (WEBHOOK.authority_key, false),
+            (AUTHORITY, false),
+        ] {
+            let mut mixed = first.clone();
+            mixed.insert(key.to_owned(), other[key].clone());
+            let second = renewed(&mixed, &names(), WEBHOOK, now).unwrap().expect(key);
+            assert_eq!(second[AUTHORITY] == mixed[AUTHORITY], authority_stays, "{key}");
+            assert!(
+                fits(text(&second, AUTHORITY), text(&second, WEBHOOK.authority_key)),
+                "{key}"
+            );
+            assert!(
+                fits(text(&second, WEBHOOK.certificate), text(&second, WEBHOOK.key)),
+                "{key}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_certificate_says_which_authority_signed_it() {
+        let made = renewed(&Data::new(), &names(), WEBHOOK, Timestamp::now());
+        let made = made.unwrap().unwrap();
+        let said = with_certificate(text(&made, WEBHOOK.certificate), |certificate| {
+            certificate
+                .extensions()
+                .iter()
+                .find_map(|extension| match extension.parsed_extension() {
+                    ParsedExtension::AuthorityKeyIdentifier(said) => {
+                        said.key_identifier.as_ref().map(|id| id.0.to_vec())
+                    }
+                    _ => None,
+                })
+        });
+        let is = with_certificate(text(&made, AUTHORITY), |certificate| {
+            certificate
+                .extensions()
+                .iter()
+                .find_map(|extension| match extension.parsed_extension() {
+                    ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
+                    _ => None,
+                })
+        });
+        assert!(said.clone().flatten().is_some());
+        assert_eq!(said, is);
+    }
+
+    #[test]
+    fn a_certificate_manager_may_take_over_a_secret() {
+        let now = Timestamp::now();
+        let tls = &Profile::TLS;
+        let made = || renewed(&Data::new(), &names(), tls, now).unwrap().unwrap();
+        let (ours, mut taken) = (made(), made());
+        taken.insert(tls.authority_key.to_owned(), ours[tls.authority_key].clone());
+        for days in [0, 76, 200] {
+            let found = renewed(&taken, &["other".to_owned()], tls, after(now, days));
+            assert!(found.unwrap().is_none(), "{days}");
+        }
+        taken.insert(tls.authority.to_owned(), ByteString(b"nonsense".to_vec()));
+        assert!(
+            renewed(&taken, &names(), tls, now).unwrap().is_some(),
+            "that is nobody's authority"
+        );
     }
 
     #[test]

@@ -76,7 +76,8 @@ impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Door(_) | Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Door(closed) => closed.status(),
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Path
             | Self::Body(_)
             | Self::NoReplyId(_)
@@ -142,7 +143,8 @@ mod tests {
         let audience = || "a".to_owned();
         for (refusal, status, retry_after) in [
             (Refusal::Method, 405, None),
-            (Refusal::Door(event_tls::Closed("http")), 404, None),
+            (Refusal::Door(event_tls::Closed::Scheme("http")), 404, None),
+            (Refusal::Door(event_tls::Closed::Unknown), 503, Some("1")),
             (Refusal::Path, 400, None),
             (Refusal::NotFound("ns/rr".into()), 404, None),
             (Refusal::Event(ReadError::Missing("id")), 400, None),

@@ -86,7 +86,8 @@ impl Refusal {
             | Self::NoJob(_)
             | Self::Body(_) => StatusCode::BAD_REQUEST,
             Self::Denied(denied) => denied.status(),
-            Self::Door(_) | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Door(closed) => closed.status(),
+            Self::NotFound => StatusCode::NOT_FOUND,
             Self::NotReady | Self::Busy | Self::Timeout(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::BodyTooLarge(_) | Self::EventTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Event(error) => error.status(),

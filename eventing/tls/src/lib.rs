@@ -1,6 +1,6 @@
 //! The doors of what takes events in: in the clear, over TLS, or both.
 //!
-//! `transport-encryption` of `config-features` says which of them are open. The certificate is in a Secret, which the
+//! `transport-encryption` of `config-features` says which of them are open; until that is known, none is. The certificate is in a Secret, which the
 //! control plane keeps unless somebody else does; whoever serves only reads it.
 
 mod door;

@@ -74,7 +74,8 @@ impl Refusal {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Door(_) | Self::NoPath | Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Door(closed) => closed.status(),
+            Self::NoPath | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Path | Self::ChannelPath | Self::Body(_) | Self::Ttl(_) => StatusCode::BAD_REQUEST,
             Self::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
             Self::Forbidden { .. } => StatusCode::FORBIDDEN,
@@ -97,11 +98,11 @@ impl Refusal {
     /// The value of a metric's label.
     pub(super) fn reason(&self) -> &'static str {
         match self {
-            Self::Door(_) => "scheme",
+            Self::Door(event_tls::Closed::Scheme(_)) => "scheme",
             Self::Method => "method",
             Self::NoPath | Self::Path | Self::ChannelPath => "path",
             Self::NotFound(_) => "not_found",
-            Self::NotReady => "not_ready",
+            Self::NotReady | Self::Door(event_tls::Closed::Unknown) => "not_ready",
             Self::NoStore => "no_store",
             Self::Unauthenticated { .. } => "unauthenticated",
             Self::Forbidden { .. } => "forbidden",
@@ -175,7 +176,8 @@ mod tests {
             most: 1,
         };
         for (refusal, status, retry_after) in [
-            (Refusal::Door(event_tls::Closed("http")), 404, None),
+            (Refusal::Door(event_tls::Closed::Scheme("http")), 404, None),
+            (Refusal::Door(event_tls::Closed::Unknown), 503, Some("1")),
             (Refusal::Method, 405, None),
             (Refusal::NoPath, 404, None),
             (Refusal::Path, 400, None),
