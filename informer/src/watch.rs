@@ -26,16 +26,17 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 pub enum Shown<K> {
     /// Something that has the shape of its kind.
     Event(Event<K>),
-    /// An object that was changed into, or was last, what does not have that shape: what is known of it is not true any
-    /// more. `version` is its number, zero if it has none.
+    /// An object that is deleted, and was last what does not have that shape. `version` is its number, zero if it has
+    /// none.
     Lost { key: Key, version: u64 },
 }
 
 /// Calls `on_event` with what there is and then with each change, for ever. While the API is away nothing is told;
 /// afterwards everything is listed anew, from [`Event::Init`] to [`Event::InitDone`].
 ///
-/// An object that does not have its type's shape is left out of lists, told as [`Shown::Lost`] when it gets so, and
-/// said in the log. `kind` is a constant word for metrics and logs.
+/// An object that does not have its type's shape is left out, and said in the log: what was known of it stays until it
+/// can be read again, or is listed anew or deleted, which is told as [`Shown::Lost`]. `kind` is a constant word for
+/// metrics and logs.
 pub async fn follow<K>(
     api: Api<K>,
     config: watcher::Config,
@@ -111,7 +112,7 @@ async fn tell<K>(
     }
 }
 
-/// What an event shows; `None` for an object of a list that is left out.
+/// What an event shows; `None` for an object that is left out.
 fn decoded<K: DeserializeOwned>(event: Event<Raw>, kind: &str) -> Option<Shown<K>> {
     let decode = |raw: &Raw| {
         raw.decode()
@@ -129,9 +130,8 @@ fn decoded<K: DeserializeOwned>(event: Event<Raw>, kind: &str) -> Option<Shown<K
         Event::Init => Shown::Event(Event::Init),
         Event::InitDone => Shown::Event(Event::InitDone),
         Event::InitApply(raw) => Shown::Event(Event::InitApply(decode(&raw)?)),
-        Event::Apply(raw) => {
-            decode(&raw).map_or_else(|| lost(&raw), |object| Shown::Event(Event::Apply(object)))
-        }
+        // It is there still: who took it for deleted would remove what belongs to it, such as a broker's events.
+        Event::Apply(raw) => Shown::Event(Event::Apply(decode(&raw)?)),
         Event::Delete(raw) => {
             decode(&raw).map_or_else(|| lost(&raw), |object| Shown::Event(Event::Delete(object)))
         }
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_another_shape_is_lost_and_no_part_of_lists() {
+    fn what_has_another_shape_is_left_out_and_lost_only_when_it_is_deleted() {
         let raw = |data: &str| -> Raw {
             let text = format!(
                 r#"{{"metadata":{{"name":"a","namespace":"ns","resourceVersion":"7"}},"data":{data}}}"#
@@ -153,20 +153,17 @@ mod tests {
             serde_json::from_str(&text).unwrap()
         };
         let shown = |event| decoded::<ConfigMap>(event, "ConfigMap");
-        for (good, bad) in [
-            (Event::Apply(raw("{}")), Event::Apply(raw("3"))),
-            (Event::Delete(raw("{}")), Event::Delete(raw("3"))),
-        ] {
-            assert!(matches!(shown(good), Some(Shown::Event(_))));
-            match shown(bad) {
-                Some(Shown::Lost { key, version: 7 }) => assert_eq!(key, Key::new("ns", "a")),
-                other => panic!("{other:?}"),
-            }
+        for event in [Event::InitApply, Event::Apply] {
+            assert!(matches!(shown(event(raw("{}"))), Some(Shown::Event(_))));
+            assert!(shown(event(raw("3"))).is_none());
         }
         assert!(matches!(
-            shown(Event::InitApply(raw("{}"))),
-            Some(Shown::Event(Event::InitApply(_)))
+            shown(Event::Delete(raw("{}"))),
+            Some(Shown::Event(Event::Delete(_)))
         ));
-        assert!(shown(Event::InitApply(raw("3"))).is_none());
+        match shown(Event::Delete(raw("3"))) {
+            Some(Shown::Lost { key, version: 7 }) => assert_eq!(key, Key::new("ns", "a")),
+            other => panic!("{other:?}"),
+        }
     }
 }

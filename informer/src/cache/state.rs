@@ -147,7 +147,7 @@ impl<K: Object> State<K> {
         self.take(&key)
     }
 
-    /// Takes in that the watch shows something under this name that cannot be read: what is held is not true any more,
+    /// Takes in that the watch shows the deletion of something under this name that cannot be read: what is held is gone,
     /// unless it was written later.
     pub(super) fn lose(&mut self, key: &Key, seen: u64) -> Option<Change<K>> {
         self.newest = self.newest.max(seen);
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_any_more_is_gone_until_it_can() {
+    fn what_is_deleted_and_cannot_be_read_is_gone() {
         let mut state = State::default();
         state.observe(owned("a", 5, "one"));
         assert!(state.lose(&Key::new("ns", "b"), 6).is_none());
