@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use crds::triggers::{ClientConfig, InterceptorParam, WebhookInterceptor};
-use event_client::{Client, Endpoint, SendError, Want};
+use event_client::{BrokenBody, Client, Endpoint, SendError, Want};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -127,7 +127,7 @@ pub async fn ask(endpoint: &Endpoint, event: &Seen, params: &[InterceptorParam],
     match sent.await {
         Ok(answer) if answer.status != StatusCode::OK => refused(answer.status),
         Ok(answer) => match answer.broken {
-            Some(broken) => Verdict::Away(broken.to_string()),
+            Some(broken) => cut(&broken),
             None => judge(&answer.body),
         },
         Err(error) => silent(&error),
@@ -146,6 +146,15 @@ fn silent(error: &SendError) -> Verdict {
         SendError::Refused { .. } | SendError::TimedOut(_) | SendError::Credential(_) => {
             Verdict::Fail(problem)
         }
+    }
+}
+
+/// The answer did not come in full. Only a connection that broke off may be better the next time.
+fn cut(broken: &BrokenBody) -> Verdict {
+    let problem = broken.to_string();
+    match broken {
+        BrokenBody::BrokeOff => Verdict::Away(problem),
+        BrokenBody::TooLarge(_) | BrokenBody::TimedOut => Verdict::Fail(problem),
     }
 }
 
@@ -214,7 +223,7 @@ pub async fn ask_old(client: &Client, url: &str, webhook: &WebhookInterceptor, e
         return refused(answer.status);
     }
     if let Some(broken) = answer.broken {
-        return Verdict::Away(broken.to_string());
+        return cut(&broken);
     }
     event.headers = answer.headers;
     event.body = serde_json::from_slice(&answer.body).unwrap_or_default();
@@ -320,6 +329,13 @@ mod tests {
             (SendError::Credential(String::new()), false),
         ] {
             assert_eq!(matches!(silent(&error), Verdict::Away(_)), again, "{error}");
+        }
+        for (broken, again) in [
+            (BrokenBody::BrokeOff, true),
+            (BrokenBody::TimedOut, false),
+            (BrokenBody::TooLarge(LARGEST), false),
+        ] {
+            assert_eq!(matches!(cut(&broken), Verdict::Away(_)), again, "{broken}");
         }
     }
 

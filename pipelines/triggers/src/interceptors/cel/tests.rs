@@ -63,6 +63,7 @@ fn events_pass_filters() {
         "body.commits[1].marshalJSON() == '{\"files\":[],\"id\":\"b\"}'",
         "body.ref.translate('[^a-z]+', '-') == 'refs-heads-main'",
         "body.ref.upperAscii() == 'REFS/HEADS/MAIN' && 'A'.lowerAscii() == 'a'",
+        "lists.range(3) == [0, 1, 2] && lists.range(0) == []",
         "[1, 2, 3].first() == 1 && [1, 2, 3].last() == 3",
         "header.canonical('X-Token').compareSecret('token', 'github')",
         "header.canonical('X-Token').compareSecret('token', 'github', 'ns')",
@@ -84,6 +85,13 @@ fn what_is_not_true_stops_an_event() {
         ("nothing()", "cannot be evaluated"),
         ("'x'.compareSecret('token', 'other')", "has no token"),
         ("body.ref.translate('(', '')", "cannot be evaluated"),
+        ("lists.range(1000000000) == []", "does too much"),
+        ("lists.range(9223372036854775807) == []", "does too much"),
+        (
+            "lists.range(1000).all(a, lists.range(1000000) != [])",
+            "does too much",
+        ),
+        ("lists.range(-1) == []", "fewer than none"),
         (&deep, "nests deeper"),
         (&prefixed, "nests deeper"),
     ] {
