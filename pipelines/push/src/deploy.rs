@@ -133,7 +133,11 @@ impl Deployments {
             let message = format!("there is no Repository {}", request.repository);
             return Ok(Outcome::failed("RepositoryMissing", message));
         };
-        if let Err(why) = self.of_its_build(run, &repository).await? {
+        if repository.metadata.deletion_timestamp.is_some() {
+            let message = format!("Repository {} is being deleted", request.repository);
+            return Ok(Outcome::failed("RepositoryMissing", message));
+        }
+        if let Err(why) = self.of_its_build(run, &repository, request.sequence).await? {
             return Ok(Outcome::failed("NotOfABuild", why.to_string()));
         }
         let created = service

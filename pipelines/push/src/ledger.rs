@@ -108,8 +108,9 @@ pub(crate) fn take(
 }
 
 /// The id of the next push that nobody delivers.
-pub(crate) fn asked(status: &RepositoryStatus) -> String {
-    format!("{ASKED}{}", status.sequence + 1)
+pub(crate) fn asked(status: &RepositoryStatus, push: &Push) -> String {
+    // A push that is left out raises no number: the next one must not look like the same.
+    format!("{ASKED}{}-{}", status.sequence + 1, push.after)
 }
 
 /// The last push that moved a ref at `url`, in order of arrival; `None` if none is known.

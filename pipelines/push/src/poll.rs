@@ -20,6 +20,7 @@ use kube::ResourceExt;
 use parking_lot::Mutex;
 use reconciler::{Applier, Controller, Error, Key, Next, Reconcile};
 use tokio::time::Instant;
+use url::Url;
 
 use crate::delivery::Push;
 use crate::filter::verdict;
@@ -27,7 +28,7 @@ use crate::ledger::{self, Taken, take};
 use crate::queue;
 use crate::shared::Shared;
 use crate::web::{self, WebError};
-use seen::moved;
+use seen::{is_undecided, moved};
 
 /// Largest list of refs that is read: some hundred thousand.
 const MOST: usize = 16 << 20;
@@ -110,15 +111,24 @@ impl Reconcile for Polls {
                 .as_ref()
                 .is_none_or(|before| before.problem.as_ref() != Some(problem))
         {
-            let message = format!("{} was asked for its branch: {problem}", repository.spec.url);
+            let message = format!(
+                "{} was asked for its branch: {problem}",
+                place(&repository.spec.url)
+            );
             self.shared
                 .events
                 .warning(repository.as_ref(), "PollFailed", message);
         }
+        let (seen, known) = (answer.ok(), known.map(str::to_owned));
+        // What comes while nobody can say what is being built is news once that has failed.
+        let commit = match is_undecided(&repository, |run| self.is_over(&repository, run)) {
+            true => known.or(seen),
+            false => seen.or(known),
+        };
         let asked = Asked {
             at: Instant::now(),
             url: repository.spec.url.clone(),
-            commit: answer.ok().or_else(|| known.map(str::to_owned)),
+            commit,
             problem,
         };
         self.asked.lock().insert(key.clone(), asked);
@@ -146,7 +156,7 @@ impl Polls {
             method: Method::GET,
             url: format!(
                 "{}/info/refs?service=git-upload-pack",
-                spec.url.trim_end_matches('/')
+                place(&spec.url).trim_end_matches('/')
             ),
             headers,
             body: Bytes::new(),
@@ -159,6 +169,12 @@ impl Polls {
         Ok(read(&answer, &spec.main_ref()))
     }
 
+    fn is_over(&self, repository: &Repository, run: &str) -> bool {
+        let namespace = repository.namespace().unwrap_or_default();
+        let run = self.shared.runs.named(&namespace, run);
+        run.is_none_or(|run| queue::is_done(&run))
+    }
+
     /// Notes where the branch is, if that is news.
     async fn note(
         &self,
@@ -166,12 +182,7 @@ impl Polls {
         commit: &str,
         known: Option<&str>,
     ) -> Result<(), Error> {
-        let namespace = repository.namespace().unwrap_or_default();
-        let is_over = |run: &str| {
-            let run = self.shared.runs.named(&namespace, run);
-            run.is_none_or(|run| queue::is_done(&run))
-        };
-        let Some(push) = moved(repository, commit, known, is_over) else {
+        let Some(push) = moved(repository, commit, known, |run| self.is_over(repository, run)) else {
             return Ok(());
         };
         let Some(status) = noted(repository, &push, self.shared.now()) else {
@@ -184,6 +195,15 @@ impl Polls {
             .await
             .map(drop)
     }
+}
+
+/// The address without who asks: that is said by the credentials, if any, and may be a token.
+fn place(url: &str) -> String {
+    let Ok(mut place) = Url::parse(url) else {
+        return url.to_owned();
+    };
+    let without = place.set_username("").and_then(|()| place.set_password(None));
+    without.map_or_else(|()| url.to_owned(), |()| place.into())
 }
 
 /// How often the git host is asked; `None` if it is not.
@@ -219,7 +239,7 @@ fn noted(
     push: &Push,
     now: k8s_openapi::jiff::Timestamp,
 ) -> Option<Box<crds::spindrift::RepositoryStatus>> {
-    let id = ledger::asked(repository.status.as_ref()?);
+    let id = ledger::asked(repository.status.as_ref()?, push);
     match take(repository, push, &id, verdict(&repository.spec, push), now) {
         Taken::Noted { status, .. } | Taken::Skipped { status, .. } => Some(status),
         Taken::Repeated { .. } | Taken::Full => None,

@@ -12,6 +12,7 @@ use reconciler::Error;
 use reconciler::object::controller_of;
 
 use super::Deployments;
+use crate::queue;
 
 /// Why a run deploys nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +23,8 @@ pub(super) enum NotItsOwn {
     RunGone(String),
     #[error("PipelineRun {run} builds nothing of Repository {repository}: it does not own it")]
     OfAnother { run: String, repository: String },
+    #[error("PipelineRun {0} is over, or builds another push than this run would deploy")]
+    NotThisPush(String),
 }
 
 impl Deployments {
@@ -30,6 +33,7 @@ impl Deployments {
         &self,
         run: &CustomRun,
         repository: &Repository,
+        sequence: i64,
     ) -> Result<Result<(), NotItsOwn>, Error> {
         let Some(owner) = pipeline_run_of(run) else {
             return Ok(Err(NotItsOwn::NoRun));
@@ -48,7 +52,7 @@ impl Deployments {
                 found.map(Arc::new)
             }
         };
-        Ok(owned(owner, build.as_deref(), repository))
+        Ok(owned(owner, build.as_deref(), repository, sequence))
     }
 }
 
@@ -64,6 +68,7 @@ fn owned(
     owner: &OwnerReference,
     build: Option<&PipelineRun>,
     repository: &Repository,
+    sequence: i64,
 ) -> Result<(), NotItsOwn> {
     let build = build.filter(|build| build.metadata.uid.as_ref() == Some(&owner.uid));
     let Some(build) = build else {
@@ -74,13 +79,17 @@ fn owned(
             && owner.api_version == API_VERSION
             && Some(&owner.uid) == repository.metadata.uid.as_ref()
     });
-    if of_repository {
-        return Ok(());
+    if !of_repository {
+        return Err(NotItsOwn::OfAnother {
+            run: build.name_any(),
+            repository: repository.name_any(),
+        });
     }
-    Err(NotItsOwn::OfAnother {
-        run: build.name_any(),
-        repository: repository.name_any(),
-    })
+    // What the number decides must not be up to whoever wrote the params.
+    if queue::is_done(build) || queue::sequence(build) != sequence {
+        return Err(NotItsOwn::NotThisPush(build.name_any()));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -102,7 +111,11 @@ mod tests {
         let build = |owners: Value| -> PipelineRun {
             serde_json::from_value(json!({
                 "apiVersion": "tekton.dev/v1", "kind": "PipelineRun",
-                "metadata": {"name": "web-1", "uid": "b", "ownerReferences": owners}, "spec": {},
+                "metadata": {
+                    "name": "web-1", "uid": "b", "ownerReferences": owners,
+                    "annotations": {"spindrift.dev/sequence": "3"},
+                },
+                "spec": {},
             }))
             .unwrap()
         };
@@ -118,9 +131,21 @@ mod tests {
         let good = owner(API_VERSION, "Repository", "web", "w");
         let allowed = |run: CustomRun, build: Option<PipelineRun>| {
             let owner = pipeline_run_of(&run).ok_or(NotItsOwn::NoRun)?;
-            owned(owner, build.as_ref(), &repository)
+            owned(owner, build.as_ref(), &repository, 3)
         };
         assert_eq!(allowed(run(of_build("b")), Some(build(good.clone()))), Ok(()));
+        let mut over = build(good.clone());
+        over.status =
+            serde_json::from_value(json!({"conditions": [{"type": "Succeeded", "status": "False"}]}))
+                .unwrap();
+        let late = Err(NotItsOwn::NotThisPush("web-1".to_owned()));
+        assert_eq!(allowed(run(of_build("b")), Some(over)), late);
+        let of_build_run = run(of_build("b"));
+        let owner_of = pipeline_run_of(&of_build_run).unwrap();
+        assert_eq!(
+            owned(owner_of, Some(&build(good.clone())), &repository, 999),
+            late
+        );
         for owners in [
             json!([]),
             owner("tekton.dev/v1", "PipelineRun", "other", "b"),

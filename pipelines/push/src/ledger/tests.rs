@@ -253,7 +253,7 @@ proptest! {
 fn what_was_asked_for_is_not_built_again_when_it_is_told() {
     let mut web = repository();
     taken(&mut web, &push("", "a"), "1");
-    let id = asked(web.status.as_ref().unwrap());
+    let id = asked(web.status.as_ref().unwrap(), &push("a", "c"));
     let seen = taken(&mut web, &push("a", "c"), &id);
     // The two pushes that led there come later.
     let first = taken(&mut web, &push("a", "b"), "2");
@@ -269,7 +269,7 @@ fn what_was_asked_for_is_not_built_again_when_it_is_told() {
     assert_eq!(last.after, "d");
     assert_eq!(last_move(pushes, "refs/heads/main", "http://other/app"), None);
     // Where it was before.
-    let id = asked(web.status.as_ref().unwrap());
+    let id = asked(web.status.as_ref().unwrap(), &push("d", "c"));
     let back = taken(&mut web, &push("d", "c"), &id);
     assert!(matches!(back, Taken::Noted { .. }), "{back:?}");
     assert_ne!(run_of(&back), run_of(&seen));

@@ -40,6 +40,21 @@ pub(super) fn moved(
     })
 }
 
+/// Is the branch being built as it was, without it being known yet as what?
+pub(super) fn is_undecided(repository: &Repository, is_over: impl Fn(&str) -> bool) -> bool {
+    let Some(status) = &repository.status else {
+        return false;
+    };
+    let last = last_move(&status.pushes, &repository.spec.main_ref(), &repository.spec.url);
+    last.is_some_and(|last| {
+        let built = status
+            .deployed
+            .as_ref()
+            .is_some_and(|deployed| deployed.run == last.run);
+        last.after.is_empty() && !last.run.is_empty() && !built && !is_over(&last.run)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -93,6 +108,12 @@ mod tests {
                 "{status}"
             );
             assert!(found.is_none_or(|push| push.after == "b" && push.git_ref == "refs/heads/main"));
+            let first_build = status["pushes"][0]["after"] == "" && status["deployed"].is_null();
+            assert_eq!(
+                is_undecided(&repository, |_| over),
+                first_build && !over,
+                "{status}"
+            );
         }
     }
 }

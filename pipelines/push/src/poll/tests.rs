@@ -241,3 +241,18 @@ fn answers_that_are_none_are_told() {
     assert_eq!(answer(StatusCode::NOT_FOUND, None), "it answers 404 Not Found");
     assert!(answer(StatusCode::OK, None).contains("smart protocol"));
 }
+
+#[test]
+fn who_asks_is_no_part_of_the_address() {
+    for (url, asked) in [
+        ("https://example.com/me/web.git", "https://example.com/me/web.git"),
+        (
+            "https://t0ken@example.com/me/web.git",
+            "https://example.com/me/web.git",
+        ),
+        ("http://me:t0ken@git:3000/web", "http://git:3000/web"),
+        ("no address", "no address"),
+    ] {
+        assert_eq!(place(url), asked);
+    }
+}

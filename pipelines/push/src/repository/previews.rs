@@ -64,7 +64,13 @@ impl Repositories {
                 .merge(&self.shared.services, &Key::of(service.as_ref()), &change)
                 .await
             {
-                Err(Error::Api { source, .. }) if is_not_found(&source) => {}
+                Err(Error::Api {
+                    source: kube::Error::Api(refusal),
+                    ..
+                }) if matches!(refusal.code, 400 | 403 | 404 | 422) => {
+                    // It would be refused for ever; the Repository must not stay for that.
+                    tracing::warn!(service = %service.name_any(), error = %refusal.message, "Previews stay in a Service");
+                }
                 changed => drop(changed?),
             }
         }
