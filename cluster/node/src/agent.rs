@@ -171,12 +171,7 @@ impl NodeAgent {
         std::fs::create_dir_all(pods_dir(&config.data_dir))?;
         let data_dir = std::fs::canonicalize(&config.data_dir)?;
         let hierarchies = Hierarchies::detect()?;
-        let quick_moves =
-            QuickMoves::set(&hierarchies, data_dir.join("quick-moves")).unwrap_or_else(|error| {
-                debug!(%error, "Moves into control groups stay as slow as they are");
-                None
-            });
-        let cgroup = cgroup_of(hierarchies, &data_dir);
+        let cgroup = cgroup_of(hierarchies.clone(), &data_dir);
         cgroup.create(&Limits {
             all_devices: true,
             ..Limits::default()
@@ -224,17 +219,23 @@ impl NodeAgent {
         let heartbeat = tokio::spawn(node::heartbeat(config.client, facts, disk_is_short));
         let eviction = tokio::spawn(eviction::run(Arc::clone(&context), Arc::clone(&pods), pressure));
         let collection = tokio::spawn(image_collection::run(Arc::clone(&context)));
-        let agent = Self {
+        let mut agent = Self {
             context,
             pods,
             tasks: vec![event_task, service_task, heartbeat, collection, eviction],
             workers,
-            quick_moves,
+            quick_moves: None,
         };
         match tokio::time::timeout(FIRST_LIST_LIMIT, first_list).await {
             Ok(Ok(result)) => result?,
             _ => return Err(StartError::NoPods),
         }
+        // Last, so that a start that fails leaves the machine as it was.
+        let record = agent.context.data_dir.join("quick-moves");
+        agent.quick_moves = QuickMoves::set(&hierarchies, record).unwrap_or_else(|error| {
+            debug!(%error, "Moves into control groups stay as slow as they are");
+            None
+        });
         Ok(agent)
     }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -20,17 +20,20 @@ use tracing::warn;
 use crate::agent::Pods;
 use crate::context::Context;
 use crate::disk::Disk;
+use crate::image_collection;
 use crate::resources::disk_request;
 
 /// Bytes that must be left; small disks must have a tenth of theirs, as kubelet wants of every disk.
 const LEAST: u64 = 100 << 20;
 /// A pod with less on the disk is not worth its end.
 const WORTHWHILE: u64 = 16 << 20;
-/// Pods of the system (`system-cluster-critical`) stay, whatever they write.
+/// Pods of the system (`system-cluster-critical`) stay, whatever they write. Nobody resolves priority classes here, so
+/// they are known by the name of their class; a number that a pod gives itself never is as great.
 const CRITICAL: i32 = 2_000_000_000;
 /// Between two looks: one system call.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Until what an evicted pod wrote is gone, before another has to go too.
+/// Until what an evicted pod wrote is gone, before another has to go too; and how long the disk must have had room before
+/// pods may come again.
 const SETTLE: Duration = Duration::from_secs(10);
 
 impl Disk {
@@ -84,15 +87,20 @@ pub(crate) async fn run(context: Arc<Context>, pods: Arc<Mutex<Pods>>, is_short:
         let Some(disk) = Disk::of(&context.data_dir) else {
             continue;
         };
-        let short = disk.is_short();
-        let changed = is_short.send_if_modified(|known| std::mem::replace(known, short) != short);
-        if changed && short {
-            warn!(available = disk.available, "The disk is full");
-        }
-        if !short || Instant::now() < settled {
+        let (short, settling) = (disk.is_short(), Instant::now() < settled);
+        let told = short || settling;
+        let changed = is_short.send_if_modified(|known| std::mem::replace(known, told) != told);
+        if !short || settling {
             continue;
         }
         settled = Instant::now() + SETTLE;
+        if changed {
+            warn!(available = disk.available, "The disk is full");
+        }
+        image_collection::make_room(&context, disk.least()).await;
+        let Some(disk) = Disk::of(&context.data_dir).filter(|disk| disk.is_short()) else {
+            continue;
+        };
         let staying = pods.lock().staying();
         let usages = tokio::task::spawn_blocking({
             let context = Arc::clone(&context);
@@ -101,7 +109,10 @@ pub(crate) async fn run(context: Arc<Context>, pods: Arc<Mutex<Pods>>, is_short:
         let Ok(usages) = usages.await else { continue };
         match choose(&usages) {
             Some(chosen) => pods.lock().evict(&chosen.uid, message(disk, chosen)),
-            None => warn!("No pod has written much of what fills the disk: remove images or other files"),
+            None if changed => {
+                warn!("No pod has written much of what fills the disk: remove images or other files");
+            }
+            None => {}
         }
     }
 }
@@ -111,10 +122,17 @@ fn usage(context: &Context, pod: &Pod) -> Usage {
     let spec = pod.spec.as_ref();
     let used = size(context.pod_dir(&uid)).saturating_add(size(context.log_dir(pod)));
     Usage {
-        priority: spec.and_then(|spec| spec.priority).unwrap_or(0),
+        priority: spec.map_or(0, priority),
         requested: spec.map_or(0, disk_request),
         used,
         uid,
+    }
+}
+
+fn priority(spec: &PodSpec) -> i32 {
+    match spec.priority_class_name.as_deref() {
+        Some("system-cluster-critical" | "system-node-critical") => CRITICAL,
+        _ => spec.priority.unwrap_or(0).min(CRITICAL - 1),
     }
 }
 
@@ -150,6 +168,8 @@ fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     const MIB: u64 = 1 << 20;
@@ -197,6 +217,24 @@ mod tests {
                 choose(&usages).map(|usage| usage.uid.as_str()),
                 expected,
                 "{usages:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_pod_makes_itself_one_of_the_system() {
+        for (spec, expected) in [
+            (json!({}), 0),
+            (json!({"priority": 7}), 7),
+            (json!({"priority": i32::MAX}), CRITICAL - 1),
+            (json!({"priorityClassName": "system-node-critical"}), CRITICAL),
+        ] {
+            let mut spec = spec;
+            spec["containers"] = json!([]);
+            assert_eq!(
+                priority(&serde_json::from_value(spec.clone()).unwrap()),
+                expected,
+                "{spec}"
             );
         }
     }

@@ -67,6 +67,14 @@ pub(crate) async fn run(context: Arc<Context>) {
     }
 }
 
+/// Takes so many bytes of unused images away, if there are as many.
+pub(crate) async fn make_room(context: &Context, bytes: u64) {
+    match used_images(&context.client).await {
+        Ok(used) => collect(context, &used, Some(bytes)).await,
+        Err(error) => warn!(%error, "Images are not collected: what uses them cannot be listed"),
+    }
+}
+
 async fn collect(context: &Context, used: &BTreeSet<Digest>, needed: Option<u64>) {
     let used: Vec<Digest> = used.iter().copied().collect();
     let collected = match needed {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use formats::quantity::Quantity;
-use k8s_openapi::api::core::v1::{Container, Node, NodeSelectorTerm, Pod, Taint, Toleration};
+use k8s_openapi::api::core::v1::{Container, Node, NodeSelectorTerm, Pod, PodSpec, Taint, Toleration};
 use kube::ResourceExt;
 
 /// Where a pod goes.
@@ -51,6 +51,9 @@ fn misfit<'a>(pod: &Pod, node: &Node, there: impl Iterator<Item = &'a Arc<Pod>>)
     let node_spec = node.spec.as_ref();
     if node_spec.and_then(|s| s.unschedulable) == Some(true) {
         return Some("node(s) were unschedulable".to_owned());
+    }
+    if is_short_of_disk(node) && !is_of_the_system(spec) {
+        return Some("node(s) had untolerated taint {node.kubernetes.io/disk-pressure: }".to_owned());
     }
     let tolerations = spec.tolerations.as_deref().unwrap_or_default();
     let taints = node_spec.and_then(|s| s.taints.as_deref()).unwrap_or_default();
@@ -107,6 +110,21 @@ fn misfit<'a>(pod: &Pod, node: &Node, there: impl Iterator<Item = &'a Arc<Pod>>)
 }
 
 /// What `pod` asks of `resource`, in thousandths: the sum over containers, or the largest init container if that is more.
+fn is_short_of_disk(node: &Node) -> bool {
+    let conditions = node
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    conditions
+        .into_iter()
+        .any(|one| one.type_ == "DiskPressure" && one.status == "True")
+}
+
+fn is_of_the_system(spec: &PodSpec) -> bool {
+    let class = spec.priority_class_name.as_deref();
+    matches!(class, Some("system-cluster-critical" | "system-node-critical"))
+}
+
 fn requests(pod: &Pod, resource: &str) -> i128 {
     let Some(spec) = &pod.spec else { return 0 };
     let of = |container: &Container| {
@@ -192,6 +210,29 @@ mod tests {
             spec.extend(extra.clone());
         }
         Arc::new(serde_json::from_value(json!({ "metadata": { "name": "p" }, "spec": spec })).unwrap())
+    }
+
+    #[test]
+    fn a_node_without_room_on_its_disk_takes_pods_of_the_system_only() {
+        for (pressure, class, expected) in [
+            ("False", json!({}), true),
+            ("True", json!({}), false),
+            ("True", json!({"priorityClassName": "mine"}), false),
+            ("True", json!({"priorityClassName": "system-node-critical"}), true),
+        ] {
+            let conditions = json!([{"type": "DiskPressure", "status": pressure}]);
+            let node = node(json!({"status": {"conditions": conditions}}));
+            let decision = decide(&pod(json!({}), class.clone()), &[node], &[]);
+            match decision {
+                Decision::Bind(_) => assert!(expected, "{pressure} {class}"),
+                Decision::Unschedulable(why) => {
+                    assert!(
+                        !expected && why.contains("disk-pressure"),
+                        "{pressure} {class}: {why}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

@@ -19,8 +19,6 @@ const OPTION: &str = "favordynmods";
 #[derive(Debug)]
 pub struct QuickMoves {
     root: PathBuf,
-    /// What it had before.
-    options: Vec<String>,
     /// A file that tells later processes of this node so.
     record: PathBuf,
 }
@@ -41,14 +39,13 @@ impl QuickMoves {
             .partition(|option| option == OPTION);
         let this = Self {
             root: root.to_owned(),
-            options,
             record,
         };
         if !set.is_empty() {
             return Ok(this.record.exists().then_some(this));
         }
         std::fs::write(&this.record, "")?;
-        let wanted = this.options.iter().map(String::as_str).chain([OPTION]);
+        let wanted = options.iter().map(String::as_str).chain([OPTION]);
         if let Err(error) = reconfigure(root, wanted) {
             let _ = std::fs::remove_file(&this.record);
             return Err(error);
@@ -56,12 +53,16 @@ impl QuickMoves {
         Ok(Some(this))
     }
 
-    /// Gives the mount the options that it had.
+    /// Takes the option away again.
     ///
     /// # Errors
     /// Fails when the kernel refuses.
     pub fn undo(self) -> io::Result<()> {
-        reconfigure(&self.root, self.options.iter().map(String::as_str))?;
+        // Read anew: others may have set options since.
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
+        let now = options(&mounts, &self.root);
+        let rest = now.iter().map(String::as_str).filter(|option| *option != OPTION);
+        reconfigure(&self.root, rest)?;
         std::fs::remove_file(&self.record)
     }
 }

@@ -139,6 +139,7 @@ impl Worker {
     /// Takes over what an earlier agent left.
     fn adopt(&mut self, restored: Restored) {
         self.facts = restored.facts;
+        self.ended_before();
         // A pod that has come to its end does not run again, whatever the disk remembers.
         let phase = self
             .pod
@@ -148,7 +149,6 @@ impl Worker {
             .unwrap_or_default();
         if matches!(phase, "Succeeded" | "Failed") && restored.shim.is_none() {
             self.facts.teardown = Step::Pending;
-            self.facts.ending = None;
             self.finished_before();
             return;
         }
@@ -208,15 +208,20 @@ impl Worker {
             });
         }
         self.facts.ip = status.pod_ip;
-        let known = [plan::DEADLINE_EXCEEDED, plan::EVICTED];
+    }
+
+    /// Takes over from the status why the pod was ended before its containers had.
+    fn ended_before(&mut self) {
+        let status = self.pod.status.clone().unwrap_or_default();
+        let known = [(plan::DEADLINE_EXCEEDED, None), (plan::EVICTED, Some(0))];
         let reason = known
             .into_iter()
-            .find(|reason| status.reason.as_deref() == Some(reason));
-        if let (Some("Failed"), Some(reason)) = (status.phase.as_deref(), reason) {
+            .find(|(reason, _)| status.reason.as_deref() == Some(reason));
+        if let (Some("Failed"), Some((reason, grace))) = (status.phase.as_deref(), reason) {
             self.facts.ending = Some(Ending {
                 reason,
                 message: status.message.unwrap_or_default(),
-                grace: None,
+                grace,
             });
         }
     }
