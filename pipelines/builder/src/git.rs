@@ -27,7 +27,7 @@ const CONFIGURATION: [&str; 13] = [
     "fetch.recurseSubmodules=false",
     "http.followRedirects=initial",
     // A host that says nothing for a minute is given up.
-    "http.lowSpeedLimit=1000",
+    "http.lowSpeedLimit=1",
     "http.lowSpeedTime=60",
     "advice.detachedHead=false",
     "safe.directory=*",
