@@ -113,21 +113,25 @@ pub(crate) async fn remove_sandbox(
     if let Some(shim) = shim {
         let _ = tokio::time::timeout(SHUTDOWN_LIMIT, shim.call(Call::Shutdown)).await;
     }
+    let group = context.pod_cgroup(uid);
+    let dir = context.pod_dir(uid);
+    // Before anything is written: what the pod wrote may be what fills the disk.
+    let emptied = {
+        let group = group.clone();
+        tokio::task::spawn_blocking(move || {
+            group.kill();
+            for name in ["volumes", "etc", "state", "memory", "shm", "cgroup-mount-points"] {
+                let _ = std::fs::remove_dir_all(dir.join(name));
+            }
+        })
+    };
+    emptied.await.map_err(|error| error.to_string())?;
     context
         .network
         .detach(uid)
         .await
         .map_err(|error| crate::error_chain(&error))?;
-    let group = context.pod_cgroup(uid);
-    let dir = context.pod_dir(uid);
-    let removed = tokio::task::spawn_blocking(move || {
-        group.kill();
-        for name in ["volumes", "etc", "state", "memory", "shm", "cgroup-mount-points"] {
-            let _ = std::fs::remove_dir_all(dir.join(name));
-        }
-        group.remove()
-    });
-    match removed.await {
+    match tokio::task::spawn_blocking(move || group.remove()).await {
         Ok(result) => result.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     }
