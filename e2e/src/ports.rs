@@ -1,13 +1,13 @@
 //! Ports of an instance's own, so that another one cannot take them while it is being restarted.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::ensure;
 
-/// Below the range from which the kernel gives ports to clients.
-const FIRST: u16 = 20_000;
-const LAST: u16 = 32_000;
+/// The ports to choose from: below the range from which the kernel gives ports to clients.
+const RANGE: Range<u16> = 10_000..32_000;
 
 /// The ports of one instance.
 #[derive(Clone, Copy, Debug)]
@@ -49,10 +49,14 @@ impl Ports {
 /// # Errors
 /// If there is none.
 pub fn free_port() -> anyhow::Result<u16> {
-    static NEXT: AtomicU16 = AtomicU16::new(FIRST);
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let count = u32::from(RANGE.end - RANGE.start);
+    // Programs that run at the same time begin far from each other: a port may be free because its user is being restarted.
+    let first = std::process::id().wrapping_mul(997);
     loop {
-        let port = NEXT.fetch_add(1, Ordering::Relaxed);
-        ensure!(port < LAST, "no port from {FIRST} to {LAST} is free");
+        let given = GIVEN.fetch_add(1, Ordering::Relaxed);
+        ensure!(given < count, "no port of {RANGE:?} is free");
+        let port = RANGE.start + u16::try_from(first.wrapping_add(given) % count)?;
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return Ok(port);
         }
