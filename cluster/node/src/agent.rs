@@ -24,6 +24,7 @@ use crate::event::Recorder;
 use crate::eviction;
 use crate::image_collection;
 use crate::logs::{self, LogOptions, LogStream};
+use crate::mount_points::MountPoints;
 use crate::node::{self, NodeFacts};
 use crate::oci::capabilities_of;
 use crate::pod::pull_slots::PullSlots;
@@ -188,8 +189,10 @@ impl NodeAgent {
         node::register(&config.client, &facts, false).await?;
         let (events, event_task) = Recorder::start(config.client.clone(), config.node_name.clone());
         let (services, service_task) = watch_services(config.client.clone());
+        let no_pods = std::fs::read_dir(pods_dir(&data_dir))?.next().is_none();
         let context = Arc::new(Context {
             client: config.client.clone(),
+            mount_points: MountPoints::open(data_dir.join("mount-points"), no_pods),
             data_dir,
             images: config.images,
             network: config.network,

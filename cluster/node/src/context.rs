@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::cgroup::{Cgroup, Hierarchies};
 use crate::event::Recorder;
+use crate::mount_points::MountPoints;
 use crate::pod::pull_slots::PullSlots;
 use crate::resources::NodeCapacity;
 
@@ -21,6 +22,7 @@ pub(crate) struct Context {
     pub(crate) images: ImageStore,
     pub(crate) network: Network,
     pub(crate) shim_program: PathBuf,
+    pub(crate) mount_points: MountPoints,
     pub(crate) services: Store<Service>,
     /// The node's address, as pods reach it.
     pub(crate) host_ip: String,

@@ -14,6 +14,7 @@ mod eviction;
 mod files;
 mod image_collection;
 mod logs;
+mod mount_points;
 mod node;
 pub mod oci;
 mod pod;

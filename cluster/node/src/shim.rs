@@ -42,6 +42,10 @@ pub(crate) const EXIT_FILE: &str = "exit.json";
 pub(crate) const RECORD_FILE: &str = "container.json";
 /// Memory volumes live below this directory, on a tmpfs that only the pod's mount namespace has.
 pub(crate) const MEMORY_DIR: &str = "memory";
+/// What the shim itself needs while it lives, on a tmpfs too: bundles, mount points, the library's state. Files on the
+/// disk cost more than they look: for a while after files were removed, ext4 searches past each of them for every file
+/// it makes.
+const RUN_DIR: &str = "run";
 
 /// Runs the shim until it is told to shut down. `pod_dir` is the argument after `shim`: the pod's directory.
 ///

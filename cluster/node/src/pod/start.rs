@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, SecurityContext, VolumeMount};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tracing::debug;
 
 use super::status::pod_display;
 use super::termination::MESSAGE_FILE;
@@ -14,6 +15,7 @@ use super::{containers, run_id};
 use crate::context::Context;
 use crate::downward::Addresses;
 use crate::env::{self, Environment};
+use crate::mount_points::Point;
 use crate::oci::{self, BindMount, Process, Rights};
 use crate::resources;
 use crate::shim::CONTAINERS_DIR;
@@ -98,6 +100,8 @@ impl Start<'_> {
         let pod_dir = self.context.pod_dir(uid);
         let id = run_id(&self.container.name, self.attempt);
         let dir = pod_dir.join(CONTAINERS_DIR).join(&id);
+        let mounts = self.mounts(&pod_dir, &dir, &environment)?;
+        let layers = self.layers(&mounts);
         let process = Process {
             arguments,
             environment: with_path(environment.over_image(&config.env), &spec, self.pod),
@@ -105,7 +109,7 @@ impl Start<'_> {
             user,
             rights: rights(&security, privileged),
             read_only_root: security.read_only_root_filesystem.unwrap_or(false),
-            mounts: self.mounts(&pod_dir, &dir, &environment)?,
+            mounts,
             host_pid: spec.host_pid.unwrap_or(false),
             oom_score_adjust: self.oom_score(&spec),
         };
@@ -118,7 +122,7 @@ impl Start<'_> {
         Ok(StartContainer {
             spec: oci::specification(&process, &pod_dir.join("shm"), &self.context.capabilities),
             id,
-            layers: self.image.layers.clone(),
+            layers,
             limits: resources::limits(self.container, privileged),
             log: self
                 .context
@@ -155,6 +159,24 @@ impl Start<'_> {
             node: self.context.capacity,
         };
         env::environment(self.container, context).map_err(|error| StartFailure::Config(error.to_string()))
+    }
+
+    /// Those of the image, above what it may lack for these mounts.
+    fn layers(&self, mounts: &[BindMount]) -> Vec<PathBuf> {
+        let seen = PathBuf::from(format!("/proc/{}/root", self.shim_pid));
+        let point = |mount: &BindMount| {
+            let source = seen.join(mount.source.strip_prefix("/").unwrap_or(&mount.source));
+            Point::new(&mount.target, !std::fs::metadata(source).ok()?.is_dir())
+        };
+        let points = mounts.iter().filter_map(point).collect();
+        let below = self.context.mount_points.layer(points).unwrap_or_else(|error| {
+            debug!(container = %self.container.name, %error, "Mount points are made in the container");
+            None
+        });
+        below
+            .into_iter()
+            .chain(self.image.layers.iter().cloned())
+            .collect()
     }
 
     fn mounts(

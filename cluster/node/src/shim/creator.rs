@@ -17,11 +17,12 @@ use serde_json::{Value, json};
 
 use super::executor::ContainerExecutor;
 use super::protocol::{SeccompProfile, StartContainer};
-use super::{CONTAINERS_DIR, rootfs, seccomp};
+use super::{CONTAINERS_DIR, RUN_DIR, rootfs, seccomp};
 use crate::cgroup::Cgroup;
 
-/// The library's own state lives here, below the pod's directory.
+/// Below [`RUN_DIR`]: the library's own state, and what it is given.
 const STATE_DIR: &str = "state";
+const BUNDLES_DIR: &str = "bundles";
 
 /// What the creator reports before it ends.
 #[derive(Debug, Serialize, Deserialize)]
@@ -55,7 +56,11 @@ impl Workshop {
     }
 
     fn state_dir(&self) -> PathBuf {
-        self.pod_dir.join(STATE_DIR)
+        self.pod_dir.join(RUN_DIR).join(STATE_DIR)
+    }
+
+    fn bundle_dir(&self, id: &str) -> PathBuf {
+        self.pod_dir.join(RUN_DIR).join(BUNDLES_DIR).join(id)
     }
 
     /// Compiles what creators will need; to be called before they are forked.
@@ -85,10 +90,11 @@ impl Workshop {
     /// Creates and starts a container. Runs in the creator.
     pub(super) fn start(&self, request: StartContainer, streams: Streams) -> Result<i32, String> {
         let dir = self.container_dir(&request.id);
+        let bundle = self.bundle_dir(&request.id);
         let cgroup = self.cgroup.child(&request.id);
         let root = at(
             "prepare the root file system",
-            rootfs::prepare(&request.layers, &dir),
+            rootfs::prepare(&request.layers, &dir, &bundle),
         )?;
         at("create the control group", cgroup.create(&request.limits))?;
         at("join the control group", cgroup.join_trackers(std::process::id()))?;
@@ -99,7 +105,7 @@ impl Workshop {
         }
         at(
             "write the bundle",
-            std::fs::write(dir.join("config.json"), spec.to_string()),
+            std::fs::write(bundle.join("config.json"), spec.to_string()),
         )?;
         let executor = self.executor(request.seccomp)?;
         let mut container = ContainerBuilder::new(request.id, SyscallType::default())
@@ -109,7 +115,7 @@ impl Workshop {
             .with_stdin(streams.stdin)
             .with_stdout(streams.stdout)
             .with_stderr(streams.stderr)
-            .as_init(&dir)
+            .as_init(&bundle)
             .with_systemd(false)
             .as_sibling(true)
             .build()
@@ -131,7 +137,7 @@ impl Workshop {
         if let Some(dir) = cgroup.unified_dir() {
             return Ok(vec![bind(&dir, top)]);
         }
-        let points = self.pod_dir.join("cgroup-mount-points");
+        let points = self.pod_dir.join(RUN_DIR).join("cgroup-mount-points");
         let mut mounts = Vec::new();
         for (controller, dir) in cgroup.controller_dirs() {
             std::fs::create_dir_all(points.join(controller))?;
@@ -151,7 +157,7 @@ impl Workshop {
         profile: SeccompProfile,
         streams: Streams,
     ) -> Result<i32, String> {
-        let dir = self.container_dir(id);
+        let dir = self.bundle_dir(id);
         let text = at("read the bundle", std::fs::read(dir.join("config.json")))?;
         let spec: Value = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
         let mut process = spec["process"].clone();
@@ -182,11 +188,9 @@ impl Workshop {
 
     /// Removes what a dead container leaves: mount, control group, library state and its writable layer.
     pub(super) fn remove(&self, id: &str) {
-        let dir = self.container_dir(id);
-        rootfs::release(&dir);
-        for name in ["rootfs", "upper", "work"] {
-            let _ = std::fs::remove_dir_all(dir.join(name));
-        }
+        let (dir, bundle) = (self.container_dir(id), self.bundle_dir(id));
+        rootfs::release(&dir, &bundle);
+        let _ = std::fs::remove_dir_all(bundle);
         let _ = std::fs::remove_dir_all(self.state_dir().join(id));
         let _ = self.cgroup.child(id).remove();
     }

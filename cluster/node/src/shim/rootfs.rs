@@ -11,27 +11,37 @@ use rustix::mount::{
 
 use super::copy;
 
-/// Mounts the layers (lowest first) on `dir/rootfs`, with changes kept in `dir`. Without overlayfs, or where it cannot
-/// stack on the file system of `dir`, the layers are copied: slower, but the container runs.
-pub(super) fn prepare(layers: &[PathBuf], dir: &Path) -> io::Result<PathBuf> {
-    let root = dir.join("rootfs");
+const ROOT: &str = "rootfs";
+const UPPER: &str = "upper";
+const WORK: &str = "work";
+
+/// Mounts the layers (lowest first) on `bundle/rootfs`, with changes kept in `dir`. Without overlayfs, or where it cannot
+/// stack on the file system of `dir`, the layers are copied to `dir/rootfs`: slower, but the container runs. `bundle`
+/// is in memory, hence no place for copies; it is made here.
+pub(super) fn prepare(layers: &[PathBuf], dir: &Path, bundle: &Path) -> io::Result<PathBuf> {
+    let root = bundle.join(ROOT);
     std::fs::create_dir_all(&root)?;
     let overlay = Overlay {
         layers,
-        upper: dir.join("upper"),
-        work: dir.join("work"),
-        root: root.clone(),
+        upper: dir.join(UPPER),
+        work: dir.join(WORK),
+        root,
     };
-    if layers.is_empty() {
-        return Ok(root);
+    if !layers.is_empty() && overlay.mount().is_ok() {
+        return Ok(overlay.root);
     }
-    overlay.mount().or_else(|_| copy::layers(layers, &root))?;
-    Ok(root)
+    let copied = dir.join(ROOT);
+    std::fs::create_dir_all(&copied)?;
+    copy::layers(layers, &copied)?;
+    Ok(copied)
 }
 
-/// Takes the mount away; a copied root has none.
-pub(super) fn release(dir: &Path) {
-    let _ = umount2(&dir.join("rootfs"), MntFlags::MNT_DETACH);
+/// Takes the mount away, if there is one, and all that a container has written.
+pub(super) fn release(dir: &Path, bundle: &Path) {
+    let _ = umount2(&bundle.join(ROOT), MntFlags::MNT_DETACH);
+    for name in [ROOT, UPPER, WORK] {
+        let _ = std::fs::remove_dir_all(dir.join(name));
+    }
 }
 
 struct Overlay<'a> {

@@ -7,7 +7,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 use super::protocol::Tmpfs;
-use super::{MEMORY_DIR, ShimConfig};
+use super::{MEMORY_DIR, RUN_DIR, ShimConfig};
 
 /// Leaves the host's namespaces. Called once, while the shim has a single thread.
 pub(super) fn enter(pod_dir: &Path, config: &ShimConfig) -> io::Result<()> {
@@ -31,6 +31,11 @@ pub(super) fn enter(pod_dir: &Path, config: &ShimConfig) -> io::Result<()> {
         path: pod_dir.join(MEMORY_DIR),
         size_bytes: None,
         mode: 0o755,
+    })?;
+    mount_tmpfs(&Tmpfs {
+        path: pod_dir.join(RUN_DIR),
+        size_bytes: None,
+        mode: 0o700,
     })?;
     mount_tmpfs(&Tmpfs {
         path: pod_dir.join("shm"),

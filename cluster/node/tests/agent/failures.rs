@@ -148,15 +148,11 @@ async fn probes_and_hooks_govern_a_container() {
     let pod = world.until_ready("p").await;
     // Without the file the liveness probe fails, and the restart brings the file back.
     let uid = pod["metadata"]["uid"].as_str().unwrap();
-    let alive = world
-        .dir
-        .path()
-        .join("node/pods")
-        .join(uid)
-        .join("containers/c.0/upper/tmp/alive");
-    let shim = shims_of(&world.dir.path().join("node/pods").join(uid))[0];
-    let merged = alive.to_str().unwrap().replace("/upper/", "/rootfs/");
-    std::fs::remove_file(format!("/proc/{shim}/root{merged}")).unwrap();
+    let pod_dir = world.dir.path().join("node/pods").join(uid);
+    let shim = shims_of(&pod_dir)[0];
+    // Where only the pod sees it.
+    let alive = pod_dir.join("run/bundles/c.0/rootfs/tmp/alive");
+    std::fs::remove_file(format!("/proc/{shim}/root{}", alive.display())).unwrap();
     let pod = world
         .until("p", "restarted", |pod| {
             pod["status"]["containerStatuses"][0]["restartCount"] == 1 && condition(pod, "Ready") == "True"
