@@ -53,11 +53,7 @@ impl Checkout {
     /// # Errors
     /// If git cannot.
     pub fn within(platform: &Platform, name: &str, folder: &Path) -> anyhow::Result<Self> {
-        let at = "jsonpath={.endpoints[0].addresses[0]}";
-        let inside = platform
-            .kubectl(&["get", "endpointslice", "kubernetes", "-o", at])?
-            .ok()?;
-        let server = GitServer::start(inside.trim())?;
+        let server = GitServer::start(&platform.address()?)?;
         let bare = server.create(name)?;
         let checkout = Self {
             server,

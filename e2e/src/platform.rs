@@ -48,6 +48,16 @@ impl Platform {
         self.status["registry"].as_str().unwrap_or_default().to_owned()
     }
 
+    /// The address of this machine that pods reach.
+    ///
+    /// # Errors
+    /// If the API does not tell.
+    pub fn address(&self) -> anyhow::Result<String> {
+        let at = "jsonpath={.endpoints[0].addresses[0]}";
+        let told = self.kubectl(&["get", "endpointslice", "kubernetes", "-o", at])?;
+        Ok(told.ok()?.trim().to_owned())
+    }
+
     /// The port of the gateway.
     pub fn http_port(&self) -> u16 {
         let url = self.status["gatewayUrl"].as_str().unwrap_or_default();

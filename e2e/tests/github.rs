@@ -47,11 +47,7 @@ fn deliver(platform: &Platform, event: &str, id: &str, signature: &str) -> anyho
 
 fn a_signed_delivery_reaches_the_subscriber_once() -> anyhow::Result<()> {
     let platform = shared()?;
-    let at = "jsonpath={.endpoints[0].addresses[0]}";
-    let inside = platform
-        .kubectl(&["get", "endpointslice", "kubernetes", "-o", at])?
-        .ok()?;
-    let github = GitHub::start(inside.trim())?;
+    let github = GitHub::start(&platform.address()?)?;
     let url = format!("{}/", github.url());
     Workload::new("pushes", &format!("{}/event-display", platform.registry()))
         .annotation("autoscaling.knative.dev/min-scale", "1")

@@ -1,12 +1,13 @@
 //! From `git push` to a new revision: real git, the hook of `examples/git`, or GitHub's webhook and the events of
 //! `examples/rebuild`, a build in a pod, and curl.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, ensure};
-use e2e::git::{GitServer, git};
-use e2e::tools::{Need, find};
+use e2e::checkout::{Checkout, DOCKERFILE, NEEDS};
+use e2e::git::git;
+use e2e::tools::Need;
 use e2e::{Platform, cases, eventually, run, shared, stop_shared, suite};
 use serde_json::{Value, json};
 
@@ -14,78 +15,29 @@ use serde_json::{Value, json};
 mod rebuild;
 use rebuild::a_push_as_an_event_becomes_a_revision;
 
-const NEEDS: &[Need] = &[
-    Need::Root,
-    Need::Kubectl,
-    Need::Curl,
-    Need::Busybox,
-    Need::Buildah,
-    Need::Git,
-    Need::Openssl,
-];
-
-const DOCKERFILE: &str = "FROM scratch\nCOPY busybox /bin/busybox\nCOPY index.html /srv/index.html\n\
-                          CMD [\"/bin/busybox\", \"httpd\", \"-f\", \"-p\", \"8080\", \"-h\", \"/srv\"]\n";
-
-/// A repository with a server of one page, its clone, and the Repository that builds it.
+/// A clone with a server of one page, and the Repository that builds what is pushed.
 struct Home {
     platform: &'static Platform,
-    server: GitServer,
-    bare: PathBuf,
-    clone: tempfile::TempDir,
+    checkout: Checkout,
     /// The Repository, and the Service.
     name: &'static str,
-}
-
-/// Where pods reach this machine.
-fn inside(platform: &Platform) -> anyhow::Result<String> {
-    let at = "jsonpath={.endpoints[0].addresses[0]}";
-    let address = platform.kubectl(&["get", "endpointslice", "kubernetes", "-o", at])?;
-    Ok(address.ok()?.trim().to_owned())
 }
 
 impl Home {
     fn start(name: &'static str) -> anyhow::Result<Self> {
         let platform = shared()?;
-        let server = GitServer::start(&inside(platform)?)?;
-        let bare = server.create(name)?;
-        let clone = tempfile::tempdir()?;
-        let home = Self {
+        let checkout = Checkout::start(platform, name)?;
+        checkout.write_server()?;
+        Ok(Self {
             platform,
-            server,
-            bare,
-            clone,
+            checkout,
             name,
-        };
-        home.git(&["init", "-q", "-b", "main"])?;
-        home.git(&["remote", "add", "origin", &home.server.url(name)])?;
-        std::fs::copy(
-            find("busybox").context("there is no busybox")?,
-            home.clone.path().join("busybox"),
-        )?;
-        home.write("Dockerfile", DOCKERFILE)?;
-        Ok(home)
-    }
-
-    fn git(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        git(self.clone.path(), arguments)
-    }
-
-    fn write(&self, file: &str, text: &str) -> anyhow::Result<()> {
-        Ok(std::fs::write(self.clone.path().join(file), text)?)
-    }
-
-    /// Commits a page.
-    fn commit(&self, page: &str) -> anyhow::Result<String> {
-        self.write("index.html", page)?;
-        self.git(&["add", "-A"])?;
-        self.git(&["commit", "-q", "--allow-empty", "-m", &format!("Say {page}")])?;
-        Ok(self.git(&["rev-parse", "HEAD"])?.trim().to_owned())
+        })
     }
 
     /// Pushes; the answer of the receiver, which the hook prints.
     fn push(&self, refspec: &str) -> anyhow::Result<Value> {
-        let said = self.git(&["push", "--force", "origin", refspec])?;
+        let said = self.checkout.push(refspec)?;
         let answer = said.lines().find_map(|line| line.split_once("spindrift: "));
         let (_, answer) = answer.with_context(|| format!("the hook says nothing: {said}"))?;
         serde_json::from_str(answer.trim()).with_context(|| answer.to_owned())
@@ -105,7 +57,7 @@ impl Home {
         let repository = json!({
             "apiVersion": "spindrift.dev/v1alpha1", "kind": "Repository", "metadata": {"name": name},
             "spec": {
-                "url": self.server.url(name), "previews": true,
+                "url": self.checkout.url(), "previews": true,
                 "webhook": {"secretRef": {"name": secret, "key": "secret"}},
             },
         });
@@ -115,13 +67,7 @@ impl Home {
             let url = repository["status"]["address"]["url"].as_str();
             Ok(url.context("no address")?.to_owned())
         })?;
-        let secret_file = self.bare.join("secret");
-        std::fs::write(&secret_file, "hush\n")?;
-        let hook = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/git/post-receive");
-        std::fs::copy(hook, self.bare.join("hooks/post-receive"))?;
-        git(&self.bare, &["config", "spindrift.url", &url])?;
-        let secret_file = secret_file.to_string_lossy().into_owned();
-        git(&self.bare, &["config", "spindrift.secretFile", &secret_file]).map(drop)
+        self.checkout.hook(&url, "hush")
     }
 
     fn repository(&self) -> anyhow::Result<Value> {
@@ -172,12 +118,12 @@ impl Home {
 fn a_push_becomes_a_revision() -> anyhow::Result<()> {
     let home = Home::start("pushed")?;
     // What is there when the Repository is made is built as it is.
-    home.commit("one")?;
-    home.git(&["push", "-q", "origin", "main"])?;
+    home.checkout.commit("one")?;
+    home.checkout.git(&["push", "-q", "origin", "main"])?;
     home.connect()?;
     home.answers("", "one")?;
 
-    let commit = home.commit("two")?;
+    let commit = home.checkout.commit("two")?;
     let answer = home.push("main")?;
     let run_name = answer["run"].as_str().context("no run")?.to_owned();
     home.answers("", "two")?;
@@ -210,9 +156,9 @@ fn a_push_becomes_a_revision() -> anyhow::Result<()> {
 
     // The hook once more, as if the answer had got lost: the same run, and no other.
     let before = home.runs()?.len();
-    let parent = home.git(&["rev-parse", "HEAD~1"])?;
+    let parent = home.checkout.git(&["rev-parse", "HEAD~1"])?;
     let again = run(Command::new("sh")
-        .current_dir(&home.bare)
+        .current_dir(home.checkout.bare())
         .args(["-c", "echo \"$0 $1 refs/heads/main\" | hooks/post-receive"])
         .args([parent.trim(), &commit]))?
     .ok()?;
@@ -220,7 +166,7 @@ fn a_push_becomes_a_revision() -> anyhow::Result<()> {
     ensure!(home.runs()?.len() == before, "{}", home.told());
 
     // Without the secret nothing is built.
-    let url = git(&home.bare, &["config", "spindrift.url"])?;
+    let url = git(home.checkout.bare(), &["config", "spindrift.url"])?;
     let forged = run(Command::new("curl")
         .args([
             "-sS",
@@ -253,9 +199,9 @@ fn a_push_becomes_a_revision() -> anyhow::Result<()> {
 }
 
 fn newest_wins(home: &Home) -> anyhow::Result<()> {
-    home.commit("three")?;
+    home.checkout.commit("three")?;
     let older = home.push("main")?;
-    let commit = home.commit("four")?;
+    let commit = home.checkout.commit("four")?;
     let newer = home.push("main")?;
     home.answers("", "four")?;
     let older = older["run"].as_str().context("no run")?;
@@ -279,8 +225,9 @@ fn newest_wins(home: &Home) -> anyhow::Result<()> {
 }
 
 fn a_failed_build_leaves_what_runs(home: &Home) -> anyhow::Result<()> {
-    home.write("Dockerfile", "FROM scratch\nCOPY nothing-of-that-name /\n")?;
-    home.commit("broken")?;
+    home.checkout
+        .write("Dockerfile", "FROM scratch\nCOPY nothing-of-that-name /\n")?;
+    home.checkout.commit("broken")?;
     let run_name = home.push("main")?["run"].clone();
     let told = eventually("the failure to be told", || {
         let told = home.last_build()?;
@@ -294,11 +241,11 @@ fn a_failed_build_leaves_what_runs(home: &Home) -> anyhow::Result<()> {
         "{told}"
     );
     ensure!(home.page("")? == "four", "{}", home.told());
-    home.write("Dockerfile", DOCKERFILE)
+    home.checkout.write("Dockerfile", DOCKERFILE)
 }
 
 fn another_branch_has_its_own_url(home: &Home) -> anyhow::Result<()> {
-    home.commit("five")?;
+    home.checkout.commit("five")?;
     home.push("HEAD:refs/heads/feature")?;
     home.answers("feature-", "five")?;
     ensure!(

@@ -414,11 +414,7 @@ fn a_signed_push_becomes_a_run_once() -> anyhow::Result<()> {
 
 fn what_was_acknowledged_outlives_its_process() -> anyhow::Result<()> {
     let platform = home()?;
-    let at = "jsonpath={.endpoints[0].addresses[0]}";
-    let inside = platform
-        .kubectl(&["get", "endpointslice", "kubernetes", "-o", at])?
-        .ok()?;
-    let (gate, url) = Gate::start(inside.trim())?;
+    let (gate, url) = Gate::start(&platform.address()?)?;
     let interceptor = json!({
         "apiVersion": "triggers.tekton.dev/v1alpha1", "kind": "Interceptor", "metadata": {"name": "gate"},
         "spec": {"clientConfig": {"url": url}},

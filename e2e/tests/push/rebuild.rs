@@ -8,7 +8,7 @@ use e2e::git_hub::GitHub;
 use e2e::{busybox, eventually, run};
 use serde_json::{Value, json};
 
-use super::{Home, inside};
+use super::Home;
 
 /// Where webhooks arrive, as the gateway knows it.
 const RECEIVER: &str = "github-source.knative-eventing.localhost";
@@ -22,10 +22,7 @@ fn example(home: &Home, github: &GitHub) -> anyhow::Result<String> {
     let api = format!("  ownerAndRepository: me/web\n  githubAPIURL: {}", github.url());
     let page = format!("{}/me/web", github.url());
     for (of_example, ours) in [
-        (
-            "https://github.com/me/web.git",
-            home.server.url(home.name).as_str(),
-        ),
+        ("https://github.com/me/web.git", home.checkout.url().as_str()),
         ("https://github.com/me/web", &page),
         ("  ownerAndRepository: me/web", &api),
         ("a-secret-that-github-signs-with", SECRET),
@@ -83,9 +80,9 @@ fn jobs(home: &Home) -> anyhow::Result<Vec<Value>> {
 
 /// A page is committed, pushed, and told of.
 fn push(home: &Home, id: &str, page: &str) -> anyhow::Result<(String, String)> {
-    let before = home.git(&["rev-parse", "HEAD"])?.trim().to_owned();
-    let after = home.commit(page)?;
-    home.git(&["push", "-q", "origin", "main"])?;
+    let before = home.checkout.git(&["rev-parse", "HEAD"])?.trim().to_owned();
+    let after = home.checkout.commit(page)?;
+    home.checkout.git(&["push", "-q", "origin", "main"])?;
     let status = deliver(home, id, "refs/heads/main", &before, &after)?;
     ensure!(status == "202", "{status}");
     Ok((before, after))
@@ -93,9 +90,9 @@ fn push(home: &Home, id: &str, page: &str) -> anyhow::Result<(String, String)> {
 
 pub fn a_push_as_an_event_becomes_a_revision() -> anyhow::Result<()> {
     let home = Home::start("web")?;
-    let github = GitHub::start(&inside(home.platform)?)?;
-    home.commit("one")?;
-    home.git(&["push", "-q", "origin", "main"])?;
+    let github = GitHub::start(&home.platform.address()?)?;
+    home.checkout.commit("one")?;
+    home.checkout.git(&["push", "-q", "origin", "main"])?;
     let example = example(&home, &github)?;
     home.platform.apply(&example, &[])?.ok()?;
     for name in ["githubsource/web", "trigger/rebuild-web", "jobsink/rebuild-web"] {
