@@ -14,13 +14,12 @@ use crds::eventing::Broker;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Resource as _;
-use reconciler::{Applier, Controller, Error, Key, Next, Queue, Reconcile};
+use reconciler::{Applier, Controller, Error, Key, Next, Queue, Reconcile, report};
 
 use crate::dead_letter::DeadLetterSink;
 use crate::encryption::Receiver;
 use crate::ingress;
 use crate::policies::{Policies, spoken_of};
-use crate::report::report;
 use crate::shared::{Shared, annotation, name_of, namespace_of};
 use crate::tracker::Referrer;
 use status::Observed;
@@ -92,7 +91,7 @@ impl Reconcile for Brokers {
         let mut updated = (*broker).clone();
         updated.status = Some(status::broker_status(&broker, &observed, self.shared.now()));
         let (shared, brokers) = (&self.shared, &self.shared.brokers);
-        report(shared, &self.applier, brokers, &broker, updated, Ok(next)).await
+        report(&shared.events, &self.applier, brokers, &broker, updated, Ok(next)).await
     }
 }
 

@@ -2,12 +2,11 @@
 
 mod status;
 
-use reconciler::{Applier, Controller, Error, Key, Next, Queue, Reconcile};
+use reconciler::{Applier, Controller, Error, Key, Next, Queue, Reconcile, report};
 
 use crate::backing;
 use crate::broker::LOOK_AGAIN;
 use crate::policies::{Policies, spoken_of};
-use crate::report::report;
 use crate::shared::Shared;
 use crate::tracker::Referrer;
 
@@ -64,7 +63,7 @@ impl Reconcile for Channels {
             shared.now(),
         ));
         report(
-            shared,
+            &shared.events,
             &self.applier,
             &shared.channels,
             &channel,

@@ -2,11 +2,10 @@
 
 use crds::eventing::{EventPolicy, EventPolicyStatus};
 use k8s_openapi::jiff::Timestamp;
-use reconciler::{Applier, ConditionSet, Controller, Error, Key, Next, Queue, Reconcile};
+use reconciler::{Applier, ConditionSet, Controller, Error, Key, Next, Queue, Reconcile, report};
 use serde_json::Value;
 
 use crate::broker::LOOK_AGAIN;
-use crate::report::report;
 use crate::shared::Shared;
 use crate::tracker::{Kind, Referrer, Target, Tracked};
 
@@ -59,7 +58,7 @@ impl Reconcile for EventPolicies {
         let mut updated = (*policy).clone();
         updated.status = Some(policy_status(&policy, enabled, &subjects, shared.now()));
         report(
-            shared,
+            &shared.events,
             &self.applier,
             &shared.policies,
             &policy,

@@ -3,10 +3,9 @@
 use crds::KReference;
 use crds::eventing::{EventType, EventTypeStatus};
 use k8s_openapi::jiff::Timestamp;
-use reconciler::{Applier, ConditionSet, Controller, Error, Key, Next, Queue, Reconcile};
+use reconciler::{Applier, ConditionSet, Controller, Error, Key, Next, Queue, Reconcile, report};
 
 use crate::broker::LOOK_AGAIN;
-use crate::report::report;
 use crate::shared::Shared;
 use crate::tracker::{Kind, Referrer, Target, TrackError};
 
@@ -57,7 +56,7 @@ impl Reconcile for EventTypes {
         let mut updated = (*event_type).clone();
         updated.status = Some(event_type_status(&event_type, &referent, shared.now()));
         report(
-            shared,
+            &shared.events,
             &self.applier,
             &shared.event_types,
             &event_type,

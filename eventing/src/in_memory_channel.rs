@@ -13,13 +13,12 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource as _;
 use reconciler::error::chain;
-use reconciler::{Applier, Controller, Error, Key, Next, Queue, Reconcile};
+use reconciler::{Applier, Controller, Error, Key, Next, Queue, Reconcile, report};
 
 use crate::dead_letter::DeadLetterSink;
 use crate::encryption::Receiver;
 use crate::ingress;
 use crate::policies::{Policies, spoken_of};
-use crate::report::report;
 use crate::shared::{Shared, name_of, namespace_of};
 use crate::tracker::Referrer;
 use status::Observed;
@@ -82,7 +81,15 @@ impl Reconcile for InMemoryChannels {
         let mut updated = (*channel).clone();
         updated.status = Some(status::channel_status(&channel, &observed, shared.now()));
         let channels = &shared.in_memory_channels;
-        report(shared, &self.applier, channels, &channel, updated, applied).await
+        report(
+            &shared.events,
+            &self.applier,
+            channels,
+            &channel,
+            updated,
+            applied,
+        )
+        .await
     }
 }
 

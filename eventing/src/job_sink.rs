@@ -11,12 +11,11 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Api;
 use kube::Resource as _;
 use kube::api::PostParams;
-use reconciler::{Applier, Cache, Controller, Error, Key, Next, Reconcile};
+use reconciler::{Applier, Cache, Controller, Error, Key, Next, Reconcile, report};
 
 use crate::encryption::Receiver;
 use crate::ingress;
 use crate::policies::{Policies, spoken_of};
-use crate::report::report;
 use crate::shared::{Shared, name_of, namespace_of};
 use status::{Observed, Template};
 
@@ -76,7 +75,7 @@ impl Reconcile for JobSinks {
         let mut updated = (*sink).clone();
         updated.status = Some(status::job_sink_status(&sink, &observed, shared.now()));
         report(
-            shared,
+            &shared.events,
             &self.applier,
             &self.sinks,
             &sink,

@@ -22,7 +22,6 @@ mod ingress;
 mod job_sink;
 mod parallel;
 mod policies;
-mod report;
 mod request_reply;
 mod resolver;
 mod run;
@@ -36,5 +35,4 @@ mod tracker;
 mod trigger;
 
 pub use binding::SelectionMode;
-pub use run::{Config, Election, run, run_until, run_with};
-pub use shared::Clock;
+pub use run::{Config, run, run_until, run_with};

@@ -8,11 +8,10 @@ use crds::flows::{Parallel, ParallelBranchStatus, ParallelStatus};
 use crds::messaging::Subscription;
 use crds::names;
 use k8s_openapi::jiff::Timestamp;
-use reconciler::{Applier, ConditionSet, Controller, Error, Key, Next, Queue, Reconcile};
+use reconciler::{Applier, ConditionSet, Controller, Error, Key, Next, Queue, Reconcile, report};
 
 use crate::flow::{self, ADDRESSABLE, CHANNELS_READY, Children, Link, SUBSCRIPTIONS_READY};
 use crate::policies::{EVENT_POLICIES_READY, Policies, spoken_of};
-use crate::report::report;
 use crate::shared::{Shared, name_of};
 use crate::tracker::Referrer;
 
@@ -66,7 +65,7 @@ impl Reconcile for Parallels {
         let mut updated = (*parallel).clone();
         updated.status = Some(parallel_status(&parallel, &children, &policies, shared.now()));
         report(
-            shared,
+            &shared.events,
             &self.applier,
             &shared.parallels,
             &parallel,

@@ -16,14 +16,13 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource as _;
 use reconciler::object::is_controlled_by;
-use reconciler::{Applier, Cache, Controller, Error, Key, Next, Reconcile};
+use reconciler::{Applier, Cache, Controller, Error, Key, Next, Reconcile, report};
 
 use crate::addresses::Addresses;
 use crate::encryption::Receiver;
 use crate::identity::Identity;
 use crate::ingress;
 use crate::policies::{Policies, spoken_of};
-use crate::report::report;
 use crate::shared::{Shared, name_of, namespace_of};
 use status::Observed;
 
@@ -103,7 +102,15 @@ impl Reconcile for RequestReplies {
         };
         let mut updated = (*object).clone();
         updated.status = Some(status::request_reply_status(&object, &observed, shared.now()));
-        report(shared, &self.applier, &self.objects, &object, updated, result).await
+        report(
+            &shared.events,
+            &self.applier,
+            &self.objects,
+            &object,
+            updated,
+            result,
+        )
+        .await
     }
 }
 

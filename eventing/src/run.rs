@@ -5,13 +5,12 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;
 use reconciler::{
-    Cache, Caches, ConfigStore, Controller, Key, Leadership, Object, Queue, Reconcile, Selection, leases,
+    Cache, Caches, Candidate, Clock, ConfigStore, Controller, Dependent, Manager, Object, Reconcile,
+    Selection,
 };
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::SelectionMode;
-use crate::shared::{Clock, Shared};
+use crate::shared::Shared;
 use crate::{
     broker, channel, event_policy, event_type, in_memory_channel, job_sink, parallel, request_reply,
     sequence, sources, subscription, sugar, trigger,
@@ -31,16 +30,8 @@ pub struct Config {
     /// Which workloads sink bindings may bind.
     pub selection_mode: SelectionMode,
     /// `None` if there is only one process.
-    pub election: Option<Election>,
+    pub election: Option<Candidate>,
     pub clock: Clock,
-}
-
-/// Who this process is among its replicas.
-#[derive(Clone, Debug)]
-pub struct Election {
-    /// Starts with the pod's name and an underscore.
-    pub identity: String,
-    pub timing: leases::Timing,
 }
 
 impl Default for Config {
@@ -77,11 +68,12 @@ async fn controllers(caches: Caches, config: Config, mut stop: BoxFuture<'static
     let store = ConfigStore::start(&caches, &config.system_namespace);
     let shared = Shared::new(&caches, store.clone(), &config);
     let mut tasks = Tasks {
-        shared: shared.clone(),
-        config: config.clone(),
-        running: JoinSet::new(),
-        elections: JoinSet::new(),
-        stopping: watch::Sender::new(false),
+        manager: Manager::new(
+            caches.client().clone(),
+            &config.system_namespace,
+            "eventing-controller",
+            config.election.clone(),
+        ),
         woken: Vec::new(),
     };
     let brokers = broker::controller(&shared);
@@ -92,7 +84,7 @@ async fn controllers(caches: Caches, config: Config, mut stop: BoxFuture<'static
     let api_servers = sources::api_server(&shared, &api_server_sources, &caches.cache());
     let git_hub_sources = caches.cache();
     let services = caches.cache_of(Selection::within(&shared.system_namespace));
-    let git_hubs = sources::git_hub(&shared, &git_hub_sources, &services, tasks.config.client.clone());
+    let git_hubs = sources::git_hub(&shared, &git_hub_sources, &services, config.client.clone());
     let (sink_bindings, namespaces) = (caches.cache(), caches.cache());
     let binders = sources::sink_binding(&shared, &sink_bindings, &namespaces, config.selection_mode);
     let container_sources = caches.cache();
@@ -152,84 +144,22 @@ async fn controllers(caches: Caches, config: Config, mut stop: BoxFuture<'static
     tasks.start("jobsink", sinks, &job_sinks);
     tasks.start("requestreply", fronts, &request_replies);
     let keeping = shared.encryption.clone().keep(shared.clone());
-    tasks.running.spawn(keeping);
-    tasks.on_config_change(&store);
-    tasks.run(stop).await;
+    let Tasks { mut manager, woken } = tasks;
+    manager.spawn(keeping);
+    manager.watch_config(&store, woken);
+    manager.run_until(stop).await;
 }
 
-type Keys = Box<dyn Fn() -> Vec<Key> + Send + Sync>;
-
 struct Tasks {
-    shared: Shared,
-    config: Config,
-    running: JoinSet<()>,
-    elections: JoinSet<()>,
-    /// Tells the elections to end.
-    stopping: watch::Sender<bool>,
-    /// What depends on the configuration.
-    woken: Vec<(Queue, Keys)>,
+    manager: Manager,
+    /// What depends on the configuration: all of it.
+    woken: Vec<Dependent>,
 }
 
 impl Tasks {
     /// Starts a controller, which looks at everything in `cache` again when the configuration changes.
     fn start<R: Reconcile, K: Object>(&mut self, name: &str, controller: Controller<R>, cache: &Cache<K>) {
-        let all = cache.clone();
-        self.woken
-            .push((controller.queue(), Box::new(move || all.keys())));
-        let leadership = match &self.config.election {
-            None => Leadership::always(),
-            Some(election) => {
-                let lease = format!("eventing-controller.{name}.00-of-01");
-                let namespace = &self.config.system_namespace;
-                let timing = election.timing.clone();
-                let candidate = leases::Election::new(
-                    self.shared.client.clone(),
-                    namespace,
-                    &lease,
-                    &election.identity,
-                    timing,
-                );
-                let leadership = candidate.leadership();
-                let mut stopping = self.stopping.subscribe();
-                self.elections.spawn(candidate.run(async move {
-                    let _ = stopping.wait_for(|stopping| *stopping).await;
-                }));
-                leadership
-            }
-        };
-        self.running.spawn(controller.run(leadership));
-    }
-
-    /// Looks at everything again that depends on the configuration.
-    fn on_config_change(&mut self, store: &ConfigStore) {
-        let mut changes = store.changes();
-        let woken = std::mem::take(&mut self.woken);
-        self.running.spawn(async move {
-            while changes.changed().await.is_ok() {
-                for (queue, keys) in &woken {
-                    for key in keys() {
-                        queue.add(key);
-                    }
-                }
-            }
-        });
-    }
-
-    async fn run(mut self, stop: BoxFuture<'static, ()>) {
-        let working = async {
-            while let Some(ended) = self.running.join_next().await {
-                if let Err(error) = ended {
-                    tracing::error!(%error, "A controller ended");
-                }
-            }
-        };
-        tokio::select! {
-            () = working => {}
-            () = stop => {}
-        }
-        // First no more writes, then the leases.
-        self.running.shutdown().await;
-        self.stopping.send_replace(true);
-        while self.elections.join_next().await.is_some() {}
+        self.woken.push(Dependent::new(controller.queue(), cache));
+        self.manager.start(name, controller);
     }
 }

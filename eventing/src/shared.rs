@@ -10,14 +10,11 @@ use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
-use reconciler::{Applier, Cache, Caches, ConfigStore, Recorder, Selection};
+use reconciler::{Applier, Cache, Caches, Clock, ConfigStore, Recorder, Selection};
 
 use crate::encryption::Encryption;
 use crate::resolver::Resolver;
 use crate::tracker::Tracker;
-
-/// Source of the current time; tests pass a fixed one.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// The collaborators of a reconciler.
 #[derive(Clone)]

@@ -9,12 +9,11 @@ use std::sync::Arc;
 use crds::KReference;
 use crds::messaging::Subscription;
 use crds::names::SUBSCRIPTION_FINALIZER;
-use reconciler::{Applier, Controller, Error, Key, Next, Queue, Reconcile};
+use reconciler::{Applier, Controller, Error, Key, Next, Queue, Reconcile, report};
 
 use crate::dead_letter::DeadLetterSink;
 use crate::finalizer;
 use crate::identity::Identity;
-use crate::report::report;
 use crate::resolver::{ResolveError, Resolved};
 use crate::shared::{Shared, namespace_of};
 use crate::tracker::{Kind, Referrer, Target};
@@ -63,7 +62,15 @@ impl Reconcile for Subscriptions {
         ));
         let next = applied.map(|()| observed.next());
         let subscriptions = &shared.subscriptions;
-        report(shared, &self.applier, subscriptions, &subscription, updated, next).await
+        report(
+            &shared.events,
+            &self.applier,
+            subscriptions,
+            &subscription,
+            updated,
+            next,
+        )
+        .await
     }
 }
 

@@ -11,12 +11,11 @@ use std::sync::Arc;
 
 use crds::eventing::{Broker, Trigger};
 use event_filter::Filter;
-use reconciler::{Applier, Controller, Error, Key, Next, Queue, Reconcile};
+use reconciler::{Applier, Controller, Error, Key, Next, Queue, Reconcile, report};
 
 use crate::broker::is_ours;
 use crate::dead_letter::DeadLetterSink;
 use crate::identity::Identity;
-use crate::report::report;
 use crate::shared::{Shared, namespace_of};
 use crate::tracker::Referrer;
 use dependency::Dependency;
@@ -86,7 +85,15 @@ impl Reconcile for Triggers {
         let mut updated = (*trigger).clone();
         updated.status = Some(status::trigger_status(&trigger, &observed, self.shared.now()));
         let (shared, triggers) = (&self.shared, &self.shared.triggers);
-        report(shared, &self.applier, triggers, &trigger, updated, applied).await
+        report(
+            &shared.events,
+            &self.applier,
+            triggers,
+            &trigger,
+            updated,
+            applied,
+        )
+        .await
     }
 }
 

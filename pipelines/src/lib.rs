@@ -16,4 +16,4 @@ pub mod substitution;
 mod task_run;
 pub mod when;
 
-pub use run::{Config, Election, run_until, run_with};
+pub use run::{Config, run_until, run_with};

@@ -5,14 +5,10 @@ use std::sync::Arc;
 use crds::tekton::names::NAMESPACE;
 use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;
-use reconciler::{Caches, ConfigStore, Leadership, Recorder, Selection, leases};
-use tokio::task::JoinSet;
+use reconciler::{Caches, Candidate, Clock, ConfigStore, Manager, Recorder, Selection};
 
 use crate::shared::Shared;
 use crate::{pipeline_run, task_run};
-
-/// Source of the current time; tests pass a fixed one.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// How the controllers run.
 #[derive(Clone)]
@@ -22,16 +18,8 @@ pub struct Config {
     /// The image of the entrypoint of steps.
     pub entrypoint_image: String,
     /// `None` if there is only one process.
-    pub election: Option<Election>,
+    pub election: Option<Candidate>,
     pub clock: Clock,
-}
-
-/// Who this process is among its replicas.
-#[derive(Clone, Debug)]
-pub struct Election {
-    /// Starts with the pod's name and an underscore.
-    pub identity: String,
-    pub timing: leases::Timing,
 }
 
 impl Config {
@@ -57,7 +45,7 @@ pub fn run_until(caches: Caches, config: Config, stop: BoxFuture<'static, ()>) -
     Box::pin(controllers(caches, config, stop))
 }
 
-async fn controllers(caches: Caches, config: Config, stop: BoxFuture<'static, ()>) {
+async fn controllers(caches: Caches, config: Config, mut stop: BoxFuture<'static, ()>) {
     let client = caches.client().clone();
     let events = Recorder::new(client.clone(), "pipelines-controller");
     let shared = task_run::Shared {
@@ -75,38 +63,22 @@ async fn controllers(caches: Caches, config: Config, stop: BoxFuture<'static, ()
     let of_pipelines = Shared::new(&caches, shared.config.clone(), events, config.clock.clone());
     let pipeline_runs = pipeline_run::controller(&of_pipelines);
     // Everything that reads has subscribed by now; writing begins when the caches are complete.
-    caches.synced().await;
+    tokio::select! {
+        () = caches.synced() => {}
+        () = &mut stop => return,
+    }
     tracing::info!(
         task_runs = shared.task_runs.len(),
         pipeline_runs = of_pipelines.pipeline_runs.len(),
         "Pipelines controllers start"
     );
-
-    let (stopping, stopped) = tokio::sync::watch::channel(false);
-    let (mut running, mut elections) = (JoinSet::new(), JoinSet::new());
-    let mut leadership = |name: &str| {
-        let Some(election) = &config.election else {
-            return Leadership::always();
-        };
-        let candidate = leases::Election::new(
-            client.clone(),
-            &config.system_namespace,
-            &format!("pipelines-controller.{name}.00-of-01"),
-            &election.identity,
-            election.timing.clone(),
-        );
-        let leadership = candidate.leadership();
-        let mut stopped = stopped.clone();
-        elections.spawn(candidate.run(async move {
-            let _ = stopped.wait_for(|stopped| *stopped).await;
-        }));
-        leadership
-    };
-    running.spawn(task_runs.run(leadership("taskrun")));
-    running.spawn(pipeline_runs.run(leadership("pipelinerun")));
-    stop.await;
-    // First no more writes, then the leases.
-    running.shutdown().await;
-    stopping.send_replace(true);
-    while elections.join_next().await.is_some() {}
+    let mut manager = Manager::new(
+        client,
+        &config.system_namespace,
+        "pipelines-controller",
+        config.election,
+    );
+    manager.start("taskrun", task_runs);
+    manager.start("pipelinerun", pipeline_runs);
+    manager.run_until(stop).await;
 }

@@ -2,9 +2,7 @@
 
 use crds::tekton::{CustomRun, PipelineRun, ResolutionRequest, TaskRun};
 use k8s_openapi::jiff::Timestamp;
-use reconciler::{Applier, Cache, Caches, ConfigStore, Recorder};
-
-use crate::run::Clock;
+use reconciler::{Applier, Cache, Caches, Clock, ConfigStore, Recorder};
 
 /// The collaborators of a reconciler.
 #[derive(Clone)]

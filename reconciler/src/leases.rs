@@ -80,6 +80,25 @@ impl Leadership {
     }
 }
 
+/// Who this process is among its replicas.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Starts with the pod's name and an underscore.
+    pub identity: String,
+    /// When a lease is renewed, and lost.
+    pub timing: Timing,
+}
+
+impl Candidate {
+    /// With the timing that all have.
+    pub fn new(identity: impl Into<String>) -> Self {
+        Self {
+            identity: identity.into(),
+            timing: Timing::default(),
+        }
+    }
+}
+
 /// One candidate for one lease.
 pub struct Election {
     leases: Api<Lease>,

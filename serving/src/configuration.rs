@@ -11,9 +11,8 @@ use crds::conditions::{ConditionedStatus, READY};
 use crds::labels;
 use crds::serving::{Configuration, Revision};
 use reconciler::error::chain;
-use reconciler::{Applier, Controller, Error, Key, Next, Reconcile};
+use reconciler::{Applier, Controller, Error, Key, Next, Reconcile, report};
 
-use crate::report::report;
 use crate::revision_name::{NameCheck, check_name};
 use crate::shared::{Shared, label, name_of, namespace_of, uid_of};
 use status::{Created, Observed};
@@ -57,7 +56,7 @@ impl Reconcile for Configurations {
         ));
         self.tell(&configuration, &updated);
         report(
-            &self.shared,
+            &self.shared.events,
             &self.applier,
             &self.shared.configurations,
             &configuration,

@@ -8,7 +8,6 @@ mod collector;
 mod configuration;
 mod digest;
 mod labeler;
-mod report;
 mod revision;
 mod revision_name;
 mod route;
@@ -18,5 +17,4 @@ mod shared;
 #[cfg(test)]
 mod test_support;
 
-pub use run::{Config, Election, run, run_until, run_with};
-pub use shared::Clock;
+pub use run::{Config, run, run_until, run_with};

@@ -23,10 +23,9 @@ use crds::serving::{Revision, RevisionStatus};
 use crds::{labels, names};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
-use reconciler::{Applier, Controller, Error, Key, Next, Queue, Reconcile};
+use reconciler::{Applier, Controller, Error, Key, Next, Queue, Reconcile, report};
 
 use crate::digest::{Lookup, Resolver};
-use crate::report::report;
 use crate::shared::{Shared, label, name_of, namespace_of, uid_of};
 
 use diagnosis::Diagnosis;
@@ -92,7 +91,7 @@ impl Reconcile for Revisions {
         }
         updated.status = Some(status);
         report(
-            &self.shared,
+            &self.shared.events,
             &self.applier,
             &self.shared.revisions,
             &revision,

@@ -20,9 +20,8 @@ use crds::serving::{Configuration, Revision, Route, RouteStatus};
 use crds::{annotations, labels, names};
 use k8s_openapi::api::core::v1::Service as KubeService;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use reconciler::{Applier, Cache, Controller, Error, Key, Next, Reconcile};
+use reconciler::{Applier, Cache, Controller, Error, Key, Next, Reconcile, report};
 
-use crate::report::report;
 use crate::shared::{Shared, annotation, first_annotation, label, name_of, namespace_of, uid_of};
 use hosts::{Host, hosts, local_hosts};
 use ingress::{Inputs, Target};
@@ -143,7 +142,7 @@ impl Reconcile for Routes {
         CONDITIONS.finish(&mut status, &before, route.metadata.generation, now);
         updated.status = Some(status);
         report(
-            &self.shared,
+            &self.shared.events,
             &self.applier,
             &self.shared.routes,
             &route,

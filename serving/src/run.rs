@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;
-use reconciler::{Caches, ConfigStore, Controller, Key, Leadership, Queue, Reconcile, Selection, leases};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use reconciler::{Caches, Candidate, Clock, ConfigStore, Dependent, Manager, Selection};
 
 use crate::digest::Resolver;
-use crate::shared::{Clock, Shared};
+use crate::shared::Shared;
 use crate::{collector, configuration, labeler, revision, route, service};
 
 /// How the controllers run.
@@ -20,16 +18,8 @@ pub struct Config {
     /// DNS suffix of the cluster, for example `cluster.local`.
     pub cluster_domain: String,
     /// `None` if there is only one process.
-    pub election: Option<Election>,
+    pub election: Option<Candidate>,
     pub clock: Clock,
-}
-
-/// Who this process is among its replicas.
-#[derive(Clone, Debug)]
-pub struct Election {
-    /// Starts with the pod's name and an underscore.
-    pub identity: String,
-    pub timing: leases::Timing,
 }
 
 impl Default for Config {
@@ -62,13 +52,12 @@ pub fn run_until(caches: Caches, config: Config, stop: BoxFuture<'static, ()>) -
 async fn controllers(caches: Caches, config: Config, mut stop: BoxFuture<'static, ()>) {
     let store = ConfigStore::start(&caches, &config.system_namespace);
     let shared = Shared::new(&caches, store.clone(), &config);
-    let mut tasks = Tasks {
-        shared: shared.clone(),
-        config,
-        running: JoinSet::new(),
-        elections: JoinSet::new(),
-        stopping: watch::Sender::new(false),
-    };
+    let Config {
+        system_namespace,
+        election,
+        ..
+    } = config;
+    let mut manager = Manager::new(caches.client().clone(), &system_namespace, "controller", election);
 
     let revisions = reconciler::queue("revision");
     let resolver = Resolver::new(shared.client.clone(), revisions.clone());
@@ -92,94 +81,19 @@ async fn controllers(caches: Caches, config: Config, mut stop: BoxFuture<'static
         revisions = shared.revisions.len(),
         "Serving controllers start"
     );
-    tasks.start("service", services);
-    tasks.start("configuration", configurations);
-    tasks.start("revision", revision_controller);
-    tasks.start("route", routes);
-    tasks.start("labeler", labeler);
-    tasks.start("collector", collector);
-    let (all_revisions, all_routes, all_configurations) = (
-        shared.revisions.clone(),
-        shared.routes.clone(),
-        shared.configurations.clone(),
-    );
-    tasks.on_config_change(
+    manager.start("service", services);
+    manager.start("configuration", configurations);
+    manager.start("revision", revision_controller);
+    manager.start("route", routes);
+    manager.start("labeler", labeler);
+    manager.start("collector", collector);
+    manager.watch_config(
         &store,
         vec![
-            (revisions, Box::new(move || all_revisions.keys())),
-            (route_queue, Box::new(move || all_routes.keys())),
-            (collector_queue, Box::new(move || all_configurations.keys())),
+            Dependent::new(revisions, &shared.revisions),
+            Dependent::new(route_queue, &shared.routes),
+            Dependent::new(collector_queue, &shared.configurations),
         ],
     );
-    tasks.run(stop).await;
-}
-
-type Keys = Box<dyn Fn() -> Vec<Key> + Send + Sync>;
-
-struct Tasks {
-    shared: Shared,
-    config: Config,
-    running: JoinSet<()>,
-    elections: JoinSet<()>,
-    /// Tells the elections to end.
-    stopping: watch::Sender<bool>,
-}
-
-impl Tasks {
-    fn start<R: Reconcile>(&mut self, name: &str, controller: Controller<R>) {
-        let leadership = match &self.config.election {
-            None => Leadership::always(),
-            Some(election) => {
-                let lease = format!("controller.{name}.00-of-01");
-                let namespace = &self.config.system_namespace;
-                let timing = election.timing.clone();
-                let candidate = leases::Election::new(
-                    self.shared.client.clone(),
-                    namespace,
-                    &lease,
-                    &election.identity,
-                    timing,
-                );
-                let leadership = candidate.leadership();
-                let mut stopping = self.stopping.subscribe();
-                self.elections.spawn(candidate.run(async move {
-                    let _ = stopping.wait_for(|stopping| *stopping).await;
-                }));
-                leadership
-            }
-        };
-        self.running.spawn(controller.run(leadership));
-    }
-
-    /// Looks at everything again that depends on the configuration.
-    fn on_config_change(&mut self, store: &ConfigStore, dependents: Vec<(Queue, Keys)>) {
-        let mut changes = store.changes();
-        self.running.spawn(async move {
-            while changes.changed().await.is_ok() {
-                for (queue, keys) in &dependents {
-                    for key in keys() {
-                        queue.add(key);
-                    }
-                }
-            }
-        });
-    }
-
-    async fn run(mut self, stop: BoxFuture<'static, ()>) {
-        let working = async {
-            while let Some(ended) = self.running.join_next().await {
-                if let Err(error) = ended {
-                    tracing::error!(%error, "A controller ended");
-                }
-            }
-        };
-        tokio::select! {
-            () = working => {}
-            () = stop => {}
-        }
-        // First no more writes, then the leases.
-        self.running.shutdown().await;
-        self.stopping.send_replace(true);
-        while self.elections.join_next().await.is_some() {}
-    }
+    manager.run_until(stop).await;
 }

@@ -9,9 +9,8 @@ use std::sync::Arc;
 
 use crds::conditions::ConditionedStatus;
 use crds::serving::{Configuration, Route, Service};
-use reconciler::{Applier, Cache, Controller, Error, Key, Next, Reconcile};
+use reconciler::{Applier, Cache, Controller, Error, Key, Next, Reconcile, report};
 
-use crate::report::report;
 use crate::revision_name::{NameCheck, check_name};
 use crate::shared::{Shared, name_of, namespace_of};
 use status::{Child, Observed};
@@ -48,7 +47,7 @@ impl Reconcile for Services {
         let mut updated = (*service).clone();
         updated.status = Some(status::service_status(&service, &observed, now));
         report(
-            &self.shared,
+            &self.shared.events,
             &self.applier,
             &self.shared.services,
             &service,

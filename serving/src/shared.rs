@@ -1,7 +1,6 @@
 //! What all reconcilers of this crate share: caches, configuration, events, the clock.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crds::caching::Image;
 use crds::networking::Ingress;
@@ -11,10 +10,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service as KubeService};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
-use reconciler::{Applier, Cache, Caches, ConfigStore, Recorder, Selection};
-
-/// Source of the current time; tests pass a fixed one.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+use reconciler::{Applier, Cache, Caches, Clock, ConfigStore, Recorder, Selection};
 
 /// The collaborators of a reconciler.
 #[derive(Clone)]

@@ -302,10 +302,7 @@ async fn changed_configuration_updates_deployments_but_not_their_scale() {
 async fn leases_are_given_back_at_the_end() {
     let cluster = Cluster::start().await;
     let config = serving::Config {
-        election: Some(serving::Election {
-            identity: "pod-a_1".to_owned(),
-            timing: reconciler::leases::Timing::default(),
-        }),
+        election: Some(reconciler::Candidate::new("pod-a_1")),
         ..serving::Config::default()
     };
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

@@ -13,4 +13,4 @@ mod run;
 #[cfg(test)]
 mod test_support;
 
-pub use run::{Clock, Config, Election, run_until, run_with};
+pub use run::{Config, run_until, run_with};

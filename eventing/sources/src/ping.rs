@@ -16,11 +16,11 @@ use std::time::Duration;
 use crds::sources::PingSource;
 use informer::{Cache, Caches, Key};
 use jiff::Timestamp;
-use reconciler::{Leadership, Queue, Recorder};
+use reconciler::{Clock, Leadership, Queue, Recorder};
 use tokio::task::JoinSet;
 
 use crate::post::{Poster, policy};
-use crate::run::{Clock, Config};
+use crate::run::Config;
 use agenda::{Agenda, Tick};
 use metrics::{Outcome, TICKS};
 use plan::Plan;

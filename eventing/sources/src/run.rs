@@ -9,17 +9,13 @@ use futures::future::BoxFuture;
 use informer::Caches;
 use jiff::Timestamp;
 use proxy::{Server, ServerConfig};
-use reconciler::{Leadership, Recorder, leases};
+use reconciler::{Candidate, Clock, Manager, Recorder};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::post::Poster;
 use crate::{api_server, git_hub, ping};
-
-/// Source of the current time; tests pass their own.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Connections of GitHub, and of whoever else finds the receiver.
 const MAX_CONNECTIONS: usize = 1024;
@@ -35,16 +31,8 @@ pub struct Config {
     /// Time for deliveries in flight to finish in the end.
     pub grace: Duration,
     /// `None` if there is only one process.
-    pub election: Option<Election>,
+    pub election: Option<Candidate>,
     pub clock: Clock,
-}
-
-/// Who this process is among its replicas.
-#[derive(Clone, Debug)]
-pub struct Election {
-    /// Starts with the pod's name and an underscore.
-    pub identity: String,
-    pub timing: leases::Timing,
 }
 
 impl Default for Config {
@@ -72,7 +60,7 @@ pub fn run_until(caches: Caches, config: Config, stop: BoxFuture<'static, ()>) -
     Box::pin(senders(caches, config, stop))
 }
 
-async fn senders(caches: Caches, mut config: Config, mut stop: BoxFuture<'static, ()>) {
+async fn senders(caches: Caches, config: Config, mut stop: BoxFuture<'static, ()>) {
     let poster = Poster::new(client::Config {
         credentials: Some(Arc::new(Tokens::new(caches.client().clone()))),
         ..config.client.clone()
@@ -95,17 +83,17 @@ async fn senders(caches: Caches, mut config: Config, mut stop: BoxFuture<'static
         () = caches.synced() => {}
         () = &mut stop => return,
     }
-    let mut elections = Elections {
-        caches: caches.clone(),
-        running: JoinSet::new(),
-        stopping: watch::Sender::new(false),
-    };
-    let pinging = elections.leadership(&config, "pingsource-mt-adapter");
-    let watching = elections.leadership(&config, "apiserversource-adapter");
-    let mut running = JoinSet::new();
-    running.spawn(async move { poster.keep().await });
-    running.spawn(pings.run(pinging));
-    running.spawn(changes.run(watching));
+    let mut senders = Manager::new(
+        caches.client().clone(),
+        &config.system_namespace,
+        "event-sources",
+        config.election,
+    );
+    let pinging = senders.leadership("pingsource");
+    let watching = senders.leadership("apiserversource");
+    senders.spawn(async move { poster.keep().await });
+    senders.spawn(pings.run(pinging));
+    senders.spawn(changes.run(watching));
     let server = Server::new(
         Arc::new(webhooks),
         ServerConfig {
@@ -115,58 +103,12 @@ async fn senders(caches: Caches, mut config: Config, mut stop: BoxFuture<'static
     );
     let (closing, mut serving) = (CancellationToken::new(), JoinSet::new());
     // Dropped with this, the servers end as well.
-    for listener in std::mem::take(&mut config.git_hub) {
+    for listener in config.git_hub {
         serving.spawn(server.clone().run(listener, closing.clone(), config.grace));
     }
-    let working = async {
-        while let Some(ended) = running.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "A sender ended");
-            }
-        }
-    };
-    tokio::select! {
-        () = working => {}
-        () = stop => {}
-    }
+    senders.work_until(stop).await;
     // First the deliveries in flight, which need the sender of all, then the leases.
     closing.cancel();
     while serving.join_next().await.is_some() {}
-    running.shutdown().await;
-    elections.end().await;
-}
-
-/// Takes part in the elections of the ones that send.
-struct Elections {
-    caches: Caches,
-    running: JoinSet<()>,
-    /// Tells them to end.
-    stopping: watch::Sender<bool>,
-}
-
-impl Elections {
-    fn leadership(&mut self, config: &Config, name: &str) -> Leadership {
-        let Some(election) = &config.election else {
-            return Leadership::always();
-        };
-        let candidate = leases::Election::new(
-            self.caches.client().clone(),
-            &config.system_namespace,
-            &format!("{name}.sender.00-of-01"),
-            &election.identity,
-            election.timing.clone(),
-        );
-        let leadership = candidate.leadership();
-        let mut stopping = self.stopping.subscribe();
-        self.running.spawn(candidate.run(async move {
-            let _ = stopping.wait_for(|stopping| *stopping).await;
-        }));
-        leadership
-    }
-
-    /// Gives the leases back.
-    async fn end(mut self) {
-        self.stopping.send_replace(true);
-        while self.running.join_next().await.is_some() {}
-    }
+    senders.shut_down().await;
 }

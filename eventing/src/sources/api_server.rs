@@ -8,11 +8,10 @@ use crds::annotations::SKIP_PERMISSIONS_CHECK;
 use crds::sources::ApiServerSource;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use reconciler::{Applier, Cache, Controller, Error, Key, Next, Queue, Reconcile};
+use reconciler::{Applier, Cache, Controller, Error, Key, Next, Queue, Reconcile, report};
 
 use crate::broker::LOOK_AGAIN;
 use crate::identity::Identity;
-use crate::report::report;
 use crate::selector;
 use crate::shared::{Shared, annotation, name_of};
 use crate::sources::sink;
@@ -100,7 +99,15 @@ impl Reconcile for ApiServerSources {
         };
         let mut updated = (*source).clone();
         updated.status = Some(status::api_server_status(&source, &observed, shared.now()));
-        report(shared, &self.applier, &self.sources, &source, updated, applied).await
+        report(
+            &shared.events,
+            &self.applier,
+            &self.sources,
+            &source,
+            updated,
+            applied,
+        )
+        .await
     }
 }
 

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use crds::labels;
 use crds::sources::{ContainerSource, SinkBinding};
 use k8s_openapi::api::apps::v1::Deployment;
-use reconciler::{Applied, Applier, Cache, Caches, Controller, Error, Key, Next, Reconcile, Selection};
+use reconciler::{
+    Applied, Applier, Cache, Caches, Controller, Error, Key, Next, Reconcile, Selection, report,
+};
 
-use crate::report::report;
 use crate::shared::Shared;
 use status::{Child, Observed};
 
@@ -63,7 +64,15 @@ impl Reconcile for ContainerSources {
         let observed = Observed { binding, deployment };
         let mut updated = (*source).clone();
         updated.status = Some(status::container_status(&source, &observed, shared.now()));
-        report(shared, &self.applier, &self.sources, &source, updated, result).await
+        report(
+            &shared.events,
+            &self.applier,
+            &self.sources,
+            &source,
+            updated,
+            result,
+        )
+        .await
     }
 }
 

@@ -15,11 +15,10 @@ use crds::names::{GIT_HUB_SOURCE_FINALIZER, GIT_HUB_SOURCE_SERVICE};
 use crds::sources::GitHubSource;
 use event_client::Client;
 use k8s_openapi::api::core::v1::Service;
-use reconciler::{Applier, Cache, Controller, Error, Key, Next, Queue, Reconcile};
+use reconciler::{Applier, Cache, Controller, Error, Key, Next, Queue, Reconcile, report};
 use serde_json::json;
 
 use crate::identity::Identity;
-use crate::report::report;
 use crate::shared::{Shared, annotation, name_of, namespace_of};
 use crate::sources::sink::Sink;
 use crate::tracker::Referrer;
@@ -107,7 +106,7 @@ impl Reconcile for GitHubSources {
         let mut updated = (*source).clone();
         updated.status = Some(status::git_hub_status(&source, &observed, shared.now()));
         report(
-            shared,
+            &shared.events,
             &self.applier,
             &self.sources,
             &source,

@@ -4,10 +4,9 @@ mod status;
 
 use crds::sources::PingSource;
 use event_schedule::Schedule;
-use reconciler::{Applier, Cache, Controller, Error, Key, Next, Queue, Reconcile};
+use reconciler::{Applier, Cache, Controller, Error, Key, Next, Queue, Reconcile, report};
 
 use crate::identity::Identity;
-use crate::report::report;
 use crate::shared::Shared;
 use crate::sources::sink;
 use crate::tracker::Referrer;
@@ -66,6 +65,14 @@ impl Reconcile for PingSources {
         };
         let mut updated = (*source).clone();
         updated.status = Some(status::ping_status(&source, &observed, shared.now()));
-        report(shared, &self.applier, &self.sources, &source, updated, applied).await
+        report(
+            &shared.events,
+            &self.applier,
+            &self.sources,
+            &source,
+            updated,
+            applied,
+        )
+        .await
     }
 }

@@ -15,13 +15,12 @@ use std::sync::Arc;
 use crds::names::SINK_BINDING_FINALIZER;
 use crds::sources::SinkBinding;
 use k8s_openapi::api::core::v1::Namespace;
-use reconciler::{Applier, Cache, Controller, Error, Key, Next, Queue, Reconcile};
+use reconciler::{Applier, Cache, Controller, Error, Key, Next, Queue, Reconcile, report};
 
 use crate::binding::{Injection, SelectionMode, is_of_kind};
 use crate::broker::LOOK_AGAIN;
 use crate::finalizer;
 use crate::identity::Identity;
-use crate::report::report;
 use crate::shared::{Shared, name_of};
 use crate::sources::sink;
 use crate::tracker::{Kind, Referrer};
@@ -105,7 +104,15 @@ impl Reconcile for SinkBindings {
         let applied = made.and(settled.result).map(|()| next);
         let mut updated = (*binding).clone();
         updated.status = Some(status::binding_status(&binding, &observed, shared.now()));
-        report(shared, &self.applier, &self.bindings, &binding, updated, applied).await
+        report(
+            &shared.events,
+            &self.applier,
+            &self.bindings,
+            &binding,
+            updated,
+            applied,
+        )
+        .await
     }
 }
 

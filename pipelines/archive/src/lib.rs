@@ -20,5 +20,5 @@ pub const SERVICE: &str = "run-archive";
 pub const PORT: u16 = 8089;
 
 pub use config::{Limits, Pruning, manifest};
-pub use run::{Config, Election, run_until};
+pub use run::{Config, run_until};
 pub use store::{Bounds, Entry, Kind, Store, StoreError, Subject, Usage};

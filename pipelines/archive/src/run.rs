@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::jiff::Timestamp;
 use proxy::{Server, ServerConfig};
-use reconciler::{Caches, ConfigStore, Leadership, Selection, leases};
+use reconciler::{Caches, Candidate, Clock, ConfigStore, Manager, Selection};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -19,9 +19,6 @@ use crate::namespaces;
 use crate::prune::Pruner;
 use crate::serve::Reader;
 use crate::store::Store;
-
-/// Source of the current time; tests pass their own.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Connections of those who read.
 const MAX_CONNECTIONS: usize = 256;
@@ -38,16 +35,8 @@ pub struct Config {
     /// Time for answers in flight in the end.
     pub grace: Duration,
     /// `None` if there is only one process.
-    pub election: Option<Election>,
+    pub election: Option<Candidate>,
     pub clock: Clock,
-}
-
-/// Who this process is among its replicas.
-#[derive(Clone, Debug)]
-pub struct Election {
-    /// Starts with the pod's name and an underscore.
-    pub identity: String,
-    pub timing: leases::Timing,
 }
 
 impl Config {
@@ -96,41 +85,24 @@ async fn parts(caches: Caches, config: Config, mut stop: BoxFuture<'static, ()>)
         () = caches.synced() => true,
         () = &mut stop => false,
     };
-    let (stopping, stopped) = tokio::sync::watch::channel(false);
-    let mut electing = JoinSet::new();
-    let leadership = match &config.election {
-        None => Leadership::always(),
-        Some(election) => {
-            let candidate = leases::Election::new(
-                caches.client().clone(),
-                &config.system_namespace,
-                "run-archive.pruner.00-of-01",
-                &election.identity,
-                election.timing.clone(),
-            );
-            let leadership = candidate.leadership();
-            let mut stopped = stopped.clone();
-            electing.spawn(candidate.run(async move {
-                let _ = stopped.wait_for(|stopped| *stopped).await;
-            }));
-            leadership
-        }
-    };
-    let mut running = JoinSet::new();
+    let mut manager = Manager::new(
+        caches.client().clone(),
+        &config.system_namespace,
+        "run-archive",
+        config.election,
+    );
     if synced {
-        running.spawn(pods.run(leadership.clone()));
-        running.spawn(task_runs.run(leadership.clone()));
-        running.spawn(pipeline_runs.run(leadership.clone()));
-        running.spawn(pruner.run(leadership));
-        running.spawn(expire(caches.client().clone(), config.store));
-        stop.await;
+        let leadership = manager.leadership("pruner");
+        manager.spawn(pods.run(leadership.clone()));
+        manager.spawn(task_runs.run(leadership.clone()));
+        manager.spawn(pipeline_runs.run(leadership.clone()));
+        manager.spawn(pruner.run(leadership));
+        manager.spawn(expire(caches.client().clone(), config.store));
+        manager.work_until(stop).await;
     }
-    // First no more writes, then the lease.
-    running.shutdown().await;
     closing.cancel();
     while serving.join_next().await.is_some() {}
-    stopping.send_replace(true);
-    while electing.join_next().await.is_some() {}
+    manager.shut_down().await;
 }
 
 async fn expire(client: kube::Client, store: Arc<Store>) {

@@ -26,7 +26,7 @@ mod web;
 
 pub use event_client::{Allowed, Config as Outgoing};
 pub use names::tag;
-pub use run::{Clock, Config, Election, Job, Pipeline, SecretOf, Unbuildable, run_until};
+pub use run::{Config, Job, Pipeline, SecretOf, Unbuildable, run_until};
 
 /// Name of the Service in front of the receiver, in the namespace of pipelines.
 pub const SERVICE: &str = crds::spindrift::PUSH_SERVICE;

@@ -19,13 +19,13 @@ use kube::Api;
 use kube::api::PostParams;
 use proxy::held::{Count, announced};
 use proxy::{Body, Handler, Held};
+use reconciler::Clock;
 use reconciler::error::is_conflict;
 use tokio::sync::Semaphore;
 
 use crate::delivery::{Event, Head, Push};
 use crate::filter::verdict;
 use crate::ledger::{Taken, take};
-use crate::run::Clock;
 use answer::{Answer, Outcome, Refusal};
 use keys::Keys;
 use metrics::{DELIVERIES, IN_FLIGHT};

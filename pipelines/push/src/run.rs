@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
 use proxy::{Server, ServerConfig};
-use reconciler::{Caches, Leadership, Recorder, leases};
+use reconciler::{Caches, Candidate, Clock, Manager, Recorder};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -18,9 +18,6 @@ use tokio_util::sync::CancellationToken;
 use crate::receiver::Receiver;
 use crate::shared::Shared;
 use crate::{builds, deploy, feedback, poll, repository};
-
-/// Source of the current time; tests pass a fixed one.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// The pipeline that builds something, or why there is none.
 pub type Pipeline = Arc<dyn Fn(&Job<'_>) -> Result<PipelineSpec, Unbuildable> + Send + Sync>;
@@ -69,16 +66,8 @@ pub struct Config {
     /// Time for deliveries in flight to finish in the end.
     pub grace: Duration,
     /// `None` if there is only one process.
-    pub election: Option<Election>,
+    pub election: Option<Candidate>,
     pub clock: Clock,
-}
-
-/// Who this process is among its replicas.
-#[derive(Clone, Debug)]
-pub struct Election {
-    /// Starts with the pod's name and an underscore.
-    pub identity: String,
-    pub timing: leases::Timing,
 }
 
 impl Config {
@@ -126,17 +115,17 @@ async fn all(caches: Caches, config: Config, listeners: Vec<TcpListener>, mut st
         () = caches.synced() => {}
         () = &mut stop => return,
     }
-    let mut elections = Elections {
-        caches: caches.clone(),
-        running: JoinSet::new(),
-        stopping: CancellationToken::new(),
-    };
-    let mut running = JoinSet::new();
-    running.spawn(repositories.run(elections.leadership(&config, "repository")));
-    running.spawn(queue.run(elections.leadership(&config, "build-queue")));
-    running.spawn(deployments.run(elections.leadership(&config, "deploy")));
-    running.spawn(polls.run(elections.leadership(&config, "repository-poll")));
-    running.spawn(feedback.run(elections.leadership(&config, "commit-status")));
+    let mut manager = Manager::new(
+        caches.client().clone(),
+        &config.system_namespace,
+        "push-controller",
+        config.election,
+    );
+    manager.start("repository", repositories);
+    manager.start("build-queue", queue);
+    manager.start("deploy", deployments);
+    manager.start("repository-poll", polls);
+    manager.start("commit-status", feedback);
     let server = Server::new(
         Arc::new(receiver),
         ServerConfig {
@@ -148,37 +137,8 @@ async fn all(caches: Caches, config: Config, listeners: Vec<TcpListener>, mut st
     for listener in listeners {
         serving.spawn(server.clone().run(listener, closing.clone(), config.grace));
     }
-    stop.await;
+    manager.work_until(stop).await;
     closing.cancel();
     while serving.join_next().await.is_some() {}
-    running.shutdown().await;
-    elections.stopping.cancel();
-    while elections.running.join_next().await.is_some() {}
-}
-
-/// Takes part in the elections of the controllers.
-struct Elections {
-    caches: Caches,
-    running: JoinSet<()>,
-    /// Tells them to give the leases back.
-    stopping: CancellationToken,
-}
-
-impl Elections {
-    fn leadership(&mut self, config: &Config, name: &str) -> Leadership {
-        let Some(election) = &config.election else {
-            return Leadership::always();
-        };
-        let candidate = leases::Election::new(
-            self.caches.client().clone(),
-            &config.system_namespace,
-            &format!("push-controller.{name}.00-of-01"),
-            &election.identity,
-            election.timing.clone(),
-        );
-        let leadership = candidate.leadership();
-        self.running
-            .spawn(candidate.run(self.stopping.clone().cancelled_owned()));
-        leadership
-    }
+    manager.shut_down().await;
 }

@@ -19,4 +19,4 @@ mod run;
 mod secrets;
 mod web;
 
-pub use run::{Config, Election, run_until, run_with};
+pub use run::{Config, run_until, run_with};

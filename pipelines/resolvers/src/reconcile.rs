@@ -11,7 +11,7 @@ use crds::tekton::reasons::resolution as reasons;
 use crds::tekton::{RefSource, ResolutionRequest, ResolutionRequestStatus, RunStatus as _, labels};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
-use reconciler::{Applier, Cache, ConfigStore, Controller, Error, Key, Next, Reconcile};
+use reconciler::{Applier, Cache, Clock, ConfigStore, Controller, Error, Key, Next, Reconcile};
 
 use crate::cache::{Cache as Answers, Mode};
 use crate::config::{
@@ -19,7 +19,6 @@ use crate::config::{
 };
 use crate::policy::Clients;
 use crate::question::{Answer, Failure, Question};
-use crate::run::Clock;
 use crate::{bundles, cluster, git, http_file, hub};
 
 /// Requests that are worked on at the same time: nearly all of their time they wait for somebody else.

@@ -6,13 +6,10 @@ use std::sync::Arc;
 use crds::tekton::names::{NAMESPACE, RESOLVERS_NAMESPACE};
 use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;
-use reconciler::{Applier, Caches, ConfigStore, Leadership, leases};
+use reconciler::{Applier, Caches, Candidate, Clock, ConfigStore, Manager};
 
 use crate::policy::Clients;
 use crate::reconcile::{Resolvers, controller};
-
-/// Source of the current time; tests pass a fixed one.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// How the resolvers run.
 #[derive(Clone)]
@@ -22,16 +19,8 @@ pub struct Config {
     /// The cluster's domain; its names are asked of `dns`.
     pub cluster_domain: String,
     /// `None` if there is only one process.
-    pub election: Option<Election>,
+    pub election: Option<Candidate>,
     pub clock: Clock,
-}
-
-/// Who this process is among its replicas.
-#[derive(Clone, Debug)]
-pub struct Election {
-    /// Starts with the pod's name and an underscore.
-    pub identity: String,
-    pub timing: leases::Timing,
 }
 
 impl Default for Config {
@@ -56,7 +45,7 @@ pub fn run_until(caches: Caches, config: Config, stop: BoxFuture<'static, ()>) -
     Box::pin(run(caches, config, stop))
 }
 
-async fn run(caches: Caches, config: Config, stop: BoxFuture<'static, ()>) {
+async fn run(caches: Caches, config: Config, mut stop: BoxFuture<'static, ()>) {
     let client = caches.client().clone();
     let store = ConfigStore::start(&caches, RESOLVERS_NAMESPACE);
     let resolvers = Resolvers {
@@ -71,33 +60,11 @@ async fn run(caches: Caches, config: Config, stop: BoxFuture<'static, ()>) {
     };
     let controller = controller(resolvers);
     // Everything that reads has subscribed by now; writing begins when the caches are complete.
-    caches.synced().await;
-    let Some(election) = config.election else {
-        tokio::select! {
-            () = controller.run(Leadership::always()) => {}
-            () = stop => {}
-        }
-        return;
-    };
-    let candidate = leases::Election::new(
-        client,
-        RESOLVERS_NAMESPACE,
-        "resolvers.resolutionrequest.00-of-01",
-        &election.identity,
-        election.timing,
-    );
-    let leadership = candidate.leadership();
-    let (stopping, mut stopped) = tokio::sync::watch::channel(false);
-    let elected = candidate.run(async move {
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-    });
-    let work = async {
-        tokio::select! {
-            () = controller.run(leadership) => {}
-            () = stop => {}
-        }
-        // First no more writes, then the lease.
-        stopping.send_replace(true);
-    };
-    tokio::join!(elected, work);
+    tokio::select! {
+        () = caches.synced() => {}
+        () = &mut stop => return,
+    }
+    let mut manager = Manager::new(client, RESOLVERS_NAMESPACE, "resolvers", config.election);
+    manager.start("resolutionrequest", controller);
+    manager.run_until(stop).await;
 }

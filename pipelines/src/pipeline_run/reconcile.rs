@@ -17,12 +17,11 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use reconciler::error::{chain, is_not_found};
 use reconciler::{
-    Applier, Caches, Class, ConfigStore, Controller, Error, Key, Leadership, Next, Reconcile, Recorder,
+    Applier, Caches, Class, Clock, ConfigStore, Controller, Error, Key, Leadership, Next, Reconcile, Recorder,
 };
 
 use super::{Cancellation, Child, Decision, Elapsed, Facts, Kind, child, decide, is_done, metrics, second};
 use crate::resolve::{RECHECK, Resolver};
-use crate::run::Clock;
 use crate::shared::Shared;
 use crate::stopwatch::Stopwatch;
 

@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::{Api, ResourceExt};
 use reconciler::object::{controller_of, is_controlled_by};
-use reconciler::{Applier, Cache, ConfigStore, Controller, Error, Key, Next, Reconcile, Recorder};
+use reconciler::{Applier, Cache, Clock, ConfigStore, Controller, Error, Key, Next, Reconcile, Recorder};
 use registries::Registry;
 use serde_json::json;
 
@@ -29,7 +29,6 @@ use crate::pod::requirements::{self, Limits};
 use crate::pod::workspaces::with_default;
 use crate::pod::{self, Attempt, Settings};
 use crate::resolve::{self, Resolver};
-use crate::run::Clock;
 use crate::stopwatch::Stopwatch;
 
 /// The collaborators of the reconciler.

@@ -20,7 +20,7 @@ use children::{Server, Settings};
 use status::{Child, Observed};
 
 pub use children::roles;
-pub use run::{Clock, Config, Election, run_until, run_with};
+pub use run::{Config, run_until, run_with};
 
 /// Reconciles listeners.
 pub(crate) struct Listeners {

@@ -13,4 +13,4 @@ pub mod interceptors;
 pub mod listener;
 pub mod templates;
 
-pub use controller::{Config, Election, run_until, run_with};
+pub use controller::{Config, run_until, run_with};

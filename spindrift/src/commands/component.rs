@@ -12,7 +12,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use reconciler::health::Readiness;
 use reconciler::leases::{self, Election};
-use reconciler::{Caches, ConfigStore};
+use reconciler::{Caches, Candidate, ConfigStore};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -78,6 +78,11 @@ pub fn identity() -> String {
     format!("{host}_{}", std::process::id())
 }
 
+/// Takes part in the elections among the replicas of this process.
+pub fn candidate() -> Candidate {
+    Candidate::new(identity())
+}
+
 /// A readiness that is told when it is so.
 pub fn gate(missing: &'static str) -> (Arc<AtomicBool>, Readiness) {
     let open = Arc::new(AtomicBool::new(false));
@@ -120,14 +125,10 @@ pub async fn until_told(
 
 pub async fn controller(args: ComponentArgs) -> anyhow::Result<ExitCode> {
     let client = client(&args.process).await?;
-    let election = serving::Election {
-        identity: identity(),
-        timing: leases::Timing::default(),
-    };
     let config = serving::Config {
         system_namespace: args.system_namespace.clone(),
         cluster_domain: args.process.cluster_domain.clone(),
-        election: Some(election),
+        election: Some(candidate()),
         ..serving::Config::default()
     };
     let caches = Caches::new(client);

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use broker::model::Backend;
-use reconciler::{Caches, leases};
+use reconciler::Caches;
 use tokio_util::sync::CancellationToken;
 
-use super::component::{beside_health, client, gate, identity, listen, once_synced, until_told};
+use super::component::{beside_health, candidate, client, gate, listen, once_synced, until_told};
 use crate::cli::{BrokerArgs, EventSinksArgs, EventSourcesArgs, ProcessArgs};
 use crate::events::{self, Doors};
 
@@ -30,10 +30,7 @@ pub async fn controller(args: ProcessArgs) -> anyhow::Result<ExitCode> {
         // Whether it was started with servers of NATS, the data plane knows alone.
         jet_stream: true,
         selection_mode: events::selection_mode()?,
-        election: Some(eventing::Election {
-            identity: identity(),
-            timing: leases::Timing::default(),
-        }),
+        election: Some(candidate()),
         ..eventing::Config::default()
     };
     let caches = Caches::new(client);
@@ -90,10 +87,7 @@ pub async fn sources(args: EventSourcesArgs) -> anyhow::Result<ExitCode> {
             cluster_domain: process.cluster_domain.clone(),
             ..broker::client::Config::default()
         },
-        election: Some(event_sources::Election {
-            identity: identity(),
-            timing: leases::Timing::default(),
-        }),
+        election: Some(candidate()),
         git_hub: vec![listen(args.listen).await?],
         ..event_sources::Config::default()
     };

@@ -6,26 +6,20 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use reconciler::{Caches, leases};
+use reconciler::Caches;
 
-use super::component::{client, identity, listen, until_told};
+use super::component::{candidate, client, listen, until_told};
 use crate::cli::{PipelinesArgs, ProcessArgs, PushArgs, RunArchiveArgs};
 
 pub async fn controller(args: PipelinesArgs) -> anyhow::Result<ExitCode> {
     let client = client(&args.process).await?;
     let config = pipelines::Config {
-        election: Some(pipelines::Election {
-            identity: identity(),
-            timing: leases::Timing::default(),
-        }),
+        election: Some(candidate()),
         ..pipelines::Config::new(args.entrypoint_image)
     };
     let listeners = args.event_listener_image.map(|image| triggers::Config {
         cluster_domain: args.process.cluster_domain.clone(),
-        election: Some(triggers::Election {
-            identity: identity(),
-            timing: leases::Timing::default(),
-        }),
+        election: Some(candidate()),
         ..triggers::Config::new(image)
     });
     let caches = Caches::new(client);
@@ -70,10 +64,7 @@ pub async fn push(args: PushArgs) -> anyhow::Result<ExitCode> {
             },
             ..defaults.outgoing.clone()
         },
-        election: Some(push::Election {
-            identity: identity(),
-            timing: leases::Timing::default(),
-        }),
+        election: Some(candidate()),
         ..defaults
     };
     let listeners = vec![listen(args.listen).await?];
@@ -102,10 +93,7 @@ pub async fn resolvers(args: ProcessArgs) -> anyhow::Result<ExitCode> {
     let client = client(&args).await?;
     let config = ::resolvers::Config {
         cluster_domain: args.cluster_domain.clone(),
-        election: Some(::resolvers::Election {
-            identity: identity(),
-            timing: leases::Timing::default(),
-        }),
+        election: Some(candidate()),
         ..::resolvers::Config::default()
     };
     let caches = Caches::new(client);
@@ -122,10 +110,7 @@ pub async fn archive(args: RunArchiveArgs) -> anyhow::Result<ExitCode> {
     };
     let config = archive::Config {
         listeners: vec![listen(args.listen).await?],
-        election: Some(archive::Election {
-            identity: identity(),
-            timing: leases::Timing::default(),
-        }),
+        election: Some(candidate()),
         ..archive::Config::new(Arc::new(archive::Store::open(&args.runs_dir, bounds)?))
     };
     let caches = Caches::new(client);

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{DeleteParams, Preconditions};
 use reconciler::error::{chain, is_not_found};
-use reconciler::{Cache, ConfigStore, Error, Leadership, Object};
+use reconciler::{Cache, Clock, ConfigStore, Error, Leadership, Object};
 use tokio::sync::Notify;
 
 use super::facts::{Run, facts};
@@ -19,7 +19,6 @@ use super::plan;
 use crate::config::{NAMESPACE_MAP, OfNamespace, Pruning};
 use crate::keep::Keeper;
 use crate::metrics::PRUNED;
-use crate::run::Clock;
 
 /// Pause after a change, in which others like it are waited for.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -4,12 +4,9 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;
-use reconciler::{Caches, Leadership, leases};
+use reconciler::{Caches, Candidate, Clock, Manager};
 
 use super::Listeners;
-
-/// Source of the current time; tests pass a fixed one.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// How the controller runs.
 #[derive(Clone)]
@@ -21,18 +18,9 @@ pub struct Config {
     /// DNS suffix of the cluster.
     pub cluster_domain: String,
     /// `None` if there is only one process.
-    pub election: Option<Election>,
+    pub election: Option<Candidate>,
     /// The time.
     pub clock: Clock,
-}
-
-/// Who this process is among its replicas.
-#[derive(Clone, Debug)]
-pub struct Election {
-    /// Starts with the pod's name and an underscore.
-    pub identity: String,
-    /// When a lease is renewed, and lost.
-    pub timing: leases::Timing,
 }
 
 impl Config {
@@ -59,34 +47,20 @@ pub fn run_until(caches: Caches, config: Config, stop: BoxFuture<'static, ()>) -
     Box::pin(controller(caches, config, stop))
 }
 
-async fn controller(caches: Caches, config: Config, stop: BoxFuture<'static, ()>) {
+async fn controller(caches: Caches, config: Config, mut stop: BoxFuture<'static, ()>) {
     let client = caches.client().clone();
     let controller = Listeners::new(&caches, &config).controller();
     // Everything that reads has subscribed by now; writing begins when the caches are complete.
-    caches.synced().await;
-    let Some(election) = &config.election else {
-        let running = tokio::spawn(controller.run(Leadership::always()));
-        stop.await;
-        running.abort();
-        let _ = running.await;
-        return;
-    };
-    let candidate = leases::Election::new(
+    tokio::select! {
+        () = caches.synced() => {}
+        () = &mut stop => return,
+    }
+    let mut manager = Manager::new(
         client,
         &config.system_namespace,
-        "triggers-controller.eventlistener.00-of-01",
-        &election.identity,
-        election.timing.clone(),
+        "triggers-controller",
+        config.election,
     );
-    let (stopping, mut stopped) = tokio::sync::watch::channel(false);
-    let running = tokio::spawn(controller.run(candidate.leadership()));
-    let electing = tokio::spawn(candidate.run(async move {
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-    }));
-    stop.await;
-    // First no more writes, then the lease.
-    running.abort();
-    let _ = running.await;
-    stopping.send_replace(true);
-    let _ = electing.await;
+    manager.start("eventlistener", controller);
+    manager.run_until(stop).await;
 }

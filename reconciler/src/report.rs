@@ -1,17 +1,19 @@
-//! How every reconcile ends: the status is stored if it differs, errors become events.
+//! How a reconcile ends: the status is stored if it differs, faults become events.
 
 use std::sync::Arc;
 
 use kube::core::NamespaceResourceScope;
-use reconciler::error::chain;
-use reconciler::{Applier, Cache, Class, Error, Next, Object};
 
-use crate::shared::Shared;
+use crate::error::{Class, Error, chain};
+use crate::{Applier, Cache, Next, Object, Recorder};
 
 /// Stores the status of `updated` and hands on how applying went. A fault is told as an event, too; a status that
 /// could not be stored is told only if nothing else went wrong.
-pub(crate) async fn report<K, T: Into<Next>>(
-    shared: &Shared,
+///
+/// # Errors
+/// That of `applied`, or why the status could not be stored.
+pub async fn report<K, T: Into<Next>>(
+    events: &Recorder,
     applier: &Applier,
     cache: &Cache<K>,
     live: &Arc<K>,
@@ -25,9 +27,7 @@ where
     match applied {
         Err(error) => {
             if error.class() == Class::Retry {
-                shared
-                    .events
-                    .warning(live.as_ref(), "InternalError", chain(&error));
+                events.warning(live.as_ref(), "InternalError", chain(&error));
             }
             Err(error)
         }
