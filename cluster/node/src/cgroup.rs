@@ -1,8 +1,8 @@
 //! Control groups of pods: create, limit, join, measure, kill and remove, on v1, v2 and hybrid machines.
 //!
-//! The module is small on purpose and owned here: the container library joins a process to the v1 hierarchies
-//! (or to v2), everything else — limits, the device list, the unified tree of a hybrid machine, killing, statistics,
-//! out-of-memory counts and removal — happens in this module.
+//! The module is small on purpose and owned here: the container library joins a process to the v2 tree, or on machines
+//! without one to the v1 hierarchies; everything else — limits, the device list, the v1 hierarchies of a hybrid machine,
+//! killing, statistics, out-of-memory counts and removal — happens in this module.
 //!
 //! Shape: every pod has a directory with one child per container and one for its shim, so processes live in leaves
 //! only, as cgroup v2 demands.
@@ -129,6 +129,33 @@ impl Cgroup {
         Ok(())
     }
 
+    /// Moves a process into the hierarchies of version 1: those whose limits are set here, and systemd's. In the others
+    /// it stays where it is.
+    ///
+    /// # Errors
+    /// Fails when the process cannot be moved.
+    pub fn join_v1(&self, pid: u32) -> io::Result<()> {
+        let mut roots: Vec<&Path> = limits::V1_CONTROLLERS
+            .into_iter()
+            .chain([hierarchy::SYSTEMD])
+            .filter_map(|name| self.hierarchies.v1(name))
+            .collect();
+        roots.sort_unstable();
+        roots.dedup();
+        roots.into_iter().try_for_each(|root| self.join(root, pid))
+    }
+
+    fn join(&self, root: &Path, pid: u32) -> io::Result<()> {
+        let dir = root.join(&self.path);
+        create_dir(&dir)?;
+        write(&dir.join("cgroup.procs"), &pid.to_string())
+    }
+
+    /// The hierarchies it is in.
+    pub fn hierarchies(&self) -> &Hierarchies {
+        &self.hierarchies
+    }
+
     /// Moves a process into the hierarchies that the container library does not handle: the unified tree beside v1,
     /// through which the group can be killed at once, and systemd's own, so that stopping the service that runs the
     /// agent does not take the containers with it.
@@ -136,12 +163,9 @@ impl Cgroup {
     /// # Errors
     /// Fails when the process cannot be moved.
     pub fn join_trackers(&self, pid: u32) -> io::Result<()> {
-        for root in self.hierarchies.trackers() {
-            let dir = root.join(&self.path);
-            create_dir(&dir)?;
-            write(&dir.join("cgroup.procs"), &pid.to_string())?;
-        }
-        Ok(())
+        self.hierarchies
+            .trackers()
+            .try_for_each(|root| self.join(root, pid))
     }
 
     /// Kills every process of the group and of the groups below it.

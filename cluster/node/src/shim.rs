@@ -13,6 +13,7 @@
 //!
 //! The agent talks to it over a unix socket in JSON lines; see [`protocol`].
 
+mod ahead;
 mod config;
 mod copy;
 mod creator;

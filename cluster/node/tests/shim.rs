@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cluster_node::cgroup::{Cgroup, Hierarchies, Limits};
-use cluster_node::oci::{Process, Rights, User, capabilities_of, specification};
+use cluster_node::oci::{BindMount, Process, Rights, User, capabilities_of, specification};
 use cluster_node::shim::protocol::{Answer, Call, Event, ExecProcess, SeccompProfile, StartContainer};
 use cluster_node::shim::{Exit, ShimConfig};
 use cluster_node::shim_client::{ShimClient, ShimEvent};
@@ -268,6 +268,81 @@ async fn identity_and_rights_are_those_asked_for() {
         0,
         "{log}"
     );
+    pod.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs root: namespaces, mounts and control groups"]
+async fn mounts_and_control_groups_are_in_place_whatever_the_image_holds() {
+    let mut pod = Pod::start("mounts").await;
+    std::fs::create_dir(pod.layer.join("plain")).unwrap();
+    // Within the container's root this link leads to the image's own directory, not to the machine's.
+    std::os::unix::fs::symlink("/var/log", pod.layer.join("link")).unwrap();
+    let volume = |name: &str| {
+        let source = pod.dir.path().join(name);
+        std::fs::create_dir(&source).unwrap();
+        std::fs::write(source.join("file"), name).unwrap();
+        source
+    };
+    let mount = |source: PathBuf, target: &str, read_only| BindMount {
+        source,
+        target: target.into(),
+        read_only,
+        propagated: false,
+    };
+    let (one, two, three) = (volume("one"), volume("two"), volume("three"));
+    let mounts = vec![
+        mount(one.clone(), "/plain", true),
+        mount(one.join("file"), "/plain/file", false),
+        mount(two.clone(), "/link/deep", false),
+        mount(three, "/absent/deep", true),
+        mount(one, "/link/deep/again", true),
+    ];
+    std::fs::create_dir(two.join("again")).unwrap();
+    let script = "cat /plain/file /var/log/deep/file /absent/deep/file /link/deep/again/file; echo
+        echo x > /plain/new; echo x > /absent/deep/new; echo x > /link/deep/again/new
+        echo -n changed > /link/deep/file; echo -n changed > /plain/file; cat /proc/self/cgroup /proc/mounts";
+    let process = Process {
+        arguments: vec!["sh".into(), "-c".into(), script.into()],
+        environment: vec!["PATH=/bin".into()],
+        working_directory: "/".into(),
+        mounts,
+        ..Process::default()
+    };
+    let request = pod.request_for("a.0", &process);
+    let (_, log) = pod.finished(request).await;
+    assert!(log.lines().any(|line| line == "onetwothreeone"), "{log}");
+    let refused = log.lines().filter(|line| line.ends_with("Read-only file system"));
+    assert_eq!(refused.count(), 3, "{log}");
+    let read = |name: &str| std::fs::read_to_string(pod.dir.path().join(name).join("file")).unwrap();
+    assert_eq!(
+        (read("one"), read("two"), read("three")),
+        ("changed".into(), "changed".into(), "three".into())
+    );
+    assert!(
+        !Path::new("/var/log/deep").exists(),
+        "nothing was made on the machine"
+    );
+    let group = pod.group.child("a.0").oci_path();
+    for kept in ["memory", "cpu", "pids", "devices", "freezer"] {
+        let of_v1 = log.lines().find(|line| {
+            line.split(':')
+                .nth(1)
+                .is_some_and(|list| list.split(',').any(|name| name == kept))
+        });
+        let unified = log.lines().find(|line| line.starts_with("0::"));
+        let line = of_v1.or(unified).unwrap_or_default();
+        assert!(line.ends_with(group.to_str().unwrap()), "{kept}: {log}");
+    }
+    let shown: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains(" /sys/fs/cgroup"))
+        .collect();
+    assert!(!shown.is_empty(), "{log}");
+    for line in shown {
+        let options = line.split(' ').nth(3).unwrap();
+        assert!(options.starts_with("ro,nosuid,nodev,noexec"), "{line}");
+    }
     pod.stop().await;
 }
 

@@ -25,7 +25,7 @@ pub struct Hierarchies {
 }
 
 /// The v1 hierarchy that systemd tracks services with; it has no controller.
-const SYSTEMD: &str = "name=systemd";
+pub(super) const SYSTEMD: &str = "name=systemd";
 
 impl Hierarchies {
     /// Reads `/proc/self/mountinfo`.

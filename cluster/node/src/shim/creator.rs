@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::executor::ContainerExecutor;
 use super::protocol::{SeccompProfile, StartContainer};
-use super::{CONTAINERS_DIR, RUN_DIR, rootfs, seccomp};
+use super::{CONTAINERS_DIR, RUN_DIR, ahead, rootfs, seccomp};
 use crate::cgroup::Cgroup;
 
 /// Below [`RUN_DIR`]: the library's own state, and what it is given.
@@ -97,9 +97,18 @@ impl Workshop {
             rootfs::prepare(&request.layers, &dir, &bundle),
         )?;
         at("create the control group", cgroup.create(&request.limits))?;
-        at("join the control group", cgroup.join_trackers(std::process::id()))?;
         let mut spec = completed(request.spec, &root, &cgroup.oci_path());
-        let visible = at("show the control group", self.visible_groups(&cgroup))?;
+        at("leave the pod's mounts", ahead::enter())?;
+        ahead::make(&mut spec, &root);
+        let visible = at("show the control group", visible_groups(&cgroup, &bundle))?;
+        let this = std::process::id();
+        if let Some(unified) = ahead::groups_enough(cgroup.hierarchies(), &spec) {
+            at("join the control group", cgroup.join_v1(this))?;
+            // Not this process: when it fails, the library kills all of the group that it sees.
+            at("hide other control groups", ahead::hide_groups(unified))?;
+        } else {
+            at("join the control group", cgroup.join_trackers(this))?;
+        }
         if let Some(mounts) = spec["mounts"].as_array_mut() {
             mounts.extend(visible);
         }
@@ -126,27 +135,6 @@ impl Workshop {
             .ok_or("the container has no process")?;
         container.start().map_err(|error| chain(&error))?;
         Ok(pid)
-    }
-
-    /// Read-only views of the container's own groups, so that programs can size themselves. The library's `cgroup`
-    /// mount comes out writable on v1, hence plain bind mounts; their mount points are prepared in a directory,
-    /// because `/sys` is read-only by then.
-    fn visible_groups(&self, cgroup: &Cgroup) -> io::Result<Vec<Value>> {
-        let bind = |source: &Path, target: PathBuf| json!({ "destination": target, "type": "bind", "source": source, "options": ["bind", "ro", "nosuid", "noexec", "nodev"] });
-        let top = PathBuf::from("/sys/fs/cgroup");
-        if let Some(dir) = cgroup.unified_dir() {
-            return Ok(vec![bind(&dir, top)]);
-        }
-        let points = self.pod_dir.join(RUN_DIR).join("cgroup-mount-points");
-        let mut mounts = Vec::new();
-        for (controller, dir) in cgroup.controller_dirs() {
-            std::fs::create_dir_all(points.join(controller))?;
-            mounts.push(bind(&dir, top.join(controller)));
-        }
-        if !mounts.is_empty() {
-            mounts.insert(0, bind(&points, top));
-        }
-        Ok(mounts)
     }
 
     /// Starts one more process in a running container. Runs in the creator.
@@ -194,6 +182,22 @@ impl Workshop {
         let _ = std::fs::remove_dir_all(self.state_dir().join(id));
         let _ = self.cgroup.child(id).remove();
     }
+}
+
+/// A read-only view of the container's own groups, so that programs can size themselves. The library's `cgroup` mount
+/// comes out writable on v1, hence bind mounts, put together in the bundle.
+fn visible_groups(cgroup: &Cgroup, bundle: &Path) -> io::Result<Option<Value>> {
+    let view = |source: &Path| json!({ "destination": "/sys/fs/cgroup", "type": "bind", "source": source, "options": ["rbind", "ro", "nosuid", "noexec", "nodev"] });
+    if let Some(dir) = cgroup.unified_dir() {
+        return Ok(Some(view(&dir)));
+    }
+    let groups: Vec<_> = cgroup.controller_dirs().collect();
+    if groups.is_empty() {
+        return Ok(None);
+    }
+    let shown = bundle.join("cgroup");
+    ahead::show_groups(&shown, &groups)?;
+    Ok(Some(view(&shown)))
 }
 
 /// Forks; the child runs `work`, writes its report and ends without returning.

@@ -187,3 +187,38 @@ async fn what_an_ended_container_occupied_goes_while_its_pod_goes_on() {
     world.until_gone("p").await;
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root: namespaces, mounts, links and control groups"]
+async fn what_mounts_need_is_not_made_in_each_container() {
+    let world = World::new("points").await;
+    let mounts = json!([{"name": "v", "mountPath": "/absent/deep"}, {"name": "v", "mountPath": "/tmp/x"}]);
+    let container = |name: &str, script: &str| {
+        let mut container = sh(name, script);
+        container["volumeMounts"] = mounts.clone();
+        container
+    };
+    let script = "until [ -e /absent/deep/go ]; do sleep 0.05; done; ls -ld /absent /tmp; ls /absent /tmp";
+    let spec = json!({"restartPolicy": "Never", "volumes": [{"name": "v", "emptyDir": {}}],
+                      "containers": [container("a", script), container("b", "touch /tmp/x/go")]});
+    let pod = world.create("p", spec).await;
+    let uid = pod.metadata.uid.unwrap();
+    world
+        .until("p", "over", |pod| pod["status"]["phase"] == "Succeeded")
+        .await;
+    let log = world.log("p", "a", LogOptions::default()).await;
+    let lines: Vec<&str> = log.lines().collect();
+    assert!(
+        lines[0].starts_with("drwxr-xr-x") && lines[0].ends_with("/absent"),
+        "{log}"
+    );
+    assert!(log.contains("deep\n") && log.contains("x\n"), "{log}");
+    let node = world.dir.path().join("node");
+    let made = node.join("pods").join(uid).join("containers/a.0/upper/absent");
+    assert!(!made.exists(), "in the writable layer");
+    let layers = std::fs::read_dir(node.join("mount-points")).unwrap();
+    assert_eq!(layers.count(), 1, "both containers have the same mounts");
+    world.delete("p", DeleteParams::default()).await;
+    world.until_gone("p").await;
+    world.stop().await;
+}
