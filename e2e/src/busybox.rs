@@ -48,7 +48,12 @@ pub fn load_with(platform: &Platform, name: &str, program: &str) -> anyhow::Resu
     let reference = format!("{}/{name}", platform.registry());
     let folder = tempfile::tempdir()?;
     let path = find(program).with_context(|| format!("there is no {program}"))?;
-    let libraries = crate::run(std::process::Command::new("ldd").arg(&path))?.ok()?;
+    let linked = crate::run(std::process::Command::new("ldd").arg(&path))?;
+    // What is linked statically needs nothing else.
+    let libraries = match linked.text().contains("not a dynamic executable") {
+        true => String::new(),
+        false => linked.ok()?,
+    };
     let mut tar = layer("")?;
     let files = libraries.lines().filter_map(|line| {
         let word = line.split_whitespace().find(|word| word.starts_with('/'))?;

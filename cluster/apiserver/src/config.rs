@@ -32,6 +32,9 @@ pub struct Config {
     pub admission: Vec<Admission>,
     /// Who answers for containers (`pods/log`); may be connected later.
     pub node: NodeLink,
+    /// Whether new pods get the account that they name, which must be there, and its token (upstream: the admission plugin
+    /// `ServiceAccount`). Somebody has to put the ConfigMap `kube-root-ca.crt` into every namespace then.
+    pub service_accounts: bool,
     /// Tells the time.
     pub clock: Clock,
     /// Names and addresses, beside the loopback ones, that the serving certificate is for.
@@ -50,13 +53,18 @@ impl Config {
             node_ports: (30_000, 32_767),
             admission: Vec::new(),
             node: NodeLink::default(),
+            service_accounts: true,
             clock: Arc::new(jiff::Timestamp::now),
             extra_sans: Vec::new(),
         }
     }
 
-    /// Settings for a test: everything in a directory that is thrown away.
+    /// Settings for a test without controllers: everything in a directory that is thrown away, and pods without accounts
+    /// (as in upstream's envtest).
     pub fn ephemeral(data_dir: impl Into<PathBuf>) -> Self {
-        Self::new(data_dir)
+        Self {
+            service_accounts: false,
+            ..Self::new(data_dir)
+        }
     }
 }

@@ -20,6 +20,7 @@ mod pods;
 mod read;
 mod review;
 mod scale;
+mod service_account;
 mod strategy;
 mod update;
 mod validate;
@@ -104,6 +105,7 @@ pub(crate) struct Registry {
     pub(crate) webhooks: ArcSwap<Webhooks>,
     pub(crate) webhook_metrics: WebhookMetrics,
     pub(crate) node: NodeLink,
+    service_accounts: bool,
     allocator: allocate::Allocator,
     reloading: Mutex<()>,
 }
@@ -120,6 +122,7 @@ impl Registry {
             webhooks: ArcSwap::default(),
             webhook_metrics,
             node: config.node.clone(),
+            service_accounts: config.service_accounts,
         };
         registry.reload_definitions();
         registry.reload_webhooks();

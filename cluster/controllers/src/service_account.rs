@@ -65,22 +65,33 @@ async fn reconcile(context: Arc<Context>, key: Key) -> Result<Next, kube::Error>
         return Ok(Next::Wait);
     }
     let namespace = key.name;
-    if context.accounts.get(&Key::new(&namespace, ACCOUNT)).is_none() {
-        let account = ServiceAccount {
-            metadata: named(ACCOUNT),
-            ..ServiceAccount::default()
-        };
-        let api: Api<ServiceAccount> = Api::namespaced(context.client.clone(), &namespace);
-        exists(api.create(&PostParams::default(), &account).await)?;
+    // Pods of a new namespace wait for both.
+    tokio::try_join!(account(&context, &namespace), root_ca(&context, &namespace))?;
+    Ok(Next::Wait)
+}
+
+async fn account(context: &Context, namespace: &str) -> Result<(), kube::Error> {
+    if context.accounts.get(&Key::new(namespace, ACCOUNT)).is_some() {
+        return Ok(());
     }
+    let account = ServiceAccount {
+        metadata: named(ACCOUNT),
+        ..ServiceAccount::default()
+    };
+    let api: Api<ServiceAccount> = Api::namespaced(context.client.clone(), namespace);
+    exists(api.create(&PostParams::default(), &account).await)
+}
+
+async fn root_ca(context: &Context, namespace: &str) -> Result<(), kube::Error> {
     let data = BTreeMap::from([(ROOT_CA_KEY.to_owned(), context.ca_pem.clone())]);
-    let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &namespace);
-    match context.root_cas.get(&Key::new(&namespace, ROOT_CA)) {
-        Some(live) if live.data.as_ref() == Some(&data) => {}
+    let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
+    match context.root_cas.get(&Key::new(namespace, ROOT_CA)) {
+        Some(live) if live.data.as_ref() == Some(&data) => Ok(()),
         Some(_) => {
             let patch = serde_json::json!({ "data": data });
             api.patch(ROOT_CA, &PatchParams::default(), &Patch::Merge(patch))
-                .await?;
+                .await
+                .map(drop)
         }
         None => {
             let map = ConfigMap {
@@ -88,10 +99,9 @@ async fn reconcile(context: Arc<Context>, key: Key) -> Result<Next, kube::Error>
                 data: Some(data),
                 ..ConfigMap::default()
             };
-            exists(api.create(&PostParams::default(), &map).await)?;
+            exists(api.create(&PostParams::default(), &map).await)
         }
     }
-    Ok(Next::Wait)
 }
 
 fn named(name: &str) -> ObjectMeta {

@@ -6,6 +6,7 @@
 
 mod atomic;
 mod host_path;
+mod owner;
 mod payload;
 mod token;
 
@@ -13,13 +14,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod, Volume};
 use kube::{Api, Client};
 
 pub use payload::PayloadError;
-use payload::{Projected, Tokens};
+use payload::Projected;
+use token::Tokens;
 
 use crate::downward::Addresses;
 use crate::resources::{self, NodeCapacity};
@@ -69,17 +72,21 @@ pub struct Mounter {
 }
 
 /// Mounted volumes by name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Mounted {
     paths: BTreeMap<String, PathBuf>,
-    /// When tokens have to be renewed at the latest.
-    pub renew_at: Option<Timestamp>,
+    tokens: Arc<Tokens>,
 }
 
 impl Mounted {
     /// Where a volume is, as the pod's mount namespace sees it.
     pub fn path(&self, volume: &str) -> Option<&Path> {
         self.paths.get(volume).map(PathBuf::as_path)
+    }
+
+    /// When tokens have to be renewed at the latest.
+    pub fn renew_at(&self) -> Option<Timestamp> {
+        self.tokens.renew_at()
     }
 }
 
@@ -101,33 +108,34 @@ impl Mounter {
     /// # Errors
     /// The first volume that cannot be mounted.
     pub async fn mount(&self, pod: &Pod) -> Result<Mounted, VolumeError> {
-        let (sources, tokens) = self.fetch(pod).await?;
-        let mut mounted = Mounted {
-            renew_at: tokens.renew_at(),
-            ..Mounted::default()
-        };
+        let (sources, tokens) = self.fetch(pod, &Tokens::default()).await?;
+        let mut mounted = Mounted::default();
         for volume in volumes(pod) {
             let path = self.mount_one(pod, volume, &sources, &tokens).await?;
             mounted.paths.insert(volume.name.clone(), path);
         }
+        mounted.tokens = Arc::new(tokens);
         Ok(mounted)
     }
 
-    /// Writes projected files again where their content changed.
+    /// Writes projected files again where their content changed, and renews the tokens that are due.
     ///
     /// # Errors
     /// The first volume whose content is not available.
-    pub async fn refresh(&self, pod: &Pod) -> Result<Option<Timestamp>, VolumeError> {
-        let (sources, tokens) = self.fetch(pod).await?;
+    pub async fn refresh(&self, pod: &Pod, mounted: &Mounted) -> Result<Mounted, VolumeError> {
+        let (sources, tokens) = self.fetch(pod, &mounted.tokens).await?;
         for volume in volumes(pod) {
             if let Some(projected) = Projected::of(volume) {
                 self.project(pod, volume, &projected, &sources, &tokens)?;
             }
         }
-        Ok(tokens.renew_at())
+        Ok(Mounted {
+            paths: mounted.paths.clone(),
+            tokens: Arc::new(tokens),
+        })
     }
 
-    async fn fetch(&self, pod: &Pod) -> Result<(Sources, Tokens), VolumeError> {
+    async fn fetch(&self, pod: &Pod, held: &Tokens) -> Result<(Sources, Tokens), VolumeError> {
         let mut references = References::default();
         let projected: Vec<Projected> = volumes(pod).iter().filter_map(Projected::of).collect();
         projected
@@ -136,7 +144,7 @@ impl Mounter {
         let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
         let (sources, tokens) = tokio::join!(
             Sources::fetch(&self.client, namespace, &references),
-            token::request(&self.client, pod, &projected)
+            token::request(&self.client, pod, &projected, held)
         );
         Ok((sources?, tokens?))
     }

@@ -54,8 +54,10 @@ impl Registry {
         self.strategy_create(call, &mut object)?;
         // Owners are recorded first, as upstream: what webhooks and the server set by itself belongs to nobody.
         self.record_fields(call, None, &mut object)?;
+        self.admit_account(call, &mut object).await?;
         self.mutate(call, Operation::Create, Some(&mut object), None)
             .await?;
+        self.admit_account(call, &mut object).await?;
         self.complete_fields(call, &mut object)?;
         match_path(call, &mut object)?;
         let reservation = self.allocate(call, &mut object, None)?;

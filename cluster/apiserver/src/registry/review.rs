@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::service_account::account_of;
 use super::{Answer, Call, Registry};
 use crate::authn::Authenticator;
 use crate::authz::{Decision, Request, listed};
@@ -213,6 +214,12 @@ impl Registry {
                 "the UID in the bound object reference ({wanted}) does not match the UID in record ({actual})"
             );
             return Err(StatusError::conflict(subject, &name, why));
+        }
+        if plural == "pods" && account_of(&found) != call.name {
+            return Err(StatusError::bad_request(format!(
+                "cannot bind token for serviceaccount \"{}\" to pod running with different serviceaccount name.",
+                call.name
+            )));
         }
         let bound = Some(Reference {
             name,

@@ -18,6 +18,8 @@ const NEW_DATA: &str = "..data_tmp";
 pub(super) struct File {
     pub(super) bytes: Vec<u8>,
     pub(super) mode: u32,
+    /// Stays root's without.
+    pub(super) owner: Option<u32>,
 }
 
 /// Brings the directory's content to `files`; does nothing when it is that already. Paths are relative and were
@@ -69,11 +71,9 @@ fn write_files(dir: &Path, files: &BTreeMap<String, File>, group: Option<u32>) -
             std::fs::create_dir_all(parent)?;
         }
         std::fs::write(&target, &file.bytes)?;
+        chown(&target, file.owner, group)?;
         let mode = match group {
-            Some(gid) => {
-                chown(&target, None, Some(gid))?;
-                file.mode | 0o440
-            }
+            Some(_) => file.mode | 0o440,
             None => file.mode,
         };
         std::fs::set_permissions(&target, std::fs::Permissions::from_mode(mode))?;
@@ -110,6 +110,7 @@ mod tests {
         let file = |text: &str| File {
             bytes: text.as_bytes().to_vec(),
             mode: 0o640,
+            owner: None,
         };
         entries
             .iter()

@@ -2,18 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
     DownwardAPIVolumeFile, KeyToPath, Pod, ServiceAccountTokenProjection, Volume, VolumeProjection,
 };
 
 use super::atomic::File;
+use super::owner;
+use super::token::Tokens;
 use crate::downward::{self, Addresses};
 use crate::resources::{self, NodeCapacity};
 use crate::sources::{References, Sources};
 
 /// Rights of a file when neither item nor volume says (upstream: 0644).
 const DEFAULT_MODE: u32 = 0o644;
+/// Rights of a token that one user or group is known to read, whatever the volume says (upstream:
+/// `pkg/volume/projected`).
+const TOKEN_MODE: u32 = 0o600;
 
 /// Why content is not available.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,32 +50,6 @@ pub enum PayloadError {
     /// A projection of another kind.
     #[error("this kind of projection is not supported on this node")]
     Unsupported,
-}
-
-/// Tokens by volume and path.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Tokens {
-    granted: BTreeMap<String, String>,
-    renew_at: Option<Timestamp>,
-}
-
-impl Tokens {
-    pub(super) fn insert(&mut self, audience: &str, path: &str, token: String, renew_at: Timestamp) {
-        self.granted.insert(token_key(audience, path), token);
-        self.renew_at = Some(self.renew_at.map_or(renew_at, |earlier| earlier.min(renew_at)));
-    }
-
-    pub(super) fn renew_at(&self) -> Option<Timestamp> {
-        self.renew_at
-    }
-
-    fn get(&self, audience: &str, path: &str) -> Option<&String> {
-        self.granted.get(&token_key(audience, path))
-    }
-}
-
-fn token_key(audience: &str, path: &str) -> String {
-    format!("{audience}\n{path}")
 }
 
 /// What content is made from.
@@ -237,13 +215,16 @@ impl<'a> Source<'a> {
             }
             Self::Downward(items) => downward_files(items, context, mode, files),
             Self::Token(token) => {
-                let audience = token.audience.as_deref().unwrap_or_default();
-                let granted = context.tokens.get(audience, &token.path);
-                let bytes = granted
-                    .ok_or_else(|| PayloadError::NoToken(audience.to_owned()))?
-                    .clone()
-                    .into_bytes();
-                files.insert(token.path.clone(), File { bytes, mode });
+                let granted = context
+                    .tokens
+                    .get(token)
+                    .ok_or_else(|| PayloadError::NoToken(token.audience.clone().unwrap_or_default()))?;
+                let bytes = granted.as_bytes().to_vec();
+                let owner = owner::of_tokens(context.pod);
+                let is_shared = owner.is_none() && super::fs_group(context.pod).is_none();
+                // The writer lets a group read what belongs to it.
+                let mode = if is_shared { mode } else { TOKEN_MODE };
+                files.insert(token.path.clone(), File { bytes, mode, owner });
                 Ok(())
             }
             Self::Unsupported => Err(PayloadError::Unsupported),
@@ -277,6 +258,7 @@ fn entry_files(
                 File {
                     bytes: bytes.clone(),
                     mode: default_mode,
+                    owner: None,
                 },
             )
         });
@@ -292,6 +274,7 @@ fn entry_files(
                     File {
                         bytes: bytes.clone(),
                         mode,
+                        owner: None,
                     },
                 );
             }
@@ -335,6 +318,7 @@ fn downward_files(
             File {
                 bytes: text.into_bytes(),
                 mode,
+                owner: None,
             },
         );
     }
@@ -370,8 +354,11 @@ mod tests {
             "spec": {"containers": [{"name": "c", "resources": {"limits": {"memory": "1Mi"}}}]},
         }))
         .unwrap();
-        let mut tokens = Tokens::default();
-        tokens.insert("aud", "token", "jwt".into(), Timestamp::from_second(100).unwrap());
+        let projection = ServiceAccountTokenProjection {
+            audience: Some("aud".into()),
+            ..ServiceAccountTokenProjection::default()
+        };
+        let tokens = Tokens::default().with(&projection, "jwt", jiff::Timestamp::MAX);
         let node = NodeCapacity {
             cpu_milli: 1,
             memory_bytes: 1,

@@ -33,7 +33,7 @@ async fn configuration_reaches_the_container() {
         .await
         .unwrap();
     let script = "echo $FROM_IMAGE $KEY $IP $NAME $CPU; cat /m/file.txt /s/token /d/labels; echo; \
-        test -s /t/token && echo token; touch /e/x /mem/x && echo volumes; id; cat /etc/hostname; \
+        test -s /t/token && set -- $(ls -lnL /t/token) && echo token $1 $3 $4; touch /e/x /mem/x && echo volumes; id; cat /etc/hostname; \
         grep nameserver /etc/resolv.conf; grep -c $IP /etc/hosts; touch /m/x 2>/dev/null || echo read-only; sleep 1000";
     let spec = json!({
         "securityContext": {"runAsUser": 1000, "fsGroup": 2000},
@@ -63,7 +63,7 @@ async fn configuration_reaches_the_container() {
     assert_eq!(pod["status"]["qosClass"], "Guaranteed");
     let gateway = world.network.gateway_ip();
     let wanted = format!(
-        "yes from-map {ip} from-map-x 500\nonehushapp=\"c\"\ntoken\nvolumes\n\
+        "yes from-map {ip} from-map-x 500\nonehushapp=\"c\"\ntoken -rw-r----- 1000 2000\nvolumes\n\
          uid=1000(app) gid=1000 groups=1000,2000\nc\nnameserver {gateway}\n1\nread-only\n"
     );
     let deadline = Instant::now() + PATIENCE;

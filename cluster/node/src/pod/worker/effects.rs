@@ -129,7 +129,7 @@ impl Worker {
         if has_projected(&self.pod) {
             let until_renewal = self
                 .mounted
-                .renew_at
+                .renew_at()
                 .map(|at| at.duration_since(Timestamp::now()));
             let until_renewal = until_renewal.and_then(|left| Duration::try_from(left).ok());
             self.refresh_volumes(until_renewal.map_or(REFRESH_EVERY, |left| left.min(REFRESH_EVERY)));
@@ -142,13 +142,16 @@ impl Worker {
             waiting.abort();
         }
         let Some(mounter) = self.mounter() else { return };
-        let pod = Arc::clone(&self.pod);
+        let (pod, mounted) = (Arc::clone(&self.pod), self.mounted.clone());
         let task = self.spawn(async move {
             tokio::time::sleep(pause).await;
-            if let Err(error) = mounter.refresh(&pod).await {
-                warn!(%error, "Volumes could not be refreshed");
-            }
-            Happening::Refreshed(REFRESH_EVERY)
+            Happening::Refreshed(match mounter.refresh(&pod, &mounted).await {
+                Ok(mounted) => Some(mounted),
+                Err(error) => {
+                    warn!(%error, "Volumes could not be refreshed");
+                    None
+                }
+            })
         });
         self.refresh = Some(task);
     }

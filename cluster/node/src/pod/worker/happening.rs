@@ -14,15 +14,15 @@ use crate::resources;
 use crate::shim::CONTAINERS_DIR;
 use crate::shim::Exit;
 use crate::shim_client::{ShimClient, ShimEvent};
-use crate::volume::Mounted;
+use crate::volume::{Mounted, REFRESH_EVERY};
 
 /// One thing that came of an effect, or of itself.
 pub(super) enum Happening {
     Shim(Result<(ShimClient, UnboundedReceiver<ShimEvent>, i32), String>),
     Network(Result<String, String>),
     Volumes(Result<Mounted, String>),
-    /// A refresh is over; the next one is due after this pause.
-    Refreshed(std::time::Duration),
+    /// A refresh is over, whether it went well or not.
+    Refreshed(Option<Mounted>),
     Image(String, Box<Result<Image, PullFailure>>),
     Started(String, u32, Result<Timestamp, StartFailure>),
     HookFailed(String, u32, String),
@@ -77,7 +77,12 @@ impl Worker {
                 self.warn_pod("FailedMount", message.clone());
                 self.facts.volumes = Step::failed(message, now);
             }
-            Happening::Refreshed(pause) => self.refresh_volumes(pause),
+            Happening::Refreshed(mounted) => {
+                if let Some(mounted) = mounted {
+                    self.mounted = mounted;
+                }
+                self.refresh_volumes(REFRESH_EVERY);
+            }
             Happening::Image(name, result) => self.pulled(&name, *result, now),
             Happening::Started(name, attempt, result) => self.started(&name, attempt, result, now),
             Happening::HookFailed(name, attempt, message) => {
