@@ -16,6 +16,7 @@ mod log_metrics;
 mod metrics;
 pub mod model;
 pub mod record;
+mod removal;
 mod run;
 pub mod stamp;
 mod watch;

@@ -1,32 +1,27 @@
 //! Puts the data plane together, serves, and goes away in order.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crds::names::BROKER_INGRESS_TLS;
-use event_store::Topic;
 use event_tls::Door;
 use futures::future::BoxFuture;
 use proxy::{Server, ServerConfig};
 use reconciler::Recorder;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
 use crate::client::{self, Client};
-use crate::config::{Config, Stores};
-use crate::dispatch::{self, DeadLetter, DispatchMetrics, Dispatcher};
+use crate::config::Config;
+use crate::dispatch::{self, DispatchMetrics, Dispatcher};
 use crate::event_types::EventTypes;
 use crate::identity::{Tokens, Verifier};
 use crate::ingress::{Current, Ingress};
 use crate::metrics::{Durations, IngressMetrics};
+use crate::removal;
 use crate::watch::Watch;
-
-/// Topics that wait to be removed; more are left to retention.
-const ENDED: usize = 1_024;
 
 /// The data plane could not start.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +60,7 @@ async fn serve(config: Config) -> Result<(), BrokerError> {
     let dispatcher = Dispatcher::new(config.stores.clone(), client, dispatched, limits, recorder);
     let dispatcher = Arc::new(dispatcher.announcing(event_types.clone()));
     let current = Arc::new(Current::default());
-    let (removal, ended) = mpsc::channel(ENDED);
+    let (removing, ended) = mpsc::channel(removal::ENDED);
     let following = {
         let (current, dispatcher, metrics) = (current.clone(), dispatcher.clone(), metrics.clone());
         let serving = config.serving.clone();
@@ -78,7 +73,7 @@ async fn serve(config: Config) -> Result<(), BrokerError> {
             serving.store(true, Ordering::Relaxed);
             for topic in ended {
                 // Full: retention removes its events in time.
-                let _ = removal.try_send(topic);
+                let _ = removing.try_send(topic);
             }
         })
     };
@@ -86,7 +81,12 @@ async fn serve(config: Config) -> Result<(), BrokerError> {
     let background = [
         tokio::spawn(following),
         tokio::spawn(announcing),
-        tokio::spawn(remove(ended, config.stores.clone(), late)),
+        tokio::spawn(removal::remove(
+            ended,
+            config.caches.client().clone(),
+            config.stores.clone(),
+            late,
+        )),
     ];
 
     let verifier = Arc::new(Verifier::new(config.caches.client().clone()));
@@ -132,41 +132,6 @@ async fn serve(config: Config) -> Result<(), BrokerError> {
     doors.abort();
     gauge.abort();
     Ok(())
-}
-
-/// Removes the events of topics that are served no more, and after `late` those that requests still brought that had
-/// begun before.
-async fn remove(mut ended: mpsc::Receiver<Topic>, stores: Stores, late: Duration) {
-    let mut again: VecDeque<(Instant, Topic)> = VecDeque::new();
-    loop {
-        let due = again.front().map(|(due, _)| *due);
-        tokio::select! {
-            topic = ended.recv() => {
-                let Some(topic) = topic else { return };
-                remove_from(&stores, &topic).await;
-                if again.len() < ENDED {
-                    again.push_back((Instant::now() + late, topic));
-                }
-            }
-            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                if let Some((_, topic)) = again.pop_front() {
-                    remove_from(&stores, &topic).await;
-                }
-            }
-        }
-    }
-}
-
-async fn remove_from(stores: &Stores, topic: &Topic) {
-    let letters = DeadLetter::topic(topic);
-    for topic in [Some(topic), letters.as_ref()].into_iter().flatten() {
-        // Which of them had it is not known any more, and asking the others is harmless.
-        for store in stores.values() {
-            if let Err(error) = store.remove(topic).await {
-                tracing::warn!(%error, %topic, "Events of a deleted broker or channel were not removed");
-            }
-        }
-    }
 }
 
 /// Keeps the gauges of what is bounded.

@@ -9,16 +9,15 @@ use crds::messaging::{InMemoryChannel, Subscription};
 use event_store::Topic;
 use informer::{Cache, Caches, Change, Object, Selection};
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::discovery::ApiResource;
 use reconciler::ConfigStore;
 use tokio::sync::{Notify, mpsc};
 
 use crate::model::{Filters, Model, Observed, topics};
+use crate::removal::{ENDED, Ended};
 
 /// Changes that come together, as at a start or an apply of many objects, make one model.
 const SETTLE: Duration = Duration::from_millis(5);
-
-/// Topics that wait to be removed; more are left to retention.
-const GONE: usize = 1_024;
 
 /// What is watched.
 pub(crate) struct Watch {
@@ -32,14 +31,14 @@ pub(crate) struct Watch {
     maps: Cache<ConfigMap>,
     changed: Arc<Notify>,
     /// Topics whose objects were deleted.
-    ended: mpsc::Receiver<Topic>,
+    ended: mpsc::Receiver<Ended>,
 }
 
 impl Watch {
     /// Begins to watch.
     pub(crate) fn start(caches: &Caches, system_namespace: &str) -> Self {
         let changed = Arc::new(Notify::new());
-        let (gone, ended) = mpsc::channel(GONE);
+        let (gone, ended) = mpsc::channel(ENDED);
         Self {
             brokers: watched(caches, &changed, Some(gone.clone())),
             triggers: watched(caches, &changed, None),
@@ -55,7 +54,7 @@ impl Watch {
 
     /// Calls `publish` with each new model and with the topics that ended with the one before, the first time when all
     /// caches are filled. Runs until it is dropped.
-    pub(crate) async fn follow(mut self, mut publish: impl FnMut(Arc<Model>, Vec<Topic>)) {
+    pub(crate) async fn follow(mut self, mut publish: impl FnMut(Arc<Model>, Vec<Ended>)) {
         self.brokers.synced().await;
         self.triggers.synced().await;
         self.channels.synced().await;
@@ -88,7 +87,7 @@ impl Watch {
     }
 }
 
-fn watched<K>(caches: &Caches, changed: &Arc<Notify>, gone: Option<mpsc::Sender<Topic>>) -> Cache<K>
+fn watched<K>(caches: &Caches, changed: &Arc<Notify>, gone: Option<mpsc::Sender<Ended>>) -> Cache<K>
 where
     K: Object,
     K::Scope: informer::Scoped,
@@ -96,9 +95,9 @@ where
     let cache = caches.cache::<K>();
     let changed = changed.clone();
     cache.on_change(move |change| {
-        if let (Some(gone), Some(topic)) = (&gone, replaced(change)) {
+        if let (Some(gone), Some(ended)) = (&gone, replaced(change)) {
             // Full: retention removes its events in time.
-            let _ = gone.try_send(topic);
+            let _ = gone.try_send(ended);
         }
         changed.notify_one();
     });
@@ -106,13 +105,19 @@ where
 }
 
 /// The topic that ended with this change: its object is gone, or another one has its name.
-fn replaced<K: Object>(change: &Change<K>) -> Option<Topic> {
+fn replaced<K: Object>(change: &Change<K>) -> Option<Ended> {
     let uid = |object: &Arc<K>| object.meta().uid.clone();
-    let old = uid(change.old.as_ref()?)?;
-    if change.new.as_ref().and_then(uid).as_ref() == Some(&old) {
+    let old = change.old.as_ref()?;
+    let topic = uid(old)?;
+    if change.new.as_ref().and_then(uid).as_ref() == Some(&topic) {
         return None;
     }
-    Topic::new(old).ok()
+    Some(Ended {
+        topic: Topic::new(topic).ok()?,
+        kind: ApiResource::erase::<K>(&()),
+        namespace: old.meta().namespace.clone()?,
+        name: old.meta().name.clone()?,
+    })
 }
 
 #[cfg(test)]
@@ -122,6 +127,7 @@ mod tests {
     fn broker(uid: &str) -> Option<Arc<Broker>> {
         let mut broker = Broker::new("default", Default::default());
         broker.metadata.uid = Some(uid.to_owned());
+        broker.metadata.namespace = Some("ns".to_owned());
         Some(Arc::new(broker))
     }
 
@@ -134,7 +140,8 @@ mod tests {
             (broker("a"), broker("b"), Some("a")),
         ] {
             let ended = replaced(&Change { old, new });
-            assert_eq!(ended.as_ref().map(Topic::as_str), expected);
+            let told = ended.as_ref().map(|ended| ended.topic.as_str());
+            assert_eq!(told, expected);
         }
     }
 }
