@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crds::annotations;
 use crds::eventing::Broker;
+use crds::names::BROKER_INGRESS_SERVICE;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Resource as _;
@@ -65,6 +66,10 @@ pub(crate) fn controller(shared: &Shared) -> Controller<Brokers> {
         .wakes(shared.encryption.secrets(Receiver::Brokers), move |_| {
             of_secrets.keys()
         })
+        .wakes(
+            &shared.services,
+            ingress::reached_by(BROKER_INGRESS_SERVICE, &shared.brokers),
+        )
         .wakes(&shared.policies, spoken_of(&shared.brokers))
 }
 

@@ -53,6 +53,10 @@ pub(crate) fn controller(shared: &Shared) -> Controller<InMemoryChannels> {
         .wakes(shared.encryption.secrets(Receiver::Brokers), move |_| {
             of_secrets.keys()
         })
+        .wakes(
+            &shared.services,
+            ingress::reached_by(names::CHANNEL_DISPATCHER_SERVICE, &shared.in_memory_channels),
+        )
         .wakes(&shared.policies, spoken_of(&shared.in_memory_channels))
 }
 

@@ -2,12 +2,13 @@
 //! sinks, one for RequestReplies.
 
 use crds::names;
+use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use reconciler::Cache;
+use reconciler::{Cache, Key, Object};
 
-use crate::addresses::Addresses;
+use crate::addresses::{Addresses, SECURE_PORT, Secure};
 use crate::encryption::Receiver;
-use crate::shared::Shared;
+use crate::shared::{Shared, name_of};
 
 /// Label by which slices name their Service.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -50,6 +51,24 @@ fn has_ready(slice: &EndpointSlice) -> bool {
     })
 }
 
+/// Wakes all of `objects` when the Service by which they are reached changes.
+pub(crate) fn reached_by<K: Object>(
+    service: &'static str,
+    objects: &Cache<K>,
+) -> impl Fn(&Service) -> Vec<Key> + Send + Sync + 'static {
+    let objects = objects.clone();
+    move |changed| match name_of(&changed.metadata) == service {
+        true => objects.keys(),
+        false => Vec::new(),
+    }
+}
+
+/// Whether senders can come to this Service over TLS.
+fn has_secure_port(service: &Service) -> bool {
+    let ports = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
+    ports.map(|port| port.port).any(|port| port == SECURE_PORT)
+}
+
 /// Where a broker takes events.
 pub(crate) fn broker(shared: &Shared, at: (&str, &str), audience: Option<String>) -> Addresses {
     by_path(
@@ -85,31 +104,39 @@ pub(crate) fn channel(shared: &Shared, at: (&str, &str), audience: Option<String
         names::channel_service(name),
         shared.cluster_domain
     );
-    let host = host_of(shared, names::CHANNEL_DISPATCHER_SERVICE);
-    let https = format!("https://{host}/{namespace}/{name}");
-    addresses(shared, Receiver::Brokers, (http, https), audience)
+    let service = names::CHANNEL_DISPATCHER_SERVICE;
+    let https = format!("https://{}/{namespace}/{name}", host_of(shared, service));
+    addresses(shared, Receiver::Brokers, http, (service, https), audience)
 }
 
 fn by_path(
     shared: &Shared,
     receiver: Receiver,
-    service: &str,
+    service: &'static str,
     (namespace, name): (&str, &str),
     audience: Option<String>,
 ) -> Addresses {
     let rest = format!("://{}/{namespace}/{name}", host_of(shared, service));
-    let urls = (format!("http{rest}"), format!("https{rest}"));
-    addresses(shared, receiver, urls, audience)
+    let secure = (service, format!("https{rest}"));
+    addresses(shared, receiver, format!("http{rest}"), secure, audience)
 }
 
 fn addresses(
     shared: &Shared,
     receiver: Receiver,
-    urls: (String, String),
+    http: String,
+    (service, url): (&'static str, String),
     audience: Option<String>,
 ) -> Addresses {
     let mode = shared.features().transport_encryption;
-    Addresses::new(mode, shared.encryption.certificate(receiver), urls, audience)
+    let found = shared.services.named(&shared.system_namespace, service);
+    let secure = Secure {
+        url,
+        service,
+        has_port: found.is_some_and(|found| has_secure_port(&found)),
+        certificate: shared.encryption.certificate(receiver),
+    };
+    Addresses::new(mode, http, secure, audience)
 }
 
 /// The name of the Service of brokers and channels in the cluster's DNS.

@@ -49,6 +49,7 @@ pub(crate) fn controller(shared: &Shared, sinks: &Cache<JobSink>) -> Controller<
     .wakes(shared.encryption.secrets(Receiver::JobSinks), move |_| {
         of_secrets.keys()
     })
+    .wakes(&shared.services, ingress::reached_by(JOB_SINK_SERVICE, sinks))
     .wakes(&shared.policies, spoken_of(sinks))
 }
 

@@ -65,6 +65,10 @@ pub(crate) fn controller(shared: &Shared, objects: &Cache<RequestReply>) -> Cont
         .wakes(shared.encryption.secrets(Receiver::RequestReplies), move |_| {
             of_secrets.keys()
         })
+        .wakes(
+            &shared.services,
+            ingress::reached_by(REQUEST_REPLY_SERVICE, objects),
+        )
         .wakes(&shared.policies, spoken_of(objects))
 }
 
@@ -123,8 +127,9 @@ impl RequestReplies {
         let shared = &self.shared;
         let identity = Identity::ensure(shared, &self.applier, object.as_ref()).await?;
         let Some(address) = addresses.best() else {
-            let problem = addresses.problem.clone().unwrap_or_default();
-            return Err(Error::Wait(problem));
+            let problem = addresses.problem.as_ref();
+            let message = problem.map(|problem| problem.message.clone());
+            return Err(Error::Wait(message.unwrap_or_default()));
         };
         let wanted = trigger(object, address);
         let (namespace, name) = (namespace_of(&object.metadata), name_of(&wanted.metadata));

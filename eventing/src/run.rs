@@ -6,7 +6,6 @@ use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;
 use reconciler::{
     Cache, Caches, Candidate, Clock, ConfigStore, Controller, Dependent, Manager, Object, Reconcile,
-    Selection,
 };
 
 use crate::SelectionMode;
@@ -83,8 +82,7 @@ async fn controllers(caches: Caches, config: Config, mut stop: BoxFuture<'static
     let api_server_sources = caches.cache();
     let api_servers = sources::api_server(&shared, &api_server_sources, &caches.cache());
     let git_hub_sources = caches.cache();
-    let services = caches.cache_of(Selection::within(&shared.system_namespace));
-    let git_hubs = sources::git_hub(&shared, &git_hub_sources, &services, config.client.clone());
+    let git_hubs = sources::git_hub(&shared, &git_hub_sources, config.client.clone());
     let (sink_bindings, namespaces) = (caches.cache(), caches.cache());
     let binders = sources::sink_binding(&shared, &sink_bindings, &namespaces, config.selection_mode);
     let container_sources = caches.cache();

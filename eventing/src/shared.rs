@@ -46,7 +46,9 @@ pub(crate) struct Shared {
     pub identities: Cache<ServiceAccount>,
     /// The ConfigMaps of the system namespace.
     pub config_maps: Cache<ConfigMap>,
-    /// Where the Services of the system namespace answer.
+    /// The Services of the system namespace.
+    pub services: Cache<Service>,
+    /// Where they answer.
     pub slices: Cache<EndpointSlice>,
 }
 
@@ -82,6 +84,7 @@ impl Shared {
             channel_services: caches.cache_of(Selection::labelled(crds::labels::CHANNEL_ROLE)),
             identities: caches.cache_of(Selection::labelled(format!("{}=enabled", crds::labels::OIDC))),
             config_maps: caches.cache_of(system.clone()),
+            services: caches.cache_of(system.clone()),
             slices: caches.cache_of(system),
             client,
         }

@@ -9,7 +9,7 @@ use certificates::{Profile, text};
 use cluster::{Cluster, SYSTEM, eventually};
 use crds::eventing::{Broker, Trigger};
 use crds::messaging::InMemoryChannel;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
@@ -53,6 +53,7 @@ where
 #[tokio::test(flavor = "multi_thread")]
 async fn addresses_follow_the_mode_and_the_certificate() {
     let cluster = Cluster::start().await;
+    cluster.open("imc-dispatcher").await;
     cluster.create_broker("default", json!({})).await;
     cluster
         .create::<InMemoryChannel>(json!({"metadata": {"name": "ch"}, "spec": {}}))
@@ -125,6 +126,49 @@ async fn addresses_follow_the_mode_and_the_certificate() {
     encryption(&cluster, "disabled").await;
     let none = addresses::<Broker>(&cluster, "default", &[]).await;
     assert_eq!(none["address"]["name"], "http");
+    cluster.settle().await;
+}
+
+/// What the condition Addressable says: its status and reason.
+fn addressable(status: &Value) -> (String, String) {
+    let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+    let found = conditions.iter().find(|one| one["type"] == "Addressable");
+    let text = |key: &str| found.and_then(|one| one[key].as_str()).unwrap_or_default();
+    (text("status").to_owned(), text("reason").to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_is_no_https_where_the_service_has_no_port_for_it() {
+    let cluster = Cluster::start().await;
+    let services: Api<Service> = Api::namespaced(cluster.client.clone(), SYSTEM);
+    let ports = async |ports: Value| {
+        let patch = Patch::Merge(json!({"spec": {"ports": ports}}));
+        services
+            .patch("broker-ingress", &PatchParams::default(), &patch)
+            .await
+            .unwrap();
+    };
+    let says = async |status: &str, reason: &str| {
+        eventually(&format!("Addressable {status} {reason}"), async || {
+            let found = self::status::<Broker>(&cluster, "default").await;
+            (addressable(&found) == (status.to_owned(), reason.to_owned())).then_some(found)
+        })
+        .await
+    };
+    ports(json!([{"name": "http", "port": 80}])).await;
+    cluster.create_broker("default", json!({})).await;
+    encryption(&cluster, "permissive").await;
+    let found = says("True", "ServicePortMissing").await;
+    assert_eq!(found["address"]["name"], "http");
+    assert_eq!(found["addresses"], json!([found["address"]]));
+
+    encryption(&cluster, "strict").await;
+    let found = says("False", "ServicePortMissing").await;
+    assert_eq!(found["address"], json!(null));
+
+    ports(json!([{"name": "http", "port": 80}, {"name": "https", "port": 443}])).await;
+    addresses::<Broker>(&cluster, "default", &["https"]).await;
+    says("True", "").await;
     cluster.settle().await;
 }
 

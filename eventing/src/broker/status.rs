@@ -10,7 +10,7 @@ use reconciler::{ConditionSet, Next};
 
 use super::LOOK_AGAIN;
 use super::channel::ChannelError;
-use crate::addresses::{self, Addresses};
+use crate::addresses::Addresses;
 use crate::dead_letter::{DEAD_LETTER_SINK_RESOLVED, DeadLetterSink};
 use crate::policies::{EVENT_POLICIES_READY, Policies};
 use crate::resolver::ResolveError;
@@ -74,10 +74,7 @@ pub(super) fn broker_status(broker: &Broker, observed: &Observed, now: Timestamp
     status.annotations = observed.channel.as_ref().ok().map(describe);
 
     let mut conditions = CONDITIONS.manage(&mut status, now);
-    match &observed.addresses.problem {
-        None => conditions.mark_true(ADDRESSABLE),
-        Some(problem) => conditions.mark_false(ADDRESSABLE, addresses::NO_CERTIFICATE, problem),
-    }
+    observed.addresses.mark(&mut conditions, ADDRESSABLE);
     observed.dead_letter_sink.mark(&mut conditions);
     observed.policies.mark(&mut conditions);
     for (type_, part) in [(FILTER_READY, "filter"), (INGRESS_READY, "ingress")] {

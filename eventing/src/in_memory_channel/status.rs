@@ -6,7 +6,7 @@ use crds::messaging::{InMemoryChannel, InMemoryChannelStatus};
 use k8s_openapi::jiff::Timestamp;
 use reconciler::{ConditionSet, Next};
 
-use crate::addresses::{Addresses, NO_CERTIFICATE};
+use crate::addresses::Addresses;
 use crate::broker::LOOK_AGAIN;
 use crate::dead_letter::{DEAD_LETTER_SINK_RESOLVED, DeadLetterSink};
 use crate::policies::{EVENT_POLICIES_READY, Policies};
@@ -98,10 +98,7 @@ pub(super) fn channel_status(
     match &observed.service_problem {
         None => {
             conditions.mark_true(CHANNEL_SERVICE_READY);
-            match &addresses.problem {
-                None => conditions.mark_true(ADDRESSABLE),
-                Some(problem) => conditions.mark_false(ADDRESSABLE, NO_CERTIFICATE, problem),
-            }
+            observed.addresses.mark(&mut conditions, ADDRESSABLE);
         }
         Some(problem) => {
             let message = format!("Channel Service failed: {problem}");

@@ -6,7 +6,7 @@ use crds::sinks::{JobSink, JobSinkJobStatus, JobSinkStatus};
 use k8s_openapi::jiff::Timestamp;
 use reconciler::ConditionSet;
 
-use crate::addresses::{Addresses, NO_CERTIFICATE};
+use crate::addresses::Addresses;
 use crate::policies::{EVENT_POLICIES_READY, Policies};
 use crate::shared::name_of;
 
@@ -63,10 +63,7 @@ pub(super) fn job_sink_status(sink: &JobSink, observed: &Observed, now: Timestam
     let mut conditions = CONDITIONS.manage(&mut status, now);
     observed.policies.mark(&mut conditions);
     match &observed.template {
-        Template::Accepted if observed.served => match &addresses.problem {
-            None => conditions.mark_true(ADDRESSABLE),
-            Some(problem) => conditions.mark_false(ADDRESSABLE, NO_CERTIFICATE, problem),
-        },
+        Template::Accepted if observed.served => observed.addresses.mark(&mut conditions, ADDRESSABLE),
         Template::Accepted => conditions.mark_false(
             ADDRESSABLE,
             "EndpointSlicesUnavailable",
@@ -99,7 +96,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::addresses::Certificate;
+    use crate::addresses::{Certificate, NO_CERTIFICATE, Secure};
 
     fn sink() -> JobSink {
         serde_json::from_value(
@@ -133,11 +130,13 @@ mod tests {
                 served,
                 addresses: Addresses::new(
                     mode,
-                    Certificate::Missing("secret"),
-                    (
-                        "http://job-sink/ns/s".to_owned(),
-                        "https://job-sink/ns/s".to_owned(),
-                    ),
+                    "http://job-sink/ns/s".to_owned(),
+                    Secure {
+                        url: "https://job-sink/ns/s".to_owned(),
+                        service: "job-sink",
+                        has_port: true,
+                        certificate: Certificate::Missing("secret"),
+                    },
                     None,
                 ),
                 policies: Policies::Default(AuthorizationMode::AllowSameNamespace),

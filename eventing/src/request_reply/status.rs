@@ -7,7 +7,7 @@ use crds::eventing::{Broker, RequestReply, RequestReplyStatus, Trigger};
 use k8s_openapi::jiff::Timestamp;
 use reconciler::ConditionSet;
 
-use crate::addresses::{Addresses, NO_CERTIFICATE};
+use crate::addresses::Addresses;
 use crate::identity::Identity;
 use crate::policies::{EVENT_POLICIES_READY, Policies};
 use crate::shared::namespace_of;
@@ -50,10 +50,8 @@ pub(super) fn request_reply_status(
 
     let mut conditions = CONDITIONS.manage(&mut status, now);
     observed.policies.mark(&mut conditions);
-    if let (true, Some(problem)) = (observed.served, &observed.addresses.problem) {
-        conditions.mark_false(ADDRESSABLE, NO_CERTIFICATE, problem);
-    } else if observed.served {
-        conditions.mark_true(ADDRESSABLE);
+    if observed.served {
+        observed.addresses.mark(&mut conditions, ADDRESSABLE);
     } else {
         let message = format!(
             "RequestReplies have no ready endpoint: Service {:?} is not there, or nothing serves it.",
@@ -104,7 +102,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::addresses::Certificate;
+    use crate::addresses::{Certificate, Secure};
 
     fn ready(status: &str) -> Value {
         let reason = (status == "False").then_some("No");
@@ -121,8 +119,13 @@ mod tests {
             served,
             addresses: Addresses::new(
                 TransportEncryption::Disabled,
-                Certificate::Missing("secret"),
-                ("http://here/ns/rr".to_owned(), "https://here/ns/rr".to_owned()),
+                "http://here/ns/rr".to_owned(),
+                Secure {
+                    url: "https://here/ns/rr".to_owned(),
+                    service: "here",
+                    has_port: true,
+                    certificate: Certificate::Missing("secret"),
+                },
                 None,
             ),
             identity: Identity::Disabled,

@@ -14,11 +14,11 @@ use crds::annotations::EXTERNAL_URL;
 use crds::names::{GIT_HUB_SOURCE_FINALIZER, GIT_HUB_SOURCE_SERVICE};
 use crds::sources::GitHubSource;
 use event_client::Client;
-use k8s_openapi::api::core::v1::Service;
 use reconciler::{Applier, Cache, Controller, Error, Key, Next, Queue, Reconcile, report};
 use serde_json::json;
 
 use crate::identity::Identity;
+use crate::ingress;
 use crate::shared::{Shared, annotation, name_of, namespace_of};
 use crate::sources::sink::Sink;
 use crate::tracker::Referrer;
@@ -36,8 +36,6 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub(crate) struct GitHubSources {
     shared: Shared,
     sources: Cache<GitHubSource>,
-    /// Of the system namespace.
-    services: Cache<Service>,
     client: Client,
     /// What went wrong lately.
     attempts: Attempts,
@@ -48,29 +46,24 @@ pub(crate) struct GitHubSources {
 pub(crate) fn controller(
     shared: &Shared,
     sources: &Cache<GitHubSource>,
-    services: &Cache<Service>,
     client: event_client::Config,
 ) -> Controller<GitHubSources> {
     let queue = reconciler::queue("eventing-githubsource");
     let reconciler = GitHubSources {
         shared: shared.clone(),
         sources: sources.clone(),
-        services: services.clone(),
         client: Client::new(client),
         attempts: Attempts::default(),
         applier: shared.applier("spindrift-githubsource"),
         queue: queue.clone(),
     };
-    let all = sources.clone();
     Controller::with_queue("eventing-githubsource", queue, reconciler)
         .watches(sources)
         .owns::<GitHubSource, _>(&shared.identities)
-        .wakes(services, move |service: &Service| {
-            match name_of(&service.metadata) == GIT_HUB_SOURCE_SERVICE {
-                true => all.keys(),
-                false => Vec::new(),
-            }
-        })
+        .wakes(
+            &shared.services,
+            ingress::reached_by(GIT_HUB_SOURCE_SERVICE, sources),
+        )
 }
 
 impl Reconcile for GitHubSources {
@@ -121,6 +114,7 @@ impl GitHubSources {
     /// The URL that the webhook of a source calls.
     fn url(&self, source: &GitHubSource) -> Option<String> {
         let service = self
+            .shared
             .services
             .named(&self.shared.system_namespace, GIT_HUB_SOURCE_SERVICE)?;
         hook::address(annotation(&service.metadata, EXTERNAL_URL)?, source)

@@ -88,7 +88,7 @@ impl Cluster {
         let slices: Api<EndpointSlice> = Api::namespaced(self.client.clone(), SYSTEM);
         let service = json!({
             "apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
-            "spec": {"ports": [{"name": "http", "port": 80}]},
+            "spec": {"ports": [{"name": "http", "port": 80}, {"name": "https", "port": 443}]},
         });
         let slice = json!({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
