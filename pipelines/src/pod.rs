@@ -4,6 +4,7 @@
 //! keep running (`restartPolicy: Always`): Kubernetes stops them when the steps are over, on any cluster, without a
 //! second image.
 
+mod debug;
 mod init;
 mod merge;
 mod metadata;
@@ -20,7 +21,9 @@ use std::time::Duration;
 use crds::tekton::{PodTemplate, TaskRun, TaskSpec};
 use k8s_openapi::api::core::v1::{Pod, PodSpec, Volume};
 
+use debug::Breakpoints;
 use registries::Command;
+use volumes::Implicit;
 use workspaces::Workspaces;
 
 /// What the install says about pods.
@@ -115,6 +118,8 @@ pub enum PodError {
         step: String,
         source: crate::when::Error,
     },
+    #[error("debug.breakpoints.beforeSteps: the task has no step {step:?}, its steps are: {steps}")]
+    Breakpoint { step: String, steps: String },
     #[error("sidecar {0:?} has both a command and a script")]
     CommandAndScript(String),
 }
@@ -129,20 +134,27 @@ pub fn desired(attempt: &Attempt<'_>) -> Result<Pod, PodError> {
     let workspaces = Workspaces::of(run, task).map_err(PodError::Workspace)?;
     let template = merge::pod_template(run.spec.pod_template.as_ref(), settings.pod_template.as_ref());
     let sidecars = sidecar::containers(attempt, task, &workspaces)?;
-    let own = init::containers(task, settings);
+    let breakpoints = Breakpoints::of(run, task)?;
+    let own = init::containers(task, settings, breakpoints);
     let limit = message_limit(task.steps.len() + sidecars.len() + own.len());
+    let implicit = Implicit {
+        task,
+        credentials: attempt.credentials,
+        cancellable: settings.keep_cancelled,
+        breakpoints,
+    };
     let mut containers = Vec::with_capacity(task.steps.len());
     for index in 0..task.steps.len() {
         containers.push(step::container(
             attempt,
-            task,
+            &implicit,
             index,
             &workspaces,
             &template,
             limit,
         )?);
     }
-    let mut pod_volumes = volumes::implicit(task, attempt.credentials, settings.keep_cancelled);
+    let mut pod_volumes = implicit.volumes();
     pod_volumes.extend(workspaces.volumes().cloned());
     pod_volumes.extend(task.volumes.iter().cloned());
     let known: Vec<String> = pod_volumes.iter().map(|volume| volume.name.clone()).collect();

@@ -10,6 +10,9 @@ pub const READY_VALUE: &str = "READY";
 pub const CANCEL: &str = "tekton.dev/cancel";
 /// Value of [`CANCEL`].
 pub const CANCEL_VALUE: &str = "CANCEL";
+/// On pods: what becomes of steps that breakpoints hold, as `<step>=<decision>` separated by commas. Decisions are
+/// `continue`, `fail-continue`, `beforestep-continue` and `beforestep-fail-continue`.
+pub const DEBUG: &str = "spindrift.dev/debug";
 /// On TaskRuns: the StatefulSet that they have to be near to.
 pub const AFFINITY_ASSISTANT: &str = "pipeline.tekton.dev/affinity-assistant";
 /// On TaskRuns: `continue` if a failure of theirs is ignored.

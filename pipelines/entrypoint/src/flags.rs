@@ -26,6 +26,14 @@ pub struct Flags {
     pub on_error: OnError,
     /// `-cancel_file`: the step ends when this has content.
     pub cancel_file: Option<PathBuf>,
+    /// `-breakpoint_on_failure`: a step that failed is held until somebody lets it go on.
+    pub breakpoint_on_failure: bool,
+    /// `-debug_before_step`: the step is held before its command runs.
+    pub debug_before_step: bool,
+    /// `-debug_file`: may say, by the names of steps, how they go on.
+    pub debug_file: Option<PathBuf>,
+    /// `-debug_name`: the name of this step in that file.
+    pub debug_name: String,
     /// `-timeout`; zero or nothing is none.
     pub timeout: Option<Duration>,
     /// `-stdout_path`: gets a copy of what the command prints.
@@ -85,6 +93,10 @@ impl Default for Flags {
             step_metadata_dir: None,
             on_error: OnError::default(),
             cancel_file: None,
+            breakpoint_on_failure: false,
+            debug_before_step: false,
+            debug_file: None,
+            debug_name: String::new(),
             timeout: None,
             stdout_path: None,
             stderr_path: None,
@@ -124,8 +136,14 @@ impl Flags {
                 Some((name, value)) => (name, Some(value.to_owned())),
                 None => (flag, None),
             };
-            if name == "wait_file_content" {
-                flags.wait_file_content = given.is_none_or(|value| value == "true" || value == "1");
+            let switch = match name {
+                "wait_file_content" => Some(&mut flags.wait_file_content),
+                "breakpoint_on_failure" => Some(&mut flags.breakpoint_on_failure),
+                "debug_before_step" => Some(&mut flags.debug_before_step),
+                _ => None,
+            };
+            if let Some(switch) = switch {
+                *switch = given.is_none_or(|value| value == "true" || value == "1");
                 continue;
             }
             let value = || {
@@ -140,6 +158,8 @@ impl Flags {
                 "step_metadata_dir" => flags.step_metadata_dir = path(value()?),
                 "on_error" => flags.on_error = on_error(value()?)?,
                 "cancel_file" => flags.cancel_file = path(value()?),
+                "debug_file" => flags.debug_file = path(value()?),
+                "debug_name" => flags.debug_name = value()?,
                 "timeout" => flags.timeout = timeout(value()?)?,
                 "stdout_path" => flags.stdout_path = path(value()?),
                 "stderr_path" => flags.stderr_path = path(value()?),
@@ -246,7 +266,8 @@ mod tests {
     fn every_flag_is_read_and_the_rest_is_the_command() {
         let flags = parse(
             "-wait_file /a,/b -wait_file_content -post_file /c -termination_path /t -step_metadata_dir /m \
-             -on_error continue -cancel_file /f -timeout 1m30s -stdout_path /o -stderr_path=/e -results x,y -step_results z \
+             -on_error continue -cancel_file /f -breakpoint_on_failure -debug_before_step=true -debug_file /g \
+             -debug_name n -timeout 1m30s -stdout_path /o -stderr_path=/e -results x,y -step_results z \
              -results_dir /r -steps_dir /s -termination_limit 99 -when_expressions \
              [{\"input\":\"a\",\"operator\":\"in\",\"values\":[\"b\"]}] -basic-git=s=https://h -ssh-git=t=h/p -basic-docker u=r \
              -docker-config v -docker-cfg w -docker-cfg x -creds_secrets_dir /k -creds_dir /d -entrypoint sh -- -c init",
@@ -260,6 +281,10 @@ mod tests {
             step_metadata_dir: Some("/m".into()),
             on_error: OnError::Continue,
             cancel_file: Some("/f".into()),
+            breakpoint_on_failure: true,
+            debug_before_step: true,
+            debug_file: Some("/g".into()),
+            debug_name: "n".into(),
             timeout: Some(Duration::from_secs(90)),
             stdout_path: Some("/o".into()),
             stderr_path: Some("/e".into()),

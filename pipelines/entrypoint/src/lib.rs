@@ -10,6 +10,7 @@
 mod child;
 mod conditions;
 mod credentials;
+mod debug;
 mod flags;
 mod install;
 pub mod log_results;

@@ -21,6 +21,8 @@ pub(crate) enum End {
     Skipped,
     /// Its own conditions do not hold.
     Unneeded,
+    /// Somebody let it fail at the breakpoint before it.
+    HeldBack,
     /// A signal came while the step waited.
     Stopped(i32),
     /// Its results do not fit.
@@ -78,7 +80,7 @@ pub(crate) fn outcome(end: End, on_error: OnError) -> Outcome {
         },
         (End::Skipped, _) => failed(1, because(reason::SKIPPED)),
         (End::TooLarge, _) => failed(1, because(reason::TOO_LARGE)),
-        (End::NotStarted, _) => failed(1, None),
+        (End::NotStarted | End::HeldBack, _) => failed(1, None),
     }
 }
 
@@ -141,6 +143,7 @@ mod tests {
             (End::Unneeded, stop, 0, true, Some(0), record(REASON, "Skipped")),
             (End::Stopped(15), go_on, 143, false, None, None),
             (End::NotStarted, go_on, 1, false, None, None),
+            (End::HeldBack, go_on, 1, false, None, None),
             (
                 End::TooLarge,
                 stop,

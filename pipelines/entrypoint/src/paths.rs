@@ -28,6 +28,16 @@ pub const DOWNWARD: &str = "/tekton/downward";
 pub const READY: &str = "/tekton/downward/ready";
 /// Gets content when the run is cancelled and its pod stays.
 pub const CANCEL: &str = "/tekton/downward/cancel";
+/// What the pod's annotation says of steps that are held by a breakpoint.
+pub const DEBUG: &str = "/tekton/downward/debug";
+/// Holds one folder, whose name is the number of the step.
+pub const DEBUG_INFO: &str = "/tekton/debug/info";
+/// The scripts that let a step go on which a breakpoint holds.
+pub const DEBUG_SCRIPTS: &str = "/tekton/debug/scripts";
+/// Behind the name of a step's post file: the exit code that a step which failed is to have instead.
+pub const BREAKPOINT_EXIT: &str = ".breakpointexit";
+/// Behind the name of a step's post file: the step may begin; with `.err` behind it, it fails instead.
+pub const BEFORE_STEP_EXIT: &str = ".beforestepexit";
 /// Where the records of [`crate::message`] are written.
 pub const TERMINATION: &str = "/tekton/termination";
 

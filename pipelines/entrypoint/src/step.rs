@@ -13,14 +13,18 @@ use crate::outcome::{End, Outcome, outcome};
 use crate::signals::Signals;
 use crate::step_results::StepResults;
 use crate::wait::{Cancellation, Waited, failed, wait_for};
-use crate::{conditions, credentials, log_results, platform_command, results, say};
+use crate::{conditions, credentials, debug, log_results, platform_command, results, say};
 
 /// Runs the step. Returns the exit code of the container.
 pub(crate) fn run(flags: &Flags) -> i32 {
     let cancellation = Cancellation::of(flags.cancel_file.as_deref());
     let ended = Signals::block().and_then(|mut signals| match waited(flags, &cancellation, &mut signals)? {
         Some(end) => Ok((Timestamp::now(), end)),
-        None => Ok((Timestamp::now(), turn(flags, &cancellation, &mut signals))),
+        None => {
+            let started_at = Timestamp::now();
+            let end = turn(flags, &cancellation, &mut signals);
+            Ok((started_at, debug::after(flags, end, &cancellation, &mut signals)?))
+        }
     });
     let (started_at, end) = ended.unwrap_or_else(|error| {
         say(&format!("cannot wait for the turn of this step: {error}"));
@@ -29,7 +33,7 @@ pub(crate) fn run(flags: &Flags) -> i32 {
     let mut records = vec![Record::internal(STARTED_AT, format!("{started_at:.3}"))];
     if !matches!(
         end,
-        End::Skipped | End::Unneeded | End::Stopped(_) | End::Cancelled
+        End::Skipped | End::Unneeded | End::Stopped(_) | End::Cancelled | End::HeldBack
     ) {
         records.extend(results::read(
             &flags.results_dir,
@@ -60,7 +64,7 @@ fn waited(flags: &Flags, cancellation: &Cancellation<'_>, signals: &mut Signals)
             Waited::Signal(signal) => return Ok(Some(End::Stopped(signal))),
         }
     }
-    Ok(None)
+    debug::before(flags, cancellation, signals)
 }
 
 /// Runs the command, if the conditions hold.

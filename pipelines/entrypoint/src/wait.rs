@@ -68,14 +68,24 @@ pub(crate) fn wait_for(
     cancellation: &Cancellation<'_>,
     signals: &mut Signals,
 ) -> io::Result<Waited> {
+    wait_until(&[file], || look(file, content), cancellation, signals)
+}
+
+/// Waits until `look` has an answer, which changes beside `files` may bring.
+pub(crate) fn wait_until(
+    files: &[&Path],
+    mut look: impl FnMut() -> Option<Waited>,
+    cancellation: &Cancellation<'_>,
+    signals: &mut Signals,
+) -> io::Result<Waited> {
     // First the watch and then the look: what comes in between is told.
-    let files: Vec<&Path> = [file].into_iter().chain(cancellation.file).collect();
+    let files: Vec<&Path> = files.iter().copied().chain(cancellation.file).collect();
     let watch = watch(&files).ok();
     loop {
         if cancellation.has_come() {
             return Ok(Waited::Cancelled);
         }
-        if let Some(waited) = look(file, content) {
+        if let Some(waited) = look() {
             return Ok(waited);
         }
         while let Some(signal) = signals.take() {
@@ -111,7 +121,7 @@ fn watch(files: &[&Path]) -> io::Result<Inotify> {
     Ok(watch)
 }
 
-fn look(file: &Path, content: bool) -> Option<Waited> {
+pub(crate) fn look(file: &Path, content: bool) -> Option<Waited> {
     let here = std::fs::metadata(file).is_ok_and(|found| !content || found.len() > 0);
     if here {
         return Some(Waited::Here);

@@ -9,15 +9,20 @@ use crds::tekton::{TaskSpec, names};
 use entrypoint::paths;
 use k8s_openapi::api::core::v1::{Capabilities, Container, SeccompProfile, SecurityContext, VolumeMount};
 
-use super::{Settings, script, volumes};
+use super::debug::Breakpoints;
+use super::{Settings, debug, script, volumes};
 
 /// Linux takes no longer single argument than 128 KiB.
 const CHUNK: usize = 96 << 10;
 
 /// In the order in which they run.
-pub(super) fn containers(task: &TaskSpec, settings: &Settings) -> Vec<Container> {
+pub(super) fn containers(
+    task: &TaskSpec,
+    settings: &Settings,
+    breakpoints: Breakpoints<'_>,
+) -> Vec<Container> {
     let mut all = vec![prepare(task, settings)];
-    all.extend(place_scripts(task, settings));
+    all.extend(place_scripts(task, settings, breakpoints));
     all.extend(working_directories(task, settings));
     all
 }
@@ -35,9 +40,9 @@ fn prepare(task: &TaskSpec, settings: &Settings) -> Container {
     container("prepare", arguments, mounts, settings)
 }
 
-fn place_scripts(task: &TaskSpec, settings: &Settings) -> Option<Container> {
+fn place_scripts(task: &TaskSpec, settings: &Settings, breakpoints: Breakpoints<'_>) -> Option<Container> {
     let mut arguments = vec!["decode-script".to_owned()];
-    for script in script::all(task) {
+    for script in script::all(task).into_iter().chain(breakpoints.scripts()) {
         arguments.extend(["-o".to_owned(), script.path]);
         let encoded = STANDARD.encode(script.text.as_bytes());
         // Base64 is ASCII: it may be cut anywhere.
@@ -48,7 +53,11 @@ fn place_scripts(task: &TaskSpec, settings: &Settings) -> Option<Container> {
                 .map(|chunk| String::from_utf8_lossy(chunk).into_owned()),
         );
     }
-    let mounts = vec![volumes::mount(volumes::SCRIPTS, paths::SCRIPTS)];
+    let of_task = script::any(task).then(|| volumes::mount(volumes::SCRIPTS, paths::SCRIPTS));
+    let of_debug = breakpoints
+        .any()
+        .then(|| volumes::mount(debug::SCRIPTS, paths::DEBUG_SCRIPTS));
+    let mounts = of_task.into_iter().chain(of_debug).collect();
     (arguments.len() > 1).then(|| container("place-scripts", arguments, mounts, settings))
 }
 

@@ -7,26 +7,27 @@ use entrypoint::PLATFORM_COMMANDS;
 use entrypoint::paths;
 use k8s_openapi::api::core::v1::{Container, EnvVar};
 
+use super::volumes::Implicit;
 use super::workspaces::Workspaces;
-use super::{Attempt, ImageCommand, PodError, init, merge, script, volumes};
+use super::{Attempt, ImageCommand, PodError, init, merge, script};
 use crate::when;
 
-/// The container of step `index` of `task`, whose steps have what the template gives them.
+/// The container of step `index` of the task, whose steps have what the template gives them.
 pub(super) fn container(
     attempt: &Attempt<'_>,
-    task: &TaskSpec,
+    implicit: &Implicit<'_>,
     index: usize,
     workspaces: &Workspaces,
     template: &PodTemplate,
     message_limit: usize,
 ) -> Result<Container, PodError> {
+    let task = implicit.task;
     let step = task.steps.get(index).cloned().unwrap_or_default();
     let command = command(attempt, task, &step, index)?;
     let mut mounts = workspaces.mounts(&step.workspaces);
     mounts.extend(step.volume_mounts.clone().unwrap_or_default());
-    let cancellable = attempt.settings.keep_cancelled;
-    let implicit = volumes::mounts(task, index, attempt.credentials, cancellable, &mounts);
-    mounts.splice(0..0, implicit);
+    let own = implicit.mounts(index, &mounts);
+    mounts.splice(0..0, own);
     let mut env = merge::env(&step, template, &attempt.settings.forbidden_env);
     if let Some(platforms) = command.platforms.clone() {
         env.get_or_insert_default().push(EnvVar {
@@ -36,9 +37,10 @@ pub(super) fn container(
         });
     }
     let mut flags = arguments(task, &step, index, message_limit);
-    if cancellable {
+    if implicit.cancellable {
         flags.extend(["-cancel_file", paths::CANCEL].map(str::to_owned));
     }
+    flags.extend(implicit.breakpoints.flags(task, index));
     if !step.when.is_empty() {
         let conditions = when::of_step(&step.when).map_err(|source| PodError::When {
             step: names::step_container(&step.name, index),

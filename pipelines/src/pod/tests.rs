@@ -239,6 +239,51 @@ fn steps_look_whether_they_are_cancelled_where_pods_stay() {
 }
 
 #[test]
+fn steps_with_breakpoints_find_what_lets_them_go_on() {
+    let task = json!({"steps": [
+        {"name": "a", "image": "i", "command": ["c"]}, {"name": "b", "image": "i", "command": ["c"]},
+    ]});
+    let run = run(json!({"debug": {"breakpoints": {"beforeSteps": ["b"]}}}));
+    let pod = attempt_with(&run, task, &settings(), &BTreeMap::new()).unwrap();
+    let pod = serde_json::to_value(pod).unwrap();
+    let flags = "-debug_before_step -debug_file /tekton/downward/debug -debug_name b";
+    assert!(!line(&pod, "containers", 0, "args").contains("debug"));
+    assert!(line(&pod, "containers", 1, "args").contains(flags));
+    let mounts = pod["spec"]["containers"][1]["volumeMounts"].as_array().unwrap();
+    for (name, path, read_only) in [
+        (
+            "tekton-internal-debug-scripts",
+            "/tekton/debug/scripts",
+            json!(true),
+        ),
+        (
+            "tekton-internal-debug-info-1",
+            "/tekton/debug/info/1",
+            json!(null),
+        ),
+        ("tekton-internal-downward", "/tekton/downward", json!(true)),
+    ] {
+        let found = mounts.iter().find(|mount| mount["mountPath"] == path).unwrap();
+        assert_eq!((&found["name"], &found["readOnly"]), (&json!(name), &read_only));
+    }
+    let items = &pod["spec"]["volumes"][6]["downwardAPI"]["items"];
+    let path = "metadata.annotations['spindrift.dev/debug']";
+    assert_eq!(
+        items[1],
+        json!({"path": "debug", "fieldRef": {"fieldPath": path}})
+    );
+    let placed = &pod["spec"]["initContainers"][1];
+    assert_eq!(
+        placed["volumeMounts"],
+        json!([{"name": "tekton-internal-debug-scripts", "mountPath": "/tekton/debug/scripts"}])
+    );
+    assert!(
+        line(&pod, "initContainers", 1, "command")
+            .contains("-o /tekton/debug/scripts/debug-beforestep-continue ")
+    );
+}
+
+#[test]
 fn conditions_of_steps_go_to_the_entrypoint() {
     let when = json!([
         {"input": "$(steps.a.results.r)", "operator": "in", "values": ["x"]},

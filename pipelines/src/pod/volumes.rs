@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{
     VolumeMount,
 };
 
+use super::debug::Breakpoints;
 use super::{Credentials, empty_dir, script};
 
 pub(super) const BIN: &str = "tekton-internal-bin";
@@ -31,50 +32,112 @@ fn secret(index: usize) -> String {
     format!("tekton-internal-secret-volume-{index}")
 }
 
-/// The volumes behind [`mounts`]. `cancellable`: do steps look whether the run is cancelled?
-pub(super) fn implicit(task: &TaskSpec, credentials: &Credentials, cancellable: bool) -> Vec<Volume> {
-    let mut all: Vec<Volume> = [WORKSPACE, HOME, RESULTS, STEPS, ARTIFACTS, BIN]
-        .into_iter()
-        .map(|name| empty_dir(name, None))
-        .collect();
-    all.push(Volume {
-        name: DOWNWARD.to_owned(),
-        downward_api: Some(DownwardAPIVolumeSource {
-            items: Some(
-                [annotation("ready", annotations::READY)]
-                    .into_iter()
-                    .chain(cancellable.then(|| annotation("cancel", annotations::CANCEL)))
-                    .collect(),
-            ),
-            ..DownwardAPIVolumeSource::default()
-        }),
-        ..Volume::default()
-    });
-    if script::any(task) {
-        all.push(empty_dir(SCRIPTS, None));
-    }
-    for index in 0..task.steps.len() {
-        all.push(empty_dir(run(index), None));
-        if !credentials.is_empty() {
-            // Secrets must not reach the disk.
-            all.push(empty_dir(credentials_of(index), Some("Memory")));
-        }
-    }
-    all.extend(
-        credentials
-            .secrets
-            .iter()
-            .enumerate()
-            .map(|(index, name)| Volume {
-                name: secret(index),
-                secret: Some(SecretVolumeSource {
-                    secret_name: Some(name.clone()),
-                    ..SecretVolumeSource::default()
-                }),
-                ..Volume::default()
+/// What the volumes and mounts of a pod follow from.
+#[derive(Clone, Copy)]
+pub(super) struct Implicit<'a> {
+    /// Whose steps have what the template gives them.
+    pub task: &'a TaskSpec,
+    pub credentials: &'a Credentials,
+    /// Do steps look whether the run is cancelled?
+    pub cancellable: bool,
+    pub breakpoints: Breakpoints<'a>,
+}
+
+impl Implicit<'_> {
+    /// The volumes behind [`Self::mounts`].
+    pub fn volumes(&self) -> Vec<Volume> {
+        let Self {
+            task,
+            credentials,
+            cancellable,
+            breakpoints,
+        } = *self;
+        let mut all: Vec<Volume> = [WORKSPACE, HOME, RESULTS, STEPS, ARTIFACTS, BIN]
+            .into_iter()
+            .map(|name| empty_dir(name, None))
+            .collect();
+        let cancel = cancellable.then(|| annotation("cancel", annotations::CANCEL));
+        let debug = breakpoints.any().then(|| annotation("debug", annotations::DEBUG));
+        all.push(Volume {
+            name: DOWNWARD.to_owned(),
+            downward_api: Some(DownwardAPIVolumeSource {
+                items: Some(
+                    [annotation("ready", annotations::READY)]
+                        .into_iter()
+                        .chain(cancel)
+                        .chain(debug)
+                        .collect(),
+                ),
+                ..DownwardAPIVolumeSource::default()
             }),
-    );
-    all
+            ..Volume::default()
+        });
+        if script::any(task) {
+            all.push(empty_dir(SCRIPTS, None));
+        }
+        all.extend(breakpoints.volumes(task));
+        for index in 0..task.steps.len() {
+            all.push(empty_dir(run(index), None));
+            if !credentials.is_empty() {
+                // Secrets must not reach the disk.
+                all.push(empty_dir(credentials_of(index), Some("Memory")));
+            }
+        }
+        let secrets = credentials.secrets.iter().enumerate();
+        all.extend(secrets.map(|(index, name)| Volume {
+            name: secret(index),
+            secret: Some(SecretVolumeSource {
+                secret_name: Some(name.clone()),
+                ..SecretVolumeSource::default()
+            }),
+            ..Volume::default()
+        }));
+        all
+    }
+
+    /// What step `index` sees. `used` are the paths that the user's own mounts have, which win.
+    pub fn mounts(&self, index: usize, used: &[VolumeMount]) -> Vec<VolumeMount> {
+        let Self {
+            task,
+            credentials,
+            cancellable,
+            breakpoints,
+        } = *self;
+        let mut all = vec![
+            mount(WORKSPACE, paths::WORKSPACE),
+            mount(HOME, paths::HOME),
+            mount(RESULTS, paths::RESULTS),
+            read_only(STEPS, paths::STEPS),
+            mount(ARTIFACTS, "/tekton/artifacts"),
+            read_only(BIN, paths::BIN),
+        ];
+        if !credentials.is_empty() {
+            all.push(mount(credentials_of(index), paths::CREDENTIALS));
+        }
+        let secrets = credentials.secrets.iter().enumerate();
+        all.extend(
+            secrets.map(|(index, name)| {
+                read_only(secret(index), format!("{}/{name}", paths::CREDENTIAL_SECRETS))
+            }),
+        );
+        if index == 0 || cancellable || breakpoints.any() {
+            all.push(read_only(DOWNWARD, paths::DOWNWARD));
+        }
+        if script::of_step(task, index).is_some() {
+            all.push(read_only(SCRIPTS, paths::SCRIPTS));
+        }
+        all.extend(breakpoints.mounts(index));
+        for other in 0..task.steps.len() {
+            let path = format!("{}/{other}", paths::RUN);
+            all.push(if other == index {
+                mount(run(other), path)
+            } else {
+                read_only(run(other), path)
+            });
+        }
+        all.retain(|implicit| !used.iter().any(|used| used.mount_path == implicit.mount_path));
+        all
+    }
 }
 
 /// An annotation of the pod as a file.
@@ -87,48 +150,6 @@ fn annotation(file: &str, name: &str) -> DownwardAPIVolumeFile {
         }),
         ..DownwardAPIVolumeFile::default()
     }
-}
-
-/// What step `index` sees. `used` are the paths that the user's own mounts have, which win.
-pub(super) fn mounts(
-    task: &TaskSpec,
-    index: usize,
-    credentials: &Credentials,
-    cancellable: bool,
-    used: &[VolumeMount],
-) -> Vec<VolumeMount> {
-    let mut all = vec![
-        mount(WORKSPACE, paths::WORKSPACE),
-        mount(HOME, paths::HOME),
-        mount(RESULTS, paths::RESULTS),
-        read_only(STEPS, paths::STEPS),
-        mount(ARTIFACTS, "/tekton/artifacts"),
-        read_only(BIN, paths::BIN),
-    ];
-    if !credentials.is_empty() {
-        all.push(mount(credentials_of(index), paths::CREDENTIALS));
-    }
-    let secrets = credentials.secrets.iter().enumerate();
-    all.extend(
-        secrets
-            .map(|(index, name)| read_only(secret(index), format!("{}/{name}", paths::CREDENTIAL_SECRETS))),
-    );
-    if index == 0 || cancellable {
-        all.push(read_only(DOWNWARD, paths::DOWNWARD));
-    }
-    if script::of_step(task, index).is_some() {
-        all.push(read_only(SCRIPTS, paths::SCRIPTS));
-    }
-    for other in 0..task.steps.len() {
-        let path = format!("{}/{other}", paths::RUN);
-        all.push(if other == index {
-            mount(run(other), path)
-        } else {
-            read_only(run(other), path)
-        });
-    }
-    all.retain(|implicit| !used.iter().any(|used| used.mount_path == implicit.mount_path));
-    all
 }
 
 pub(super) fn mount(volume: impl Into<String>, path: impl Into<String>) -> VolumeMount {

@@ -30,12 +30,31 @@ pub(super) fn task_run(spec: &Value, context: &Context<'_>) -> FieldErrors {
     if let Some(debug) = get(spec, "debug").and_then(|debug| get(debug, "breakpoints")) {
         errors
             .also(FieldErrors::from(one_of(debug, "onFailure", &["enabled"])).via_field("debug.breakpoints"));
+        errors.also(before_steps(debug).via_field("debug.breakpoints"));
     }
     errors.also(status(spec, &["TaskRunCancelled", "TaskRunPending"]));
     errors.also(retries(spec));
     errors.also(duration(spec, "timeout").err());
     errors.also(resources(spec));
     errors
+}
+
+/// Complains about a step that is to be held twice.
+fn before_steps(breakpoints: &Value) -> FieldErrors {
+    let steps = list(breakpoints, "beforeSteps");
+    let again = steps.iter().enumerate().filter(|(index, step)| {
+        let before = steps.iter().take(*index);
+        before.into_iter().any(|other| other == *step)
+    });
+    again
+        .map(|(index, step)| {
+            let step = step.as_str().unwrap_or_default();
+            FieldError::new(
+                format!("before step must be unique, the same step: {step} is defined multiple times at"),
+                &format!("beforeSteps[{index}]"),
+            )
+        })
+        .collect()
 }
 
 /// Checks what a person wants of a run, and why.

@@ -641,6 +641,31 @@ fn runs_are_checked() {
 }
 
 #[test]
+fn breakpoints_are_checked() {
+    let mut configs = Configs::default();
+    configs.features.enable_api_fields = ApiFields::Alpha;
+    let run = |breakpoints: Value| json!({"taskRef": {"name": "t"}, "debug": {"breakpoints": breakpoints}});
+    for (breakpoints, expected) in [
+        (json!({"beforeSteps": ["a", "b"]}), ""),
+        (json!({"onFailure": "enabled", "beforeSteps": ["a"]}), ""),
+        (
+            json!({"onFailure": "always"}),
+            "invalid value: always should be enabled: spec.debug.breakpoints.onFailure",
+        ),
+        (
+            json!({"beforeSteps": ["a", "b", "a"]}),
+            "before step must be unique, the same step: a is defined multiple times at: \
+             spec.debug.breakpoints.beforeSteps[2]",
+        ),
+    ] {
+        assert_eq!(
+            wrong_under(&configs, Resource::TaskRun, run(breakpoints)),
+            expected
+        );
+    }
+}
+
+#[test]
 fn specs_cannot_be_inline_where_that_is_forbidden() {
     let mut configs = Configs::default();
     configs.features.disable_inline_spec = vec!["taskrun".to_owned(), "pipelinerun".to_owned()];
