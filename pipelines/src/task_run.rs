@@ -9,6 +9,7 @@ mod decide;
 mod ending;
 mod images;
 mod logs;
+mod patience;
 mod progress;
 mod reconcile;
 mod refusal;

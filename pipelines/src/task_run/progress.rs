@@ -29,6 +29,17 @@ pub struct Verdict {
     pub message: String,
     /// Would the pod wait for ever? Then it has to go.
     pub delete_pod: bool,
+    /// What may be over by itself.
+    pub may_pass: Option<MayPass>,
+}
+
+/// What ends a run at once or after a while, as people have set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MayPass {
+    /// An image that cannot be pulled.
+    ImagePull,
+    /// A container that is not made in time.
+    CreateContainer,
 }
 
 impl Verdict {
@@ -37,6 +48,7 @@ impl Verdict {
             reason,
             message: message.into(),
             delete_pod: false,
+            may_pass: None,
         }
     }
 }
@@ -239,7 +251,15 @@ fn stuck(pod: &Pod) -> Option<Verdict> {
                 None => ("init container", shown.name.as_str()),
             },
         };
-        let (reason, message) = match waiting.reason.as_deref()? {
+        let because = waiting.reason.as_deref()?;
+        let may_pass = match because {
+            "ImagePullBackOff" => Some(MayPass::ImagePull),
+            "CreateContainerError" if said.contains("context deadline exceeded") => {
+                Some(MayPass::CreateContainer)
+            }
+            _ => None,
+        };
+        let (reason, message) = match because {
             "ImagePullBackOff" | "InvalidImageName" => (
                 reasons::TASK_RUN_IMAGE_PULL_FAILED,
                 format!(
@@ -264,6 +284,7 @@ fn stuck(pod: &Pod) -> Option<Verdict> {
             reason,
             message,
             delete_pod: true,
+            may_pass,
         })
     })
 }

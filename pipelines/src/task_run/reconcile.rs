@@ -20,6 +20,7 @@ use serde_json::json;
 
 use super::decide::{Decision, decide, timeout};
 use super::ending::{Ending, end};
+use super::patience::Patience;
 use super::progress::{Progress, may_begin, progress};
 use super::refusal::{self, Refusal};
 use super::rerun;
@@ -444,7 +445,7 @@ impl TaskRuns {
             Ok(begun) => begun,
             Err(invalid) => return Ok(Err(Unready::Never(invalid))),
         };
-        let mut resolving = false;
+        let mut resolving = 0;
         let mut actions: Vec<Option<StepActionSpec>> = Vec::with_capacity(begun.spec.steps.len());
         for (index, step) in begun.spec.steps.iter().enumerate() {
             let Some(reference) = &step.ref_ else {
@@ -463,7 +464,7 @@ impl TaskRuns {
                 {
                     Ok(resolve::Found::There { object, .. }) => Some(object.spec),
                     Ok(resolve::Found::Resolving) => {
-                        resolving = true;
+                        resolving += 1;
                         None
                     }
                     Err(error) => {
@@ -474,8 +475,12 @@ impl TaskRuns {
                 },
             };
             actions.push(action);
+            // The others are asked for when answers come.
+            if resolving >= defaults.step_ref_concurrency_limit {
+                break;
+            }
         }
-        if resolving {
+        if resolving > 0 {
             return Ok(Err(Unready::StepActions));
         }
         Ok(begun.with(&actions).map_err(Unready::Never))
@@ -545,7 +550,8 @@ impl TaskRuns {
         let task = status.task_spec.clone().unwrap_or_default();
         status.pod_name = pod.name_any();
         steps::show(status, &task, pod);
-        let progress = progress(pod);
+        let patience = Patience::of(&self.shared.config.get::<Defaults>());
+        let (progress, again) = patience.with(progress(pod), pod, now);
         let over = !matches!(progress, Progress::Unknown { .. });
         let pod = &match over && logs::any(pod) {
             false => pod.clone(),
@@ -581,10 +587,14 @@ impl TaskRuns {
             }
             Progress::Succeeded => {
                 let (shown, wrong) = results::of_task(&task, pod);
-                status.results = shown;
-                let ending = match wrong.is_empty() {
-                    true => Ending::Succeeded,
-                    false => Ending::Refused {
+                let most = self.shared.config.get::<Features>().most_of_a_result();
+                let ending = match results::too_large(&shown, most) {
+                    Some(message) => Ending::Refused {
+                        reason: reasons::RESULT_LARGER_THAN_ALLOWED_LIMIT,
+                        message,
+                    },
+                    None if wrong.is_empty() => Ending::Succeeded,
+                    None => Ending::Refused {
                         reason: reasons::VALIDATION_FAILED,
                         message: format!(
                             "Provided results don't match declared results; may be invalid JSON or missing result \
@@ -593,6 +603,7 @@ impl TaskRuns {
                         ),
                     },
                 };
+                status.results = shown;
                 end(run, status, ending, &time);
             }
             Progress::Failed(verdict) => {
@@ -605,7 +616,7 @@ impl TaskRuns {
                 end(run, status, Ending::Failed { reason, message }, &time);
             }
         }
-        Ok(Next::OnChange)
+        Ok(again.map_or(Next::OnChange, Next::After))
     }
 
     async fn open_gate(&self, pod: &Arc<Pod>) -> Result<(), Error> {

@@ -54,6 +54,23 @@ pub(super) fn of_task(task: &TaskSpec, pod: &Pod) -> (Vec<TaskRunResult>, Vec<St
     (shown, wrong)
 }
 
+/// Which result has more than `most` bytes, if any; as text, or as JSON.
+pub(super) fn too_large(results: &[TaskRunResult], most: Option<usize>) -> Option<String> {
+    let most = most?;
+    results.iter().find_map(|result| {
+        let size = match &result.value {
+            ParamValue::String(text) => text.len(),
+            other => serde_json::to_string(other).map_or(0, |text| text.len()),
+        };
+        (size > most).then(|| {
+            format!(
+                "result {:?} has {size} bytes, and \"max-result-size\" in feature-flags allows {most}",
+                result.name
+            )
+        })
+    })
+}
+
 /// A text as a result of this type; everything is a string.
 fn typed(name: &str, wanted: ParamType, text: &str) -> Option<TaskRunResult> {
     let value = match wanted {
@@ -139,5 +156,17 @@ mod tests {
             ])
         );
         assert_eq!(wrong, ["\"bad\" is no array in JSON"]);
+    }
+
+    #[test]
+    fn each_result_may_be_as_large_as_is_set() {
+        let result = |name: &str, value: Value| {
+            serde_json::from_value::<TaskRunResult>(json!({"name": name, "value": value})).unwrap()
+        };
+        let results = [result("a", json!("1234")), result("b", json!(["x"]))];
+        assert_eq!(too_large(&results, None), None);
+        assert_eq!(too_large(&results, Some(5)), None);
+        let problem = too_large(&results, Some(4)).unwrap();
+        assert!(problem.starts_with("result \"b\" has 5 bytes"), "{problem}");
     }
 }

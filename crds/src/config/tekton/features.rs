@@ -136,6 +136,11 @@ impl Features {
         self.enable_api_fields == ApiFields::Alpha
     }
 
+    /// Bytes that each result may have: there is such a limit where results leave with logs.
+    pub fn most_of_a_result(&self) -> Option<usize> {
+        (self.results_from == ResultsFrom::SidecarLogs).then_some(self.max_result_size)
+    }
+
     /// May specs not be written into `kind` (`pipeline`, `pipelinerun`, `taskrun`)?
     pub fn is_inline_disabled(&self, kind: &str) -> bool {
         self.disable_inline_spec.iter().any(|disabled| disabled == kind)
