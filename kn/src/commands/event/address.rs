@@ -45,12 +45,11 @@ pub async fn find(context: &Context, to: &str, namespace: &str) -> Result<Receiv
     }
     let (reference, object) = sink::object(context, FLAG, &sink, namespace).await?;
     let object = json!(object);
-    let audience = text(&object, "/status/address/audience");
-    let authority = text(&object, "/status/address/CACerts");
+    let best = Address::best(&object);
     Ok(Receiver {
-        url: reach(context, to, &reference, &object).await?,
-        authority: (!authority.is_empty()).then_some(authority),
-        audience: (!audience.is_empty()).then_some(audience),
+        url: reach(context, to, &reference, &object, &best).await?,
+        authority: best.authority,
+        audience: best.audience,
         namespace: reference.namespace,
     })
 }
@@ -60,6 +59,8 @@ pub async fn find(context: &Context, to: &str, namespace: &str) -> Result<Receiv
 pub struct Broker {
     /// Scheme and authority of its address.
     pub origin: String,
+    /// Who vouches for it if nobody whom the system knows does (PEM).
+    pub authority: Option<String>,
     pub namespace: String,
     pub name: String,
 }
@@ -81,7 +82,9 @@ pub async fn broker(context: &Context, value: &str, namespace: &str) -> Result<B
             reference.kind
         )));
     }
-    let url = reach(context, value, &reference, &json!(object)).await?;
+    let object = json!(object);
+    let best = Address::best(&object);
+    let url = reach(context, value, &reference, &object, &best).await?;
     let uri: http::Uri = url
         .parse()
         .map_err(|error| CliError::new(Exit::Failure, format!("{value} has the address {url}: {error}")))?;
@@ -91,6 +94,7 @@ pub async fn broker(context: &Context, value: &str, namespace: &str) -> Result<B
     };
     Ok(Broker {
         origin,
+        authority: best.authority,
         namespace: reference.namespace,
         name: reference.name,
     })
@@ -106,17 +110,44 @@ pub async fn service(context: &Context, service: &str, namespace: &str) -> Optio
     Some(context.local_url(&url).await.unwrap_or(url))
 }
 
+/// An address of an object, as its status has it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Address {
+    url: String,
+    authority: Option<String>,
+    audience: Option<String>,
+}
+
+impl Address {
+    /// The first of several, which is the one over TLS if there is one; from a pod, nothing need go in the
+    /// clear.
+    fn best(object: &Value) -> Self {
+        let first = object.pointer("/status/addresses/0");
+        let address = first.or(object.pointer("/status/address"));
+        let part = |name: &str| {
+            let found = text(address.unwrap_or(&Value::Null), &format!("/{name}"));
+            (!found.is_empty()).then_some(found)
+        };
+        Self {
+            url: part("url").unwrap_or_default(),
+            authority: part("CACerts"),
+            audience: part("audience"),
+        }
+    }
+}
+
 /// The URL by which an object that was found is reached from here; `typed` names it.
 async fn reach(
     context: &Context,
     typed: &str,
     reference: &Reference,
     object: &Value,
+    best: &Address,
 ) -> Result<String, CliError> {
     let inside = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
     let address = match (reference.kind.as_str(), reference.api_version.as_str()) {
         ("Service", "v1") => format!("http://{}.{}.svc", reference.name, reference.namespace),
-        _ => text(object, "/status/address/url"),
+        _ => best.url.clone(),
     };
     // What has a URL for the outside is reached by that.
     let public = text(object, "/status/url");
@@ -211,6 +242,36 @@ mod tests {
         ] {
             assert_eq!(outside(address, domain).as_deref(), expected, "{address}");
         }
+    }
+
+    #[test]
+    fn the_address_over_tls_comes_first() {
+        let (http, https) = ("http://b/ns/n", "https://b/ns/n");
+        let secure = json!({ "name": "https", "url": https, "CACerts": "pem", "audience": "me" });
+        let clear = json!({ "name": "http", "url": http, "audience": "me" });
+        for (status, url, authority) in [
+            (
+                json!({ "address": clear, "addresses": [secure, clear] }),
+                https,
+                Some("pem"),
+            ),
+            (
+                json!({ "address": secure, "addresses": [secure] }),
+                https,
+                Some("pem"),
+            ),
+            (json!({ "address": clear, "addresses": [] }), http, None),
+            (json!({ "address": clear }), http, None),
+        ] {
+            let best = Address::best(&json!({ "status": status }));
+            assert_eq!(
+                (best.url.as_str(), best.authority.as_deref()),
+                (url, authority),
+                "{status}"
+            );
+            assert_eq!(best.audience.as_deref(), Some("me"));
+        }
+        assert_eq!(Address::best(&json!({})), Address::default());
     }
 
     #[test]

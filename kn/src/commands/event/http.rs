@@ -67,7 +67,11 @@ pub async fn send(url: &str, request: Request<Full<Bytes>>) -> Result<Response<I
     send_to(url, request, None).await
 }
 
-async fn send_to(
+/// Likewise; `authority` (PEM) is trusted beside the system's roots.
+///
+/// # Errors
+/// Nobody answered in time, or nobody that is trusted.
+pub async fn send_to(
     url: &str,
     request: Request<Full<Bytes>>,
     authority: Option<&str>,

@@ -56,7 +56,7 @@ impl BrokerArgs {
             .header("authorization", format!("Bearer {token}"))
             .body(Full::new(Bytes::new()))
             .map_err(|error| client::wrong(&url, &error))?;
-        let response = client::send(&url, request).await?;
+        let response = client::send_to(&url, request, broker.authority.as_deref()).await?;
         if !response.status().is_success() {
             client::whole(response).await.accepted(&url, "the question")?;
             return Err(CliError::new(Exit::Failure, format!("{url} gave no answer")));
