@@ -30,7 +30,8 @@ pub struct Profile {
     /// Type of a Secret that is made; `None` is Kubernetes' own default.
     pub secret_type: Option<&'static str>,
     /// Whether a certificate without the key of its authority is somebody else's, such as a certificate manager's, and is
-    /// left alone. A key that stayed from an authority of ours is not that key.
+    /// left alone. A key that stayed from an authority of ours is not that key; one that cannot be read is, beside an
+    /// authority of our name.
     pub yields: bool,
 }
 
@@ -96,8 +97,10 @@ pub fn renewed(
     let authority = text(present, profile.authority);
     let key = text(present, profile.authority_key).and_then(|pem| KeyPair::from_pem(pem).ok());
     let ours = key.as_ref().is_some_and(|key| is_of(authority, key));
-    // A certificate manager replaces what it knows of and leaves the key of our authority where it was.
-    let foreign = !filled(profile.authority_key) || (!ours && is_readable(authority));
+    // A certificate manager replaces what it knows of and leaves the key of our authority where it was. But beside an
+    // authority of ours, a key that cannot be read is a damaged one of ours.
+    let damaged = key.is_none() && is_named(authority, profile.authority_name);
+    let foreign = !filled(profile.authority_key) || (!ours && !damaged && is_readable(authority));
     if profile.yields && filled(profile.certificate) && foreign {
         return Ok(None);
     }
@@ -134,6 +137,13 @@ pub fn renewed(
         entry(profile.key, key.serialize_pem()),
         entry(profile.certificate, certificate.pem()),
     ])))
+}
+
+/// Whether something is kept as the key of the authority that is no key.
+pub(crate) fn has_unreadable_key(present: &Data, profile: &Profile) -> bool {
+    let kept = present.get(profile.authority_key);
+    kept.is_some_and(|bytes| !bytes.0.is_empty())
+        && text(present, profile.authority_key).is_none_or(|pem| KeyPair::from_pem(pem).is_err())
 }
 
 /// A text of the Secret.
@@ -201,6 +211,15 @@ fn lasts(pem: Option<&str>, now: Timestamp, more: SignedDuration) -> bool {
 
 fn is_readable(pem: Option<&str>) -> bool {
     with_certificate(pem, |_| ()).is_some()
+}
+
+/// Whether the first certificate of a PEM is of somebody with this common name.
+fn is_named(pem: Option<&str>, name: &str) -> bool {
+    with_certificate(pem, |certificate| {
+        let mut names = certificate.subject().iter_common_name();
+        names.any(|found| found.as_str() == Ok(name))
+    })
+    .unwrap_or(false)
 }
 
 /// Whether the first certificate of a PEM is about this key.
@@ -377,6 +396,38 @@ mod tests {
             renewed(&taken, &names(), tls, now).unwrap().is_some(),
             "that is nobody's authority"
         );
+    }
+
+    #[test]
+    fn a_damaged_key_of_our_authority_makes_nobody_elses_certificate() {
+        let now = Timestamp::now();
+        let tls = &Profile::TLS;
+        let nonsense = || ByteString(b"nonsense".to_vec());
+        let ours = renewed(&Data::new(), &names(), tls, now).unwrap().unwrap();
+        assert!(!has_unreadable_key(&ours, tls));
+        let mut damaged = ours.clone();
+        damaged.insert(tls.authority_key.to_owned(), nonsense());
+        assert!(has_unreadable_key(&damaged, tls));
+        let mended = renewed(&damaged, &names(), tls, now).unwrap().unwrap();
+        assert!(!has_unreadable_key(&mended, tls));
+        assert!(fits(
+            text(&mended, tls.authority),
+            text(&mended, tls.authority_key)
+        ));
+        let old = text(&ours, tls.authority).unwrap().trim();
+        assert!(
+            text(&mended, tls.authority).unwrap().contains(old),
+            "who trusts the old one still may"
+        );
+
+        let theirs = Profile {
+            authority_name: "somebody",
+            ..Profile::TLS
+        };
+        let mut given = renewed(&Data::new(), &names(), &theirs, now).unwrap().unwrap();
+        given.insert(tls.authority_key.to_owned(), nonsense());
+        assert!(has_unreadable_key(&given, tls));
+        assert!(renewed(&given, &names(), tls, after(now, 80)).unwrap().is_none());
     }
 
     #[test]

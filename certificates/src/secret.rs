@@ -47,7 +47,18 @@ pub async fn keep(
             .as_ref()
             .and_then(|secret| secret.data.clone())
             .unwrap_or_default();
-        let Some(renewed) = certificate::renewed(&data, names, profile, Timestamp::now())? else {
+        let renewed = certificate::renewed(&data, names, profile, Timestamp::now())?;
+        if certificate::has_unreadable_key(&data, profile) {
+            tracing::warn!(
+                namespace,
+                secret = name,
+                entry = profile.authority_key,
+                replaced = renewed.is_some(),
+                "The key of an authority cannot be read. If it is not replaced, the certificate beside it is taken for \
+                 a certificate manager's and is not renewed: remove the key, or the Secret to have it made anew"
+            );
+        }
+        let Some(renewed) = renewed else {
             return Ok(data);
         };
         let written = match present {
