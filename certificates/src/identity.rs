@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use k8s_openapi::jiff::Timestamp;
 use proxy::server::{Opening, Transport};
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -35,6 +36,8 @@ pub enum IdentityError {
 #[derive(Debug, Default)]
 pub struct Identity {
     current: ArcSwapOption<CertifiedKey>,
+    /// When that one ends.
+    ends: ArcSwapOption<Timestamp>,
 }
 
 impl Identity {
@@ -52,9 +55,21 @@ impl Identity {
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(IdentityError::Key)?;
         let provider = rustls::crypto::ring::default_provider();
         let certified = CertifiedKey::from_der(chain, key, &provider).map_err(IdentityError::Unusable)?;
+        let ends = certified.cert.first().and_then(|first| end_of(first));
         self.current.store(Some(Arc::new(certified)));
+        self.ends.store(ends.map(Arc::new));
         Ok(())
     }
+
+    /// When the certificate ends that is shown now.
+    pub fn ends(&self) -> Option<Timestamp> {
+        self.ends.load().as_deref().copied()
+    }
+}
+
+fn end_of(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
 }
 
 impl ResolvesServerCert for Identity {
@@ -100,7 +115,7 @@ mod tests {
     use std::net::SocketAddr;
 
     use http::{Request, Response};
-    use k8s_openapi::jiff::Timestamp;
+    use k8s_openapi::jiff::SignedDuration;
     use proxy::server::OverTls;
     use proxy::{Body, Handler, Server, ServerConfig};
     use rustls::{ClientConfig, RootCertStore};
@@ -180,7 +195,13 @@ mod tests {
         ask(at, &first, tls13)
             .await
             .expect_err("there is no certificate yet");
+        assert_eq!(identity.ends(), None);
         show(&identity, &first);
+        let lasts = identity.ends().unwrap().duration_since(Timestamp::now());
+        assert!(
+            (lasts - Profile::TLS.life).abs() < SignedDuration::from_hours(25),
+            "{lasts}"
+        );
         let answer = ask(at, &first, tls13).await.unwrap();
         assert!(answer.ends_with("secure: true"), "{answer}");
         ask(at, &second, tls13).await.expect_err("another authority");

@@ -48,6 +48,7 @@ async fn serve(config: Config) -> Result<(), BrokerError> {
         cluster_domain: config.cluster_domain.clone(),
         allowed: config.allowed,
         credentials: Some(Arc::new(tokens.clone())),
+        anchors: event_tls::anchors(&config.caches, &config.system_namespace),
         ..client::Config::default()
     });
     let limits = dispatch::Limits {
@@ -90,7 +91,12 @@ async fn serve(config: Config) -> Result<(), BrokerError> {
     ];
 
     let verifier = Arc::new(Verifier::new(config.caches.client().clone()));
-    let door = Door::start(&config.caches, &config.system_namespace, BROKER_INGRESS_TLS);
+    let door = Door::start(
+        &config.caches,
+        &config.system_namespace,
+        BROKER_INGRESS_TLS,
+        &config.registry,
+    )?;
     let stop = CancellationToken::new();
     let admin = Admin::new(
         config.caches.client().clone(),

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use certificates::{Data, Profile, renewed, text};
 use crds::names::{BROKER_INGRESS_TLS, EVENTING_NAMESPACE};
 use http::{HeaderMap, HeaderValue};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -180,6 +180,53 @@ async fn a_new_certificate_costs_no_event() {
         &sender().endpoint(&secure, Some(authority(&other))).unwrap(),
         Some(202),
     )
+    .await;
+    plane.stop().await;
+}
+
+/// What the ConfigMaps labelled as trust bundles hold is trusted by those who send, without a restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn trust_bundles_vouch_for_receivers() {
+    let api = plane::api().await;
+    plane::configure(&api, json!({"transport-encryption": "permissive"})).await;
+    let certificate = made();
+    store(&api, &certificate).await;
+    plane::broker(&api, "default").await;
+    let other = plane::broker(&api, "other").await;
+    let folder = tempfile::tempdir().unwrap();
+    let plane = Plane::start(&api, folder.path(), Setup::default()).await;
+    let url = plane.serves("/default/default").await;
+    // Its status has no CACerts.
+    let receiver = format!("{}/default/other", plane.secure_url);
+    let delivery = json!({"retry": 1000, "backoffPolicy": "linear", "backoffDelay": "PT0.01S"});
+    let spec = json!({"broker": "default", "subscriber": {}, "delivery": delivery});
+    plane::trigger(&api, "t", spec, &receiver).await;
+    assert_eq!(plane.producer.event(&url, "1", &[], "hello").await.status, 202);
+    eventually("an attempt that fails", async || {
+        let families = plane.registry.gather();
+        let retries = families
+            .iter()
+            .find(|family| family.name() == "event_delivery_retries_total")?;
+        let count = retries.get_metric().first()?.get_counter().get_value();
+        (count > 0.0).then_some(())
+    })
+    .await;
+    assert_eq!(plane.store.status(&other).await.unwrap().next, 1);
+
+    let maps: Api<ConfigMap> = Api::namespaced(api.client(), EVENTING_NAMESPACE);
+    let bundle = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "anchors", "labels": {"networking.knative.dev/trust-bundle": "true"}},
+        "data": {"ca.pem": authority(&certificate)},
+    });
+    let params = PatchParams::apply("test");
+    maps.patch("anchors", &params, &Patch::Apply(&bundle))
+        .await
+        .unwrap();
+    eventually("the delivery", async || {
+        let next = plane.store.status(&other).await.unwrap().next;
+        (next > 1).then_some(())
+    })
     .await;
     plane.stop().await;
 }

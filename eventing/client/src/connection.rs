@@ -124,7 +124,7 @@ async fn connect(address: SocketAddr, target: &Target) -> io::Result<Stream> {
     match &target.tls {
         None => Ok(Stream::Plain(stream)),
         Some(tls) => {
-            let connector = TlsConnector::from(tls.config.clone());
+            let connector = TlsConnector::from(tls.config());
             let stream = connector.connect(tls.name.clone(), stream).await?;
             Ok(Stream::Tls(Box::new(stream)))
         }

@@ -153,13 +153,14 @@ fn target(client: &Client, key: TargetKey, url: &str) -> Result<Arc<Target>, End
     };
     let tls = match key.https {
         false => None,
-        true => Some(tls::Settings {
-            config: client.0.tls.config(key.ca_certs.as_deref()).map_err(unusable)?,
-            name: ServerName::try_from(key.host.clone()).map_err(|error| EndpointError::Syntax {
+        true => {
+            let name = ServerName::try_from(key.host.clone()).map_err(|error| EndpointError::Syntax {
                 url: url.to_owned(),
                 reason: error.to_string(),
-            })?,
-        }),
+            })?;
+            let settings = tls::Settings::new(&client.0.tls, name, key.ca_certs.clone());
+            Some(settings.map_err(unusable)?)
+        }
     };
     let target = Arc::new(Target {
         host: match key.host.parse() {

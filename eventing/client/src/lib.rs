@@ -32,6 +32,7 @@ pub use circuit::Circuit;
 pub use credential::{Account, Credential, Credentials, Shown};
 pub use endpoint::{Endpoint, EndpointError};
 pub use send::{Answer, BrokenBody, SendError, Want};
+pub use tls::Anchors;
 
 use endpoint::{Target, TargetKey};
 use resolver::Resolver;
@@ -57,6 +58,8 @@ pub struct Config {
     pub max_idle: usize,
     /// What senders show to receivers. `None`: nothing.
     pub credentials: Option<Arc<dyn Credentials>>,
+    /// What is trusted beside the system's roots.
+    pub anchors: Anchors,
 }
 
 impl Default for Config {
@@ -71,6 +74,7 @@ impl Default for Config {
             idle_timeout: Duration::from_secs(30),
             max_idle: 128,
             credentials: None,
+            anchors: Anchors::default(),
         }
     }
 }
@@ -83,7 +87,7 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     config: Config,
     resolver: Resolver,
-    tls: tls::Trust,
+    tls: Arc<tls::Trust>,
     targets: Mutex<HashMap<TargetKey, Weak<Target>>>,
 }
 
@@ -91,10 +95,10 @@ impl Client {
     pub fn new(config: Config) -> Self {
         let resolver = Resolver::new(config.dns, &config.cluster_domain);
         Self(Arc::new(Inner {
-            config,
             resolver,
-            tls: tls::Trust::default(),
+            tls: Arc::new(tls::Trust::new(config.anchors.clone())),
             targets: Mutex::default(),
+            config,
         }))
     }
 

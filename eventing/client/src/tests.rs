@@ -122,8 +122,8 @@ async fn idle_connections_grow_old() {
     assert_eq!(client.idle_connections(), 0);
 }
 
-#[tokio::test]
-async fn https_is_trusted_by_its_authority_and_name() {
+/// A server over TLS: its port, and the certificate that vouches for it.
+async fn secure() -> (u16, String) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -146,7 +146,12 @@ async fn https_is_trusted_by_its_authority_and_name() {
             });
         }
     });
-    let (client, pem) = (client(), made.cert.pem());
+    (port, made.cert.pem())
+}
+
+#[tokio::test]
+async fn https_is_trusted_by_its_authority_and_name() {
+    let ((port, pem), client) = (secure().await, client());
     let right = client
         .endpoint(&format!("https://localhost:{port}/"), Some(&pem))
         .unwrap();
@@ -156,6 +161,36 @@ async fn https_is_trusted_by_its_authority_and_name() {
         let error = post(&wrong, Want::Nothing).await.unwrap_err();
         assert!(matches!(error, SendError::Connect(_)), "{host}: {error}");
     }
+}
+
+#[tokio::test]
+async fn anchors_are_trusted_from_the_next_connection_on() {
+    let ((port, pem), (other_port, other_pem)) = (secure().await, secure().await);
+    let anchors = Anchors::default();
+    let client = Client::new(Config {
+        allowed: Allowed::ALL,
+        max_idle: 0,
+        anchors: anchors.clone(),
+        ..Config::default()
+    });
+    let endpoint = |port: u16, pem: Option<&str>| {
+        let url = format!("https://localhost:{port}/");
+        client.endpoint(&url, pem).unwrap()
+    };
+    let (plain, with_own) = (endpoint(port, None), endpoint(port, Some(&other_pem)));
+    let trusts = async |endpoint: &Endpoint| post(endpoint, Want::Nothing).await.is_ok();
+    assert!(!trusts(&plain).await && !trusts(&with_own).await);
+    // One that is broken takes nothing from the others.
+    anchors.set(["-----BEGIN CERTIFICATE-----\nx\n".to_owned(), pem]);
+    assert!(trusts(&plain).await, "an endpoint that was there before");
+    assert!(
+        trusts(&with_own).await,
+        "its own certificates are trusted beside the anchors"
+    );
+    assert!(trusts(&endpoint(port, None)).await, "and one that comes later");
+    assert!(!trusts(&endpoint(other_port, None)).await);
+    anchors.set([]);
+    assert!(!trusts(&plain).await && !trusts(&with_own).await);
 }
 
 #[tokio::test]

@@ -85,11 +85,17 @@ async fn serve(config: Config) -> prometheus::Result<()> {
     let Config { caches, limits, .. } = config;
     let metrics = Metrics::new(&config.registry, limits.waiting)?;
     let keys = Keys::start(&caches, &config.system_namespace);
-    let door = Door::start(&caches, &config.system_namespace, REQUEST_REPLY_TLS);
+    let door = Door::start(
+        &caches,
+        &config.system_namespace,
+        REQUEST_REPLY_TLS,
+        &config.registry,
+    )?;
     let doorkeeper = Doorkeeper::start(&caches, &config.system_namespace);
     let (objects, brokers) = (caches.cache(), caches.cache());
     let client = Client::new(event_client::Config {
         credentials: Some(Arc::new(Tokens::new(caches.client().clone()))),
+        anchors: event_tls::anchors(&caches, &config.system_namespace),
         ..config.client
     });
     let (open, ready) = watch::channel(false);

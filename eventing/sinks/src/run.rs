@@ -48,7 +48,7 @@ async fn serve(config: Config) -> prometheus::Result<()> {
     let caches = config.caches;
     let client = caches.client().clone();
     let doorkeeper = Doorkeeper::start(&caches, &config.system_namespace);
-    let door = Door::start(&caches, &config.system_namespace, JOB_SINK_TLS);
+    let door = Door::start(&caches, &config.system_namespace, JOB_SINK_TLS, &config.registry)?;
     let (open, ready) = watch::channel(false);
     let service = Service::new(client.clone(), door.clone(), doorkeeper, ready, &config.registry)?;
     let server = Server::new(

@@ -63,6 +63,7 @@ pub fn run_until(caches: Caches, config: Config, stop: BoxFuture<'static, ()>) -
 async fn senders(caches: Caches, config: Config, mut stop: BoxFuture<'static, ()>) {
     let poster = Poster::new(client::Config {
         credentials: Some(Arc::new(Tokens::new(caches.client().clone()))),
+        anchors: event_tls::anchors(&caches, &config.system_namespace),
         ..config.client.clone()
     });
     let recorder = |component| Recorder::new(caches.client().clone(), component);

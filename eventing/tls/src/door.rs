@@ -10,12 +10,15 @@ use futures::future::join_all;
 use http::{Extensions, StatusCode};
 use informer::{Cache, Caches, Selection};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use prometheus::Registry;
 use proxy::server::OverTls;
 use proxy::{Handler, Server};
 use reconciler::ConfigStore;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Remaining;
 
 /// How long a way stays open once the configuration closes it: senders learn the other address a little later, and events
 /// of those who do not try again would be lost.
@@ -112,7 +115,17 @@ pub struct Door {
 
 impl Door {
     /// Begins to watch the configuration in `namespace`, and the Secret with the certificate there.
-    pub fn start(caches: &Caches, namespace: &str, secret: &'static str) -> Arc<Self> {
+    ///
+    /// # Errors
+    /// If metrics cannot be registered.
+    pub fn start(
+        caches: &Caches,
+        namespace: &str,
+        secret: &'static str,
+        registry: &Registry,
+    ) -> prometheus::Result<Arc<Self>> {
+        let identity = Arc::<Identity>::default();
+        registry.register(Box::new(Remaining::new(identity.clone(), secret)?))?;
         let secrets: Cache<Secret> = caches.cache_of(Selection {
             fields: Some(format!("metadata.name={secret}")),
             ..Selection::within(namespace)
@@ -120,16 +133,16 @@ impl Door {
         let changed = Arc::new(Notify::new());
         let woken = changed.clone();
         secrets.on_change(move |_| woken.notify_one());
-        Arc::new(Self {
+        Ok(Arc::new(Self {
             config: ConfigStore::start(caches, namespace),
             maps: caches.cache_of(Selection::within(namespace)),
             namespace: namespace.to_owned(),
             secret,
             secrets,
             changed,
-            identity: Arc::default(),
+            identity,
             open: Open::default(),
-        })
+        }))
     }
 
     /// Follows the configuration and the Secret, for ever.
