@@ -8,10 +8,10 @@ use kube_cel::cel::{Context, ExecutionError};
 use parking_lot::Mutex;
 
 use crate::patterns::{self, Patterns};
-use crate::turns;
+use crate::{sizes, turns};
 
-/// How much may be done in one evaluation: turns of loops, and bytes that are compared with patterns. Cheap to clone;
-/// clones spend the same.
+/// How much may be done in one evaluation: turns of loops, bytes that are compared with patterns, and the sizes of what
+/// goes into operators and functions and comes out. Cheap to clone; clones spend the same.
 #[derive(Clone, Debug)]
 pub struct Allowance(Arc<Inner>);
 
@@ -46,6 +46,7 @@ impl Allowance {
     /// are among it: call this after the functions of Kubernetes are registered.
     pub fn register(&self, context: &mut Context<'_>) {
         turns::register(context, self);
+        sizes::register(context, self);
         patterns::register(context, self);
     }
 
@@ -68,6 +69,10 @@ impl Allowance {
                 message: "it does too much: loop over less, or use fewer patterns".to_owned(),
             }),
         }
+    }
+
+    pub(crate) fn left(&self) -> u64 {
+        self.0.left.load(Ordering::Relaxed)
     }
 
     pub(crate) fn patterns(&self) -> &Mutex<Patterns> {

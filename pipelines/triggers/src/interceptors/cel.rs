@@ -35,7 +35,7 @@ const STACK: usize = 256 << 20;
 const DEEPEST: usize = 48;
 /// Time that an interceptor's expressions may take together.
 const LIMIT: Duration = Duration::from_secs(2);
-/// Turns of loops, and bytes that patterns look at, of all expressions of an interceptor.
+/// Turns of loops, and bytes of the values that are looked at or made, of all expressions of an interceptor.
 const ALLOWED: u64 = 1 << 26;
 /// Interceptors that are evaluated at a time.
 const THREADS: usize = 4;
@@ -128,6 +128,7 @@ pub fn check(params: &Params, event: &Seen, compare: CompareSecret, allowance: &
     let mut context = Context::default();
     context.register_all();
     allowance.register(&mut context);
+    allowance.register_texts(&mut context);
     functions::register(&mut context, compare, allowance);
     loose::register(&mut context);
     context.add_variable_from_value("body", values::to_cel(&event.body));

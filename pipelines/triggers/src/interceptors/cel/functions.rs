@@ -156,6 +156,16 @@ fn marshal_json(This(given): This<Cel>) -> Made {
 
 fn translate(allowance: &Allowance, given: &str, pattern: &str, replacement: &str) -> Made {
     let pattern = allowance.pattern("translate", pattern, given.len())?;
+    let found = pattern.find_iter(given);
+    // Each may come with all that was found there, for each `$`.
+    let most = found.fold(0usize, |size, found| {
+        let names = replacement.matches('$').count();
+        let whole = replacement
+            .len()
+            .saturating_add(names.saturating_mul(found.len()));
+        size.saturating_add(whole)
+    });
+    allowance.spend(u64::try_from(most).unwrap_or(u64::MAX))?;
     Ok(text(pattern.replace_all(given, replacement).into_owned()))
 }
 
