@@ -1,5 +1,5 @@
 //! The platform as separate processes against a bare cluster, as Deployments would run it: nothing may hide in shared
-//! memory, and each process may be killed at any time.
+//! memory, each process may be killed at any time, and each has an account of its own.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -43,10 +43,15 @@ const COMPONENTS: [&str; 13] = [
 mod builds;
 #[path = "separate/pipelines.rs"]
 mod pipelines;
+#[path = "separate/rights.rs"]
+mod rights;
 
 use builds::a_folder_becomes_a_service;
 use pipelines::{
     a_task_from_elsewhere_runs_and_is_remembered, an_event_listener_makes_what_its_triggers_say,
+};
+use rights::{
+    accounts_may_do_all_they_need, accounts_may_do_no_more_than_they_need, kinds_of_events_become_ready,
 };
 
 static PLATFORM: Mutex<Option<Separate>> = Mutex::new(None);
@@ -80,7 +85,14 @@ impl Separate {
         let data_dir = temporary.path().to_path_buf();
         let mut cluster = logged(&data_dir, "cluster", |command| {
             command
-                .args(["cluster", "up", "--log", "info", "--data-dir"])
+                // It tells what it denies to whom.
+                .args([
+                    "cluster",
+                    "up",
+                    "--log",
+                    "info,cluster_apiserver::authz=debug",
+                    "--data-dir",
+                ])
                 .arg(&data_dir);
         })?;
         let run_file = eventually("the cluster to be ready", || {
@@ -122,6 +134,7 @@ impl Separate {
         let mut images = made.lines().map(str::to_owned);
         let sidecar = images.next().context("no sidecar was made")?;
         let entrypoint = images.next().context("no entrypoint was made")?;
+        let listener = images.next().context("no event listener was made")?;
         // The API listens for pods at the address of this machine on their network.
         let inside = self
             .kubectl(&[
@@ -173,7 +186,14 @@ impl Separate {
             .into_iter()
             .map(str::to_owned)
             .collect(),
-            vec!["--entrypoint-image".into(), entrypoint],
+            [
+                ["--entrypoint-image", &entrypoint],
+                ["--event-listener-image", &listener],
+            ]
+            .concat()
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
             vec![],
             vec!["--listen".into(), at(8089), "--runs-dir".into(), runs],
             [
@@ -219,7 +239,7 @@ impl Separate {
     }
 
     fn spawn(&self, name: &'static str, arguments: &[String], health: u16) -> anyhow::Result<Child> {
-        let kubeconfig = self.kubeconfig.clone();
+        let kubeconfig = self.credentials(name)?;
         logged(&self.data_dir, name, |command| {
             command
                 .env("KUBECONFIG", kubeconfig)
@@ -721,6 +741,9 @@ fn main() -> ExitCode {
             a_task_from_elsewhere_runs_and_is_remembered,
             an_event_listener_makes_what_its_triggers_say,
             a_folder_becomes_a_service,
+            kinds_of_events_become_ready,
+            accounts_may_do_no_more_than_they_need,
+            accounts_may_do_all_they_need,
         ]],
         finish,
     )

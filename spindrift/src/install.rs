@@ -1,6 +1,9 @@
-//! What an install of the platform consists of besides processes: CRDs, the system namespace, ConfigMaps, Services.
+//! What an install of the platform consists of besides processes: CRDs, the system namespace, ConfigMaps, Services, accounts
+//! and roles.
 //!
 //! The same objects that the Helm chart creates on a cluster. Nothing that a user may have changed is written again.
+
+pub mod rights;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -10,7 +13,6 @@ use anyhow::Context;
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceDefinitionStatus,
 };
@@ -98,23 +100,6 @@ fn is_established(status: Option<&CustomResourceDefinitionStatus>) -> bool {
     let conditions = status.and_then(|status| status.conditions.as_deref());
     let mut conditions = conditions.unwrap_or_default().iter();
     conditions.any(|condition| condition.type_ == "Established" && condition.status == "True")
-}
-
-/// Creates or updates the roles that people give to the accounts of EventListeners.
-pub async fn roles(client: &Client) -> anyhow::Result<()> {
-    let api: Api<ClusterRole> = Api::all(client.clone());
-    let params = PatchParams::apply(MANAGER).force();
-    try_join_all(triggers::controller::roles().into_iter().map(|role| {
-        let (api, params) = (api.clone(), params.clone());
-        async move {
-            let name = role["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-            api.patch(&name, &params, &Patch::Apply(role))
-                .await
-                .with_context(|| format!("cannot install the ClusterRole {name}"))
-        }
-    }))
-    .await?;
-    Ok(())
 }
 
 /// The namespaces of the parts of the platform, and the ConfigMaps that belong into each.
@@ -249,7 +234,8 @@ pub fn manifests(
             all.push(serde_json::to_value(map)?);
         }
     }
-    all.extend(triggers::controller::roles());
+    all.extend(accounts::for_components(system_namespace)?);
+    all.extend(accounts::for_users()?);
     if let Some((address, fronts)) = at {
         for front in fronts {
             let (mut service, mut slice) = front_objects(front, address);

@@ -17,6 +17,15 @@ use crate::status::{StatusError, Subject};
 
 /// 403 in the words of `k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/errors.go`.
 pub(crate) fn denied(caller: &Caller, request: &Request<'_>) -> StatusError {
+    tracing::debug!(
+        user = caller.name,
+        verb = request.verb,
+        group = request.group,
+        resource = request.qualified(),
+        namespace = request.namespace,
+        name = request.name,
+        "Request is denied"
+    );
     let place = match request.namespace {
         "" => "at the cluster scope".to_owned(),
         namespace => format!("in the namespace \"{namespace}\""),

@@ -6,6 +6,7 @@ mod respond;
 mod verb;
 
 use bytes::Bytes;
+use cluster_machinery::selector::FieldSelector;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, header};
 
@@ -127,14 +128,23 @@ async fn resource(
 /// Refuses what the caller may not do to a resource.
 fn authorize(registry: &Registry, call: &Call, method: &Method) -> Result<(), StatusError> {
     let in_itself = call.resource.is("", "namespaces") && !call.name.is_empty();
+    let verb = verb::name(method, call)?;
+    let selected = match verb {
+        "list" | "watch" if call.name.is_empty() => FieldSelector::parse(&call.query.field_selector).ok(),
+        _ => None,
+    };
+    // Whoever asks for all objects of one name asks for that one.
+    let selected = selected
+        .as_ref()
+        .and_then(|fields| fields.requires("metadata.name"));
     let request = Request {
-        verb: verb::name(method, call)?,
+        verb,
         group: &call.resource.group,
         resource: &call.resource.plural,
         subresource: &call.subresource,
         // A namespace is a thing of its own namespace: whoever may do all in there may read it.
         namespace: if in_itself { &call.name } else { &call.namespace },
-        name: &call.name,
+        name: selected.unwrap_or(&call.name),
         path: "",
     };
     match registry.authorize(&call.caller, &request) {

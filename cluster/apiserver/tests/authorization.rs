@@ -105,6 +105,44 @@ async fn roles_allow_what_they_say_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_role_for_one_object_lets_it_be_listed_and_watched_by_its_name() {
+    let (server, _dir) = server().await;
+    let client = server.client();
+    let mut one = role("one", &["get", "list", "watch"]);
+    one["rules"][0]["resourceNames"] = json!(["a"]);
+    create(&client, "", &format!("{RBAC}/namespaces/default/roles"), one).await;
+    let bindings = format!("{RBAC}/namespaces/default/rolebindings");
+    create(
+        &client,
+        "",
+        &bindings,
+        binding("jane", "Role", "one", user("jane")),
+    )
+    .await;
+    let maps = "/api/v1/namespaces/default/configmaps";
+    for (query, code) in [
+        ("", 403),
+        ("?fieldSelector=metadata.name%3Da", 200),
+        (
+            "?fieldSelector=metadata.name%3Da&watch=true&timeoutSeconds=1",
+            200,
+        ),
+        ("?fieldSelector=metadata.name%3Db", 403),
+        ("?fieldSelector=metadata.name!%3Da", 403),
+        ("?fieldSelector=metadata.namespace%3Ddefault", 403),
+        ("?watch=true&timeoutSeconds=1", 403),
+    ] {
+        assert_eq!(
+            get(&client, "jane", &format!("{maps}{query}")).await.0,
+            code,
+            "{query}"
+        );
+    }
+    let all = format!("{maps}?fieldSelector=metadata.name%3Da");
+    assert_eq!(send(&client, "jane", "DELETE", &all, Value::Null).await.0, 403);
+}
+
+#[tokio::test]
 async fn reviews_answer_as_requests_are_decided() {
     let (server, _dir) = server().await;
     let client = server.client();

@@ -137,6 +137,9 @@ pub(super) fn a_task_from_elsewhere_runs_and_is_remembered() -> anyhow::Result<(
     Ok(())
 }
 
+/// The account of the listener, as kubectl names it.
+const LISTENS: &str = "--serviceaccount=default:listens";
+
 /// An event listener without a pod.
 struct Listener(Child);
 
@@ -150,9 +153,42 @@ impl Drop for Listener {
 pub(super) fn an_event_listener_makes_what_its_triggers_say() -> anyhow::Result<()> {
     let platform = platform()?;
     let platform = platform.as_ref().context("it does not run")?;
+    for arguments in [
+        &["create", "serviceaccount", "listens"][..],
+        &[
+            "create",
+            "role",
+            "makes-notes",
+            "--resource=configmaps",
+            "--verb=create",
+        ],
+        &[
+            "create",
+            "rolebinding",
+            "makes-notes",
+            "--role=makes-notes",
+            LISTENS,
+        ],
+        &[
+            "create",
+            "rolebinding",
+            "listens",
+            "--clusterrole=tekton-triggers-eventlistener-roles",
+            LISTENS,
+        ],
+        &[
+            "create",
+            "clusterrolebinding",
+            "listens",
+            "--clusterrole=tekton-triggers-eventlistener-clusterroles",
+            LISTENS,
+        ],
+    ] {
+        platform.kubectl(arguments)?.ok()?;
+    }
     platform.apply(&json!({
         "apiVersion": "triggers.tekton.dev/v1beta1", "kind": "EventListener", "metadata": {"name": "apart"},
-        "spec": {"triggers": [{
+        "spec": {"serviceAccountName": "listens", "triggers": [{
             "name": "note",
             "interceptors": [{"ref": {"name": "cel"}, "params": [{"name": "filter", "value": "body.list.exists(x, x.matches('^b+$'))"}]}],
             "bindings": [{"name": "word", "value": "$(body.word)"}],
@@ -165,6 +201,16 @@ pub(super) fn an_event_listener_makes_what_its_triggers_say() -> anyhow::Result<
             }},
         }]},
     }))?;
+    // The controller gives the account what every listener needs, and runs one in a pod beside ours.
+    platform
+        .kubectl(&[
+            "wait",
+            "eventlistener/apart",
+            "--for=condition=Available",
+            "--timeout=90s",
+        ])?
+        .ok()?;
+    let credentials = platform.credentials_of("default", "listens")?;
     let (port, metrics) = (free_port()?, free_port()?);
     let _listener = Listener(logged(&platform.data_dir, "event-listener", |command| {
         command
@@ -179,7 +225,8 @@ pub(super) fn an_event_listener_makes_what_its_triggers_say() -> anyhow::Result<
             ])
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(["--metrics", &format!("127.0.0.1:{metrics}")])
-            .args(["--kubeconfig", &platform.kubeconfig]);
+            .arg("--kubeconfig")
+            .arg(&credentials);
     })?);
     let body = r#"{"word": "heard", "list": ["a", "bb"]}"#;
     eventually("the event to be taken", || {

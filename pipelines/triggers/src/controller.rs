@@ -19,7 +19,6 @@ use reconciler::{
 use children::{Server, Settings};
 use status::{Child, Observed};
 
-pub use children::roles;
 pub use run::{Config, run_until, run_with};
 
 /// Reconciles listeners.

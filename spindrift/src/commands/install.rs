@@ -21,7 +21,8 @@ pub async fn run(args: InstallArgs) -> anyhow::Result<ExitCode> {
         &BTreeMap::new(),
     )
     .await?;
-    install::roles(&client).await?;
+    install::rights::for_components(&client, &plan.system_namespace).await?;
+    install::rights::for_users(&client).await?;
     if let Some(address) = plan.component_address {
         install::fronts(&client, &plan.system_namespace, address, &fronts(plan)).await?;
         if let Some(domain) = &plan.domain {

@@ -164,7 +164,7 @@ impl Up {
         tokio::try_join!(
             services,
             install::registry(&client, &started.registry),
-            install::roles(&client)
+            install::rights::for_users(&client)
         )?;
         debug!("The install is there");
         let caches = Caches::new(client.clone());

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crds::serving;
 use crds::triggers::{EventListener, KubernetesResource, RECORD_GROUP, generated_name, labels};
-use crds::{serving, tekton};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -345,39 +345,6 @@ pub(super) fn knative_service(
         }},
     });
     serde_json::from_value(service).map_err(|error| format!("customResource cannot be read: {error}"))
-}
-
-/// What people give to the accounts of listeners, under the names that upstream has: what they read, and runs.
-pub fn roles() -> Vec<Value> {
-    let read = json!(["get", "list", "watch"]);
-    let role = |name: &str, rules: Value| {
-        json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-            "metadata": {"name": name, "labels": {"app.kubernetes.io/part-of": "tekton-triggers"}},
-            "rules": rules,
-        })
-    };
-    vec![
-        role(
-            "tekton-triggers-eventlistener-roles",
-            json!([
-                {"apiGroups": [crds::triggers::GROUP], "verbs": read,
-                 "resources": ["eventlisteners", "triggerbindings", "interceptors", "triggertemplates", "triggers"]},
-                {"apiGroups": [""], "resources": ["configmaps"], "verbs": read},
-                {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]},
-                {"apiGroups": [tekton::GROUP], "resources": ["pipelineruns", "taskruns"], "verbs": ["create", "get"]},
-                {"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["impersonate"]},
-            ]),
-        ),
-        role(
-            "tekton-triggers-eventlistener-clusterroles",
-            json!([
-                {"apiGroups": [crds::triggers::GROUP], "verbs": read,
-                 "resources": ["clustertriggerbindings", "clusterinterceptors", "interceptors"]},
-                {"apiGroups": [""], "resources": ["secrets"], "verbs": read},
-            ]),
-        ),
-    ]
 }
 
 #[cfg(test)]
