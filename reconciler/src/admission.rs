@@ -125,6 +125,21 @@ impl Write<'_> {
     pub fn is_in(&self, namespace: &str) -> bool {
         self.request.namespace.as_deref() == Some(namespace)
     }
+
+    /// The answer to a ConfigMap: those of the install, in `namespace`, have to pass the check.
+    ///
+    /// # Errors
+    /// The refusal, in the words that clients match on.
+    pub fn checked_config<E: std::fmt::Display>(
+        &self,
+        namespace: &str,
+        check: impl FnOnce(&Value) -> Result<(), E>,
+    ) -> Result<Decision, String> {
+        if self.is_in(namespace) {
+            check(&self.object).map_err(|error| format!("validation failed: {error}"))?;
+        }
+        Ok(Decision::Unchanged)
+    }
 }
 
 /// What is answered to a write that is let through.

@@ -23,14 +23,7 @@ pub fn handle(webhook: Webhook, review: Review, settings: &Settings) -> Review {
 fn decide(webhook: Webhook, write: &Write<'_>, settings: &Settings) -> Result<Decision, String> {
     let object = &write.object;
     if webhook == Webhook::ConfigValidation {
-        let checked = if write.is_in(&settings.system_namespace) {
-            validation::config_map(object)
-        } else {
-            Ok(())
-        };
-        return checked
-            .map(|()| Decision::Unchanged)
-            .map_err(|error| format!("validation failed: {error}"));
+        return write.checked_config(&settings.system_namespace, validation::config_map);
     }
     let kind = &write.request.kind;
     let Some(resource) = Resource::find(&kind.group, &kind.kind) else {
