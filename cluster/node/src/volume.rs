@@ -8,6 +8,7 @@ mod atomic;
 mod host_path;
 mod owner;
 mod payload;
+pub(crate) mod sub_path;
 mod token;
 
 use std::collections::BTreeMap;

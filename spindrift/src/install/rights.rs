@@ -57,8 +57,6 @@ mod tests {
     use crate::cli::Cli;
     use crate::hooks;
 
-    use super::*;
-
     #[test]
     fn every_component_has_an_account() {
         let no_components = [

@@ -34,6 +34,7 @@ async fn configuration_reaches_the_container() {
         .unwrap();
     let script = "echo $FROM_IMAGE $KEY $IP $NAME $CPU; cat /m/file.txt /s/token /d/labels; echo; \
         test -s /t/token && set -- $(ls -lnL /t/token) && echo token $1 $3 $4; touch /e/x /mem/x && echo volumes; id; cat /etc/hostname; \
+        cat /one.txt; touch /deep/y && ls /mem/new /deep && echo; \
         grep nameserver /etc/resolv.conf; grep -c $IP /etc/hosts; touch /m/x 2>/dev/null || echo read-only; sleep 1000";
     let spec = json!({
         "securityContext": {"runAsUser": 1000, "fsGroup": 2000},
@@ -47,7 +48,9 @@ async fn configuration_reaches_the_container() {
             "volumeMounts": [
                 {"name": "m", "mountPath": "/m", "readOnly": true}, {"name": "s", "mountPath": "/s"},
                 {"name": "d", "mountPath": "/d"}, {"name": "t", "mountPath": "/t"},
-                {"name": "e", "mountPath": "/e"}, {"name": "mem", "mountPath": "/mem"}],
+                {"name": "e", "mountPath": "/e"}, {"name": "mem", "mountPath": "/mem"},
+                {"name": "m", "mountPath": "/one.txt", "subPath": "file.txt"},
+                {"name": "mem", "mountPath": "/deep", "subPath": "new/deep"}],
         }],
         "volumes": [
             {"name": "m", "configMap": {"name": "m"}}, {"name": "s", "secret": {"secretName": "s"}},
@@ -64,7 +67,7 @@ async fn configuration_reaches_the_container() {
     let gateway = world.network.gateway_ip();
     let wanted = format!(
         "yes from-map {ip} from-map-x 500\nonehushapp=\"c\"\ntoken -rw-r----- 1000 2000\nvolumes\n\
-         uid=1000(app) gid=1000 groups=1000,2000\nc\nnameserver {gateway}\n1\nread-only\n"
+         uid=1000(app) gid=1000 groups=1000,2000\nc\none/deep:\ny\n\n/mem/new:\ndeep\n\nnameserver {gateway}\n1\nread-only\n"
     );
     let deadline = Instant::now() + PATIENCE;
     loop {
