@@ -704,8 +704,7 @@ fn a_request_gets_an_answer() -> anyhow::Result<()> {
 fn gives_leases_back(platform: &mut Separate) -> anyhow::Result<()> {
     for (name, prefix) in [
         ("eventing-controller", "eventing-controller."),
-        ("event-sources", "pingsource-mt-adapter."),
-        ("event-sources", "apiserversource-adapter."),
+        ("event-sources", "event-sources."),
     ] {
         let process = platform.components.get(name).context("no such component")?;
         let identity = format!("_{}", process.process.id());
