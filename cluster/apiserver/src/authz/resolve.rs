@@ -77,13 +77,17 @@ impl Registry {
             let role = self.store.get(&format!("{GROUP}/roles/{namespace}/{name}"));
             return role.map(|role| own_rules(&role.value())).unwrap_or_default();
         }
-        let (_, roles) = self.store.list(&format!("{GROUP}/clusterroles/"));
-        let roles: Vec<Value> = roles.iter().map(|(_, role)| role.value()).collect();
-        roles
-            .iter()
-            .find(|role| meta::name(role) == name)
-            .map(|role| aggregated(role, &roles, MAX_DEPTH))
-            .unwrap_or_default()
+        let Some(role) = self.store.get(&format!("{GROUP}/clusterroles//{name}")) else {
+            return Vec::new();
+        };
+        let role = role.value();
+        // Each request asks this: all roles are read for those alone that take others in.
+        if role["aggregationRule"].is_null() {
+            return own_rules(&role);
+        }
+        let (_, all) = self.store.list(&format!("{GROUP}/clusterroles/"));
+        let all: Vec<Value> = all.iter().map(|(_, role)| role.value()).collect();
+        aggregated(&role, &all, MAX_DEPTH)
     }
 }
 
