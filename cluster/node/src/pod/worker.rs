@@ -65,6 +65,8 @@ struct Worker {
     probes: HashMap<String, AbortHandle>,
     stops: HashMap<String, AbortHandle>,
     refresh: Option<AbortHandle>,
+    /// Labels or annotations did: volumes may show what they were.
+    changed_while_mounting: bool,
     done: bool,
 }
 
@@ -99,6 +101,7 @@ pub(crate) async fn run(context: Arc<Context>, mut updates: watch::Receiver<Upda
         probes: HashMap::new(),
         stops: HashMap::new(),
         refresh: None,
+        changed_while_mounting: false,
         done: false,
     };
     worker.adopt(restored);
@@ -245,8 +248,13 @@ impl Worker {
         self.pod = pod;
         self.spec = self.pod.spec.clone().unwrap_or_default();
         // Programs wait for annotations as start signals: they must not wait for the next refresh.
-        if fields_changed && self.facts.volumes == Step::Done && volume::has_projected(&self.pod) {
-            self.refresh_volumes(std::time::Duration::ZERO);
+        if fields_changed && volume::has_projected(&self.pod) {
+            match self.facts.volumes {
+                Step::Done => self.refresh_volumes(std::time::Duration::ZERO),
+                // They are being written as the pod was.
+                Step::Running => self.changed_while_mounting = true,
+                _ => {}
+            }
         }
     }
 

@@ -71,7 +71,11 @@ impl Worker {
             Happening::Volumes(Ok(mounted)) => {
                 self.mounted = mounted;
                 self.facts.volumes = Step::Done;
-                self.schedule_refresh();
+                if std::mem::take(&mut self.changed_while_mounting) {
+                    self.refresh_volumes(std::time::Duration::ZERO);
+                } else {
+                    self.schedule_refresh();
+                }
             }
             Happening::Volumes(Err(message)) => {
                 self.warn_pod("FailedMount", message.clone());
