@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 use tracing::warn;
 
 use crate::config::Config;
-use crate::registry::{Call, Caller, Registry};
-use crate::request::Query;
+use crate::registry::{Call, Registry};
 
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
@@ -46,20 +45,7 @@ async fn create_in(registry: &Arc<Registry>, group: &str, plural: &str, namespac
         return;
     };
     let name = crate::meta::name(&object).to_owned();
-    let mut call = Call {
-        resource,
-        namespace: namespace.to_owned(),
-        name,
-        subresource: String::new(),
-        query: Query::default(),
-        caller: Caller {
-            agent: "kube-apiserver".into(),
-            ..Caller::platform()
-        },
-        warnings: Vec::new(),
-        duplicates: Vec::new(),
-        applying: false,
-    };
+    let mut call = Call::own(resource, namespace, &name);
     if registry.get(&call).is_ok() {
         return;
     }

@@ -215,6 +215,24 @@ impl Registry {
 }
 
 impl Call {
+    /// What the server asks of itself: the main resource, without options.
+    pub(crate) fn own(resource: ResourceRef, namespace: &str, name: &str) -> Self {
+        Self {
+            resource,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            subresource: String::new(),
+            query: Query::default(),
+            caller: Caller {
+                agent: "kube-apiserver".into(),
+                ..Caller::platform()
+            },
+            warnings: Vec::new(),
+            duplicates: Vec::new(),
+            applying: false,
+        }
+    }
+
     pub(crate) fn key(&self) -> String {
         self.resource.key(&self.namespace, &self.name)
     }

@@ -9,9 +9,8 @@ use serde_json::Value;
 use tracing::warn;
 
 use super::strategy::INSTANCES_FINALIZER;
-use super::{Call, Caller, Registry};
+use super::{Call, Registry};
 use crate::meta;
-use crate::request::Query;
 use crate::store::{EventKind, Received, Scope};
 
 /// Prefix of the keys of all definitions.
@@ -150,7 +149,7 @@ async fn accept_waiting(registry: &Arc<Registry>) {
             continue;
         }
         // A write that changes nothing: accepted names are decided with each one.
-        let mut call = call(definitions.clone(), meta::name(&definition));
+        let mut call = Call::own(definitions.clone(), "", meta::name(&definition));
         let result = registry
             .modify(&mut call, &mut |_, _, current| Ok(current.clone()))
             .await;
@@ -183,7 +182,7 @@ async fn remove_instances(registry: &Arc<Registry>, name: &str) -> bool {
         .iter()
         .find(|resource| resource.group == group && resource.plural == plural)
     {
-        let mut call = call(resource.clone(), "");
+        let mut call = Call::own(resource.clone(), "", "");
         if let Err(error) = registry.delete_collection(&mut call).await {
             warn!(%error, name, "Instances of a definition could not be deleted");
             return false;
@@ -195,7 +194,7 @@ async fn remove_instances(registry: &Arc<Registry>, name: &str) -> bool {
     let Some(definitions) = table.get("apiextensions.k8s.io", "v1", "customresourcedefinitions") else {
         return true;
     };
-    let mut call = call(definitions.clone(), name);
+    let mut call = Call::own(definitions.clone(), "", name);
     let freed = registry
         .modify(&mut call, &mut |_, _, current| {
             let mut next = current.clone();
@@ -213,23 +212,6 @@ async fn remove_instances(registry: &Arc<Registry>, name: &str) -> bool {
             warn!(%error, name, "Definition could not be released");
             false
         }
-    }
-}
-
-fn call(resource: crate::resource::ResourceRef, name: &str) -> Call {
-    Call {
-        resource,
-        namespace: String::new(),
-        name: name.to_owned(),
-        subresource: String::new(),
-        query: Query::default(),
-        caller: Caller {
-            agent: "kube-apiserver".into(),
-            ..Caller::platform()
-        },
-        warnings: Vec::new(),
-        duplicates: Vec::new(),
-        applying: false,
     }
 }
 

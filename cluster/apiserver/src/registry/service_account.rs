@@ -7,9 +7,8 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::metadata::generate_name;
-use super::{Call, Caller, Registry};
+use super::{Call, Registry};
 use crate::meta::{self, child_mut};
-use crate::request::Query;
 use crate::status::{StatusError, Subject};
 
 /// The account of pods that name none. Every namespace has it.
@@ -77,20 +76,7 @@ impl Registry {
             let Some(resource) = self.table().get("", "v1", ACCOUNTS.resource).cloned() else {
                 return Ok(());
             };
-            let mut call = Call {
-                resource,
-                namespace: namespace.to_owned(),
-                name: DEFAULT.to_owned(),
-                subresource: String::new(),
-                query: Query::default(),
-                caller: Caller {
-                    agent: "kube-apiserver".into(),
-                    ..Caller::platform()
-                },
-                warnings: Vec::new(),
-                duplicates: Vec::new(),
-                applying: false,
-            };
+            let mut call = Call::own(resource, namespace, DEFAULT);
             match self
                 .create(&mut call, json!({"metadata": {"name": DEFAULT}}))
                 .await
