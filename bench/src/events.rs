@@ -149,7 +149,7 @@ async fn run(
 ) -> anyhow::Result<()> {
     let arrivals = Arc::new(Arrivals::default());
     let mut objects = Vec::new();
-    let mut healthy = Vec::new();
+    let (mut healthy, mut bad) = (Vec::new(), Vec::new());
     let mut subscribers = Vec::new();
     for trigger in triggers {
         let subscriber = Subscriber::start(trigger.behaviour, arrivals.clone()).await?;
@@ -157,6 +157,8 @@ async fn run(
         let wanted = trigger.event_type == producer::TYPE && trigger.behaviour == Behaviour::Answers;
         if wanted {
             healthy.push(subscriber.taken.clone());
+        } else if trigger.behaviour != Behaviour::Answers {
+            bad.push((trigger.name.clone(), subscriber.taken.clone()));
         }
         subscribers.push(subscriber);
     }
@@ -215,6 +217,13 @@ async fn run(
         cpu / took,
         cpu * 1e6 / got.max(1) as f64,
     ));
+    for (name, tried) in bad {
+        let tried = tried.load(Ordering::Relaxed);
+        say(&format!(
+            "  {name}: {tried} attempts, {:.0}/s",
+            tried as f64 / took
+        ));
+    }
     if got < wanted {
         say(&format!("  {} deliveries are missing", wanted - got));
     }

@@ -21,7 +21,7 @@ pub enum Behaviour {
 
 pub struct Subscriber {
     pub url: String,
-    /// Events it has got.
+    /// Requests it has got; of those that answer with success, these are the events that were delivered.
     pub taken: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
@@ -62,8 +62,8 @@ async fn serve(mut stream: TcpStream, behaviour: Behaviour, arrivals: Arc<Arriva
         }
         while let Some((id, length)) = request(&read) {
             read.drain(..length);
+            taken.fetch_add(1, Ordering::Relaxed);
             if behaviour == Behaviour::Answers {
-                taken.fetch_add(1, Ordering::Relaxed);
                 arrivals.arrives(id);
             }
             if stream.write_all(answer).await.is_err() {

@@ -9,6 +9,7 @@
 //! when the one before is settled (delivered, or a dead letter). Events that lack the attribute are not ordered.
 
 mod attempt;
+mod budget;
 mod consumer;
 mod dead_letters;
 mod decoded;

@@ -2,8 +2,9 @@
 //!
 //! One task does all of it: it reads batches, filters, and drives the attempts that are under way, connections
 //! included. What waits, for another attempt or for its turn, is not in memory but for its position, and is read again
-//! from the store. Bounds: attempts under way ([`Window`], [`Limits::in_flight`], [`IN_FLIGHT_BYTES`]), and events that
-//! wait ([`Limits::waiting`]); at either one the consumer stops reading, and the rest stays in the log.
+//! from the store. Bounds: attempts under way ([`Window`], [`Limits::in_flight`], [`IN_FLIGHT_BYTES`]), those that fail
+//! ([`Budget`]), and events that wait ([`Limits::waiting`]); at any one the consumer stops reading, and the rest stays in
+//! the log.
 
 use std::collections::{HashSet, VecDeque};
 use std::future::Future;
@@ -21,6 +22,7 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::Limits;
 use super::attempt::{Context, Delivery, Held, Last, Trouble, attempt};
+use super::budget::Budget;
 use super::decoded::{Decoder, Events, Loaded};
 use super::order::{Key, Order};
 use super::plan::Plan;
@@ -99,6 +101,7 @@ struct Session<S, A> {
     fetching: Option<Fetching>,
     current: Option<Current>,
     window: Window,
+    budget: Budget,
     /// [`attempt`], whose future has no name.
     start: S,
     attempts: FuturesUnordered<A>,
@@ -109,7 +112,7 @@ struct Session<S, A> {
     ready: VecDeque<Delivery>,
     waiting: Waiting,
     order: Order<Delivery>,
-    /// Due for the earliest retry, or for telling the store that records are being worked on.
+    /// Due for the earliest retry, for the end of a pause, or for telling the store that records are being worked on.
     alarm: Pin<Box<Sleep>>,
     next_working: Instant,
     warned: Option<Instant>,
@@ -157,6 +160,7 @@ where
             fetching: None,
             current: None,
             window: Window::new(limits.in_flight, now),
+            budget: Budget::new(limits.in_flight),
             start,
             attempts: FuturesUnordered::new(),
             in_flight: HashSet::new(),
@@ -248,8 +252,9 @@ where
     }
 
     fn has_room(&self) -> bool {
-        self.attempts.is_empty()
-            || (self.attempts.len() < self.window.size() && self.in_flight_bytes < IN_FLIGHT_BYTES)
+        let under_way = self.attempts.len();
+        let more = under_way < self.window.size() && self.in_flight_bytes < IN_FLIGHT_BYTES;
+        (under_way == 0 || more) && under_way < self.budget.left()
     }
 
     /// Events that are neither under way nor settled.
@@ -385,6 +390,10 @@ where
             self.context.feed.tell(told);
         }
         if let Outcome::Failed(failure) = outcome {
+            if matches!(step, Step::Retry(_)) && !failure.unanswered {
+                self.budget.spend(Instant::now());
+                self.set_alarm();
+            }
             self.note(&mut delivery, failure);
         }
         match step {
@@ -423,7 +432,10 @@ where
     fn resize(&mut self, outcome: &Outcome) {
         let now = Instant::now();
         match outcome {
-            Outcome::Delivered | Outcome::Replied => self.window.grow(now),
+            Outcome::Delivered | Outcome::Replied => {
+                self.window.grow(now);
+                self.budget.earn();
+            }
             Outcome::Failed(failure) if failure.unanswered || matches!(failure.code, 429 | 503) => {
                 self.window.halve(now);
             }
@@ -494,6 +506,7 @@ where
 
     fn alarm(&mut self) {
         let now = Instant::now();
+        self.budget.reopen(now);
         while let Some(delivery) = self.waiting.due(now) {
             self.ready.push_back(delivery);
         }
@@ -522,14 +535,16 @@ where
     }
 
     fn alarm_is_set(&self) -> bool {
-        !self.waiting.is_empty() || self.held_back() > 0 || !self.attempts.is_empty()
+        self.held_back() > 0 || !self.attempts.is_empty() || self.budget.shut_until().is_some()
     }
 
     fn set_alarm(&mut self) {
-        let due = self
-            .waiting
-            .earliest()
-            .map_or(self.next_working, |due| due.min(self.next_working));
+        // What is due in a pause would have to wait for its end.
+        let next = match self.budget.shut_until() {
+            Some(until) => Some(until),
+            None => self.waiting.earliest(),
+        };
+        let due = next.map_or(self.next_working, |due| due.min(self.next_working));
         if self.alarm.deadline() != due {
             self.alarm.as_mut().reset(due);
         }

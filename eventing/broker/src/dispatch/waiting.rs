@@ -40,10 +40,6 @@ impl Waiting {
         self.0.len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub fn iter(&self) -> impl Iterator<Item = &Delivery> {
         self.0.iter().map(|Reverse(entry)| &*entry.delivery)
     }

@@ -8,7 +8,7 @@ use http::{HeaderValue, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 
-use super::super::window;
+use super::super::{Limits, window};
 use super::support::*;
 use crate::client::Config;
 use crate::delivery::Policy;
@@ -74,6 +74,34 @@ async fn hanging_and_failing_subscribers_delay_nobody_else() {
         "no more than the first window is under way"
     );
     until(|| failing.count() >= 200).await;
+}
+
+#[tokio::test]
+async fn quick_failures_are_bounded_and_end_with_the_first_success() {
+    // As many as may fail before they are held up, and those of half a second after that.
+    let failures = 4 * Limits::default().in_flight + 500;
+    let subscriber = Subscriber::answering(move |number| if number < failures { 500 } else { 200 }).await;
+    let home = Home::broker();
+    let mut consumer = trigger("t", &subscriber);
+    // Without a wait: each is tried again at once.
+    consumer.policy = Policy {
+        retries: 1_000,
+        ..Policy::default()
+    };
+    home.set(&[consumer]);
+    for number in 0..20 {
+        home.post(event(&number.to_string())).await;
+    }
+    home.settled().await;
+    let seen = subscriber.seen();
+    assert_eq!(
+        seen.len(),
+        failures + 20,
+        "every event is tried until it is taken"
+    );
+    let took = seen[failures].at - seen[0].at;
+    assert!(took >= Duration::from_millis(480), "{took:?}");
+    assert!(home.dead_letters().await.is_empty());
 }
 
 #[tokio::test]
