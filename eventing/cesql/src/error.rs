@@ -54,6 +54,8 @@ pub enum EvaluationError {
         function: &'static str,
         message: &'static str,
     },
+    #[error("the event's texts are too long for this expression: it would take more than {0} steps")]
+    TooMuchWork(usize),
 }
 
 /// The class of an [`EvaluationError`], as the specification names it.
@@ -63,6 +65,7 @@ pub enum EvaluationErrorKind {
     Cast,
     Math,
     FunctionEvaluation,
+    Generic,
 }
 
 impl EvaluationError {
@@ -72,6 +75,7 @@ impl EvaluationError {
             Self::Cast { .. } => EvaluationErrorKind::Cast,
             Self::Math(_) => EvaluationErrorKind::Math,
             Self::Function { .. } => EvaluationErrorKind::FunctionEvaluation,
+            Self::TooMuchWork(_) => EvaluationErrorKind::Generic,
         }
     }
 }

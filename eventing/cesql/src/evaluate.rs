@@ -8,7 +8,7 @@ use crate::compile::{Chain, Expression, In, Like, Node};
 use crate::error::EvaluationError;
 use crate::functions::Function;
 use crate::syntax::{Operator, Precedence};
-use crate::value::{Type, Value};
+use crate::value::{MAX_WORK, Type, Value};
 
 /// The attributes of an event, extensions included.
 pub trait Attributes {
@@ -36,6 +36,7 @@ impl Expression {
         let value = Evaluation {
             attributes,
             errors: &mut errors,
+            left: MAX_WORK,
         }
         .node(&self.root)
         .unwrap_or_else(|value| value);
@@ -48,6 +49,7 @@ impl Expression {
         let outcome = Evaluation {
             attributes,
             errors: &mut (),
+            left: MAX_WORK,
         }
         .node(&self.root);
         outcome == Ok(Value::Boolean(true))
@@ -80,6 +82,9 @@ type Result<'a> = std::result::Result<Value<'a>, Value<'a>>;
 struct Evaluation<'a, 'e, A: ?Sized, E> {
     attributes: &'a A,
     errors: &'e mut E,
+    /// What is left of [`MAX_WORK`]. Each value is an operand of one operation, which takes time by its length: so
+    /// values pay when they come into being, and an operation only for what it does beyond that.
+    left: usize,
 }
 
 impl<'a, A: Attributes + ?Sized, E: Errors> Evaluation<'a, '_, A, E> {
@@ -89,7 +94,8 @@ impl<'a, A: Attributes + ?Sized, E: Errors> Evaluation<'a, '_, A, E> {
             // Alone it has no enclosing operation, and the specification then asks for a Boolean.
             Node::Attribute(name) => self.attribute(name).ok_or(Value::Boolean(false)),
             Node::Exists(name) => Ok(Value::Boolean(self.attributes.attribute(name).is_some())),
-            Node::Same { attribute, text } => match self.attribute(attribute) {
+            // No longer than the expression's own text is compared.
+            Node::Same { attribute, text } => match self.present(attribute) {
                 Some(Value::String(value)) => Ok(Value::Boolean(*value == **text)),
                 Some(other) => Ok(Value::Boolean(*other.into_text() == **text)),
                 None => Err(Value::Boolean(false)),
@@ -114,6 +120,21 @@ impl<'a, A: Attributes + ?Sized, E: Errors> Evaluation<'a, '_, A, E> {
     }
 
     fn attribute(&mut self, name: &str) -> Option<Value<'a>> {
+        let value = self.present(name)?;
+        self.pay(value.length()).then_some(value)
+    }
+
+    /// Whether there is work left for so many steps.
+    fn pay(&mut self, steps: usize) -> bool {
+        let left = self.left.checked_sub(steps);
+        self.left = left.unwrap_or(0);
+        if left.is_none() {
+            self.errors.add(|| EvaluationError::TooMuchWork(MAX_WORK));
+        }
+        left.is_some()
+    }
+
+    fn present(&mut self, name: &str) -> Option<Value<'a>> {
         let value = self.attributes.attribute(name);
         if value.is_none() {
             self.errors
@@ -165,7 +186,9 @@ impl<'a, A: Attributes + ?Sized, E: Errors> Evaluation<'a, '_, A, E> {
 
     fn like(&mut self, like: &'a Like) -> Result<'a> {
         match self.operand(&like.operand, Type::String) {
-            Some(Value::String(text)) => Ok(Value::Boolean(like.pattern.matches(&text) != like.negated)),
+            Some(Value::String(text)) if self.pay(like.pattern.steps(text.len())) => {
+                Ok(Value::Boolean(like.pattern.matches(&text) != like.negated))
+            }
             _ => Err(Value::Boolean(false)),
         }
     }
@@ -204,7 +227,8 @@ impl<'a, A: Attributes + ?Sized, E: Errors> Evaluation<'a, '_, A, E> {
         }
         let (value, error) = function.call(&arguments);
         match error {
-            None => Ok(value),
+            None if self.pay(value.length()) => Ok(value),
+            None => Err(function.result().zero()),
             Some(error) => {
                 self.errors.add(|| error);
                 Err(value)

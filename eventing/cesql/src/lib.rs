@@ -13,7 +13,8 @@
 //!
 //! Every operation has a value and a list of errors. An operation whose operand has an error is not carried out: its
 //! value is the zero value of its type, beside that error. Expressions are bounded in length and depth, strings that
-//! they make in length, so that no expression can exhaust the stack or the memory of who evaluates it.
+//! they make in length, and evaluations in their work, so that no expression can exhaust the stack, the memory or the
+//! time of who evaluates it, whatever the event.
 
 mod compile;
 mod error;
@@ -30,4 +31,4 @@ pub use error::{CompileError, CompileErrorKind, EvaluationError, EvaluationError
 pub use evaluate::{Attributes, Outcome};
 pub use parse::{MAX_DEPTH, MAX_LENGTH};
 pub use syntax::{Chain, Literal, Operator, Syntax};
-pub use value::{MAX_STRING, Type, Value};
+pub use value::{MAX_STRING, MAX_WORK, Type, Value};

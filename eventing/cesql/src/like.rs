@@ -57,6 +57,19 @@ impl Pattern {
         }
     }
 
+    /// Most characters that are compared to find out whether a text of `length` bytes matches, beside its own.
+    pub fn steps(&self, length: usize) -> usize {
+        let Self::Parts { middle, .. } = self else {
+            return 0;
+        };
+        // Texts are searched for in linear time; where any character may be, each place of the text is tried.
+        let pieces = middle.iter().map(|segment| match segment {
+            Segment::Text(_) => 0,
+            Segment::Characters(pieces) => pieces.len(),
+        });
+        pieces.sum::<usize>().saturating_mul(length)
+    }
+
     pub fn matches(&self, text: &str) -> bool {
         match self {
             Self::Whole(segment) => segment.strip_prefix(text).is_some_and(str::is_empty),
@@ -176,6 +189,20 @@ mod tests {
                 "{text:?} LIKE {pattern:?}"
             );
         }
+    }
+
+    #[test]
+    fn only_places_that_are_searched_for_cost_more_than_the_text() {
+        for (pattern, steps) in [
+            ("a_b", 0),
+            ("__%__", 0),
+            ("%abc%", 0),
+            ("%a_%", 20),
+            ("%a_%b%__c%", 50),
+        ] {
+            assert_eq!(Pattern::new(pattern).steps(10), steps, "{pattern}");
+        }
+        assert_eq!(Pattern::new("%a_%").steps(usize::MAX), usize::MAX);
     }
 
     /// The definition, in exponential time.

@@ -6,6 +6,10 @@ use std::fmt;
 /// Longest string, in bytes, that an expression may make (attributes may be longer).
 pub const MAX_STRING: usize = 1 << 20;
 
+/// Most work of one evaluation: bytes of the texts that are read from the event or made, and characters that LIKE
+/// compares beside. It takes some ten milliseconds.
+pub const MAX_WORK: usize = 8 * MAX_STRING;
+
 /// What an expression evaluates to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
@@ -38,6 +42,14 @@ impl<'a> Value<'a> {
             Self::String(text) => Value::String(Cow::Borrowed(text)),
             Self::Integer(number) => Value::Integer(*number),
             Self::Boolean(truth) => Value::Boolean(*truth),
+        }
+    }
+
+    /// Bytes of the value if it is a text, else 0.
+    pub(crate) fn length(&self) -> usize {
+        match self {
+            Self::String(text) => text.len(),
+            Self::Integer(_) | Self::Boolean(_) => 0,
         }
     }
 

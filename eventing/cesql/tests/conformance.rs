@@ -116,6 +116,7 @@ fn check(file: &str, case: &Case) -> Result<(), String> {
         EvaluationErrorKind::Cast => "cast",
         EvaluationErrorKind::Math => "math",
         EvaluationErrorKind::FunctionEvaluation => "functionEvaluation",
+        EvaluationErrorKind::Generic => "generic",
     });
     expect(&text, &kind, &error)?;
     expect(&text, &Some(outcome.value), &result)

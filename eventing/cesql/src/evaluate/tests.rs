@@ -137,6 +137,42 @@ fn errors_say_what_to_change() {
 }
 
 #[test]
+fn no_event_makes_an_evaluation_long() {
+    let row = |one: &str, between: &str| vec![one; 500].join(between);
+    // Each place of the text is compared with all of the pattern: some 10^9 steps.
+    let searching = format!("subject LIKE '%{}b%'", "a_".repeat(1000));
+    let copying = row("LENGTH(UPPER(subject)) > 0", " AND ");
+    let joining = format!("CONCAT_WS(subject, {}) = ''", row("''", ", "));
+    let reading = row("subject = type", " OR ");
+    let table = [
+        (searching.as_str(), 1_000, false),
+        (&searching, 1 << 20, true),
+        (&copying, 1_000, false),
+        (&copying, 1 << 20, true),
+        (&joining, 1_000, false),
+        (&reading, 1_000, false),
+        (&reading, 1 << 20, true),
+        ("subject LIKE '%b_b%' AND LENGTH(subject) > 0", 1 << 20, false),
+        // The comparison with a text of the expression is as long as that.
+        (&row("subject = 'x'", " OR "), 1 << 20, false),
+    ];
+    for (text, length, too_much) in table {
+        let expression = Expression::compile(text).unwrap();
+        let event = BTreeMap::from([("subject", Value::from("a".repeat(length))), ("type", "t".into())]);
+        let errors = expression.evaluate(&event).errors;
+        let refused = errors.contains(&EvaluationError::TooMuchWork(MAX_WORK));
+        assert_eq!(
+            refused,
+            too_much,
+            "{:.40} of {length}: {:?}",
+            text,
+            errors.first()
+        );
+        assert!(!(too_much && expression.matches(&event)));
+    }
+}
+
+#[test]
 fn the_deepest_expressions_fit_a_small_stack() {
     let deep = |open: &str, close: &str| {
         format!(
