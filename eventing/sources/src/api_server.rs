@@ -8,7 +8,9 @@
 //! stored last is sent again, with the same ids. If that place is forgotten, too, a list still shows what was added and
 //! changed since, not what was deleted.
 
+mod access;
 mod message;
+mod metrics;
 mod plan;
 mod progress;
 mod seen;
@@ -26,6 +28,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::post::{Poster, policy};
 use crate::record::Record;
+use access::Refusals;
 use plan::{Plan, Scope};
 use progress::Progress;
 use seen::Change;
@@ -189,11 +192,13 @@ async fn serve(context: Context, mut plans: signal::Receiver<Arc<Plan>>) {
     let (sender, mut steps) = mpsc::channel(MAX_WAITING);
     let mut watches = JoinSet::new();
     let mut scopes: HashMap<Arc<Scope>, AbortHandle> = HashMap::new();
+    let mut refusals = Refusals::new(plans.borrow().key.clone());
     loop {
         let plan = plans.borrow_and_update().clone();
         // What is asked for as before goes on as it is.
         let wanted = plan.scopes();
         context.progress.keep(&plan.uid, &wanted);
+        refusals.keep(&wanted);
         scopes.retain(|scope, watch| {
             let keep = wanted.contains(scope.as_ref());
             if !keep {
@@ -209,15 +214,23 @@ async fn serve(context: Context, mut plans: signal::Receiver<Arc<Plan>>) {
             });
         }
         loop {
+            let untold = refusals.untold(scopes.len());
             tokio::select! {
                 biased;
                 changed = plans.changed() => match changed {
                     Ok(()) => break,
                     Err(_) => return,
                 },
-                Some(step) = steps.recv() => {
+                () = tokio::time::sleep_until(refusals.next()), if untold.is_some() => {
+                    let live = context.sources.get(&plan.key);
+                    refusals.tell(&context.client, live.as_deref(), untold.unwrap_or_default()).await;
+                }
+                Some(mut step) = steps.recv() => {
                     // One that is watched no more may have left some.
                     let watched = scopes.contains_key(&step.scope);
+                    if let Some(access) = step.access.take().filter(|_| watched) {
+                        refusals.note(step.scope.clone(), access);
+                    }
                     pass_on(&context, &plan, step, watched).await;
                 }
             }
@@ -230,6 +243,7 @@ async fn pass_on(context: &Context, plan: &Plan, step: Step, watched: bool) {
         scope,
         change,
         reached,
+        access: _,
     } = step;
     if let Some(change) = change {
         if progress::is_own(&change, &context.system_namespace) {

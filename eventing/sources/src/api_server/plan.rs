@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use crds::conditions::ConditionedStatus;
 use crds::sources::{ApiServerOwner, ApiServerSource};
 use event_filter::Filter;
 use informer::Key;
 use kube::core::Selector;
 
+use super::access::is_permitted;
 use super::seen::Change;
 use crate::post::Sink;
 
@@ -73,8 +73,10 @@ impl Plan {
         let (meta, spec) = (&source.metadata, &source.spec);
         let status = source.status.as_ref()?;
         let generation = meta.generation.unwrap_or_default();
-        let permitted = status.condition("SufficientPermissions")?.is_true();
-        if meta.deletion_timestamp.is_some() || status.observed_generation != Some(generation) || !permitted {
+        if meta.deletion_timestamp.is_some()
+            || status.observed_generation != Some(generation)
+            || !is_permitted(source)
+        {
             return None;
         }
         let resources = spec.resources.iter().map(|resource| {

@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
@@ -308,4 +310,62 @@ fn forgetful(client: kube::Client, version: String) -> kube::Client {
         }
     };
     kube::Client::new(tower::service_fn(answer), "default")
+}
+
+/// A client of an API server that lists maps of the namespace `default` only while `permits` is true.
+fn strict(client: kube::Client, permits: Arc<AtomicBool>) -> kube::Client {
+    let answer = move |request: http::Request<kube::client::Body>| {
+        let (client, permits) = (client.clone(), permits.clone());
+        async move {
+            let refused = request.uri().path() == "/api/v1/namespaces/default/configmaps";
+            if refused && !permits.load(Ordering::SeqCst) {
+                let status = json!({
+                    "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403,
+                    "message": "configmaps is forbidden",
+                });
+                let body = kube::client::Body::from(status.to_string().into_bytes());
+                return Ok(http::Response::builder().status(403).body(body).unwrap());
+            }
+            client.send(request).await
+        }
+    };
+    kube::Client::new(tower::service_fn(answer), "default")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_to_the_sender_is_told_in_the_status_until_it_is_granted() {
+    let api = api().await;
+    let client = api.client();
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "default");
+    let (url, mut events) = sink(Vec::new()).await;
+    source(&client, all_maps(&url), &url).await;
+    let permits = Arc::new(AtomicBool::new(false));
+    let running = start_on(strict(client.clone(), permits.clone()));
+    let sources: Api<ApiServerSource> = Api::namespaced(client, "default");
+    let told = async |expected: Option<&str>| {
+        let wait = async {
+            loop {
+                let status = sources.get("watch").await.unwrap().status.unwrap();
+                let annotations = status.annotations.unwrap_or_default();
+                let told = annotations.get("sources.spindrift.dev/refused");
+                if told.map(String::as_str) == expected {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, wait).await;
+        waited.unwrap_or_else(|_| panic!("{expected:?} is told in time"));
+    };
+    told(Some("configmaps is forbidden")).await;
+    // What the control plane makes of it: the sender goes on trying.
+    let refused = Patch::Merge(json!({"status": {"conditions": [
+        {"type": "SufficientPermissions", "status": "False", "reason": "SenderNotPermitted"},
+    ]}}));
+    let params = PatchParams::default();
+    sources.patch_status("watch", &params, &refused).await.unwrap();
+    permits.store(true, Ordering::SeqCst);
+    told(None).await;
+    watched(&maps, &mut events).await;
+    running.abort();
 }

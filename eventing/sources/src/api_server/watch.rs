@@ -13,6 +13,7 @@ use kube::discovery::{self, ApiCapabilities, Scope as Reach};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+use super::metrics::REFUSED;
 use super::plan::Scope;
 use super::progress::Place;
 use super::seen::{Change, Seen, Verb};
@@ -35,6 +36,16 @@ pub(crate) struct Step {
     pub change: Option<Change>,
     /// Where the watch is once the change, and all before it, are passed on.
     pub reached: Option<Place>,
+    /// Whether the API server lets the sender watch, when that is found out anew.
+    pub access: Option<Access>,
+}
+
+/// Whether the sender may list and watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Granted,
+    /// With what the API server says.
+    Refused(String),
 }
 
 /// Nobody takes the steps any more.
@@ -61,6 +72,7 @@ pub(crate) async fn follow(
         seen: Seen::new(resource),
         steps,
         backoff: Backoff::new(RETRY.0, RETRY.1),
+        access: None,
     };
     match watch.run(place).await {
         Ok(never) => match never {},
@@ -101,6 +113,8 @@ struct Watch {
     seen: Seen,
     steps: mpsc::Sender<Step>,
     backoff: Backoff,
+    /// What was told last.
+    access: Option<Access>,
 }
 
 impl Watch {
@@ -137,7 +151,7 @@ impl Watch {
             let page = match self.api.list(&params).await {
                 Ok(page) => page,
                 Err(error) => {
-                    tracing::debug!(kind = self.scope.kind, %error, "List failed");
+                    self.failed(&error, "List failed").await?;
                     sleep(self.backoff.pause()).await;
                     params = first.clone();
                     self.seen.begin_list();
@@ -154,6 +168,7 @@ impl Watch {
                 for change in self.seen.end_list() {
                     self.send(Some(change), None).await?;
                 }
+                self.tell(Access::Granted).await?;
                 return Ok(page.metadata.resource_version.unwrap_or_default());
             }
         }
@@ -164,12 +179,15 @@ impl Watch {
         let params = WatchParams::default().labels(&self.scope.labels).timeout(LASTS);
         let events = match self.api.watch(&params, &place.version).await {
             Ok(events) => events,
-            Err(kube::Error::Api(status)) => return Ok(ended(status.code)),
             Err(error) => {
-                tracing::debug!(kind = self.scope.kind, %error, "Watch failed");
-                return Ok(Ended::Broken);
+                self.failed(&error, "Watch failed").await?;
+                return Ok(match error {
+                    kube::Error::Api(status) => ended(status.code),
+                    _ => Ended::Broken,
+                });
             }
         };
+        self.tell(Access::Granted).await?;
         let mut events = std::pin::pin!(events);
         while let Ok(Some(event)) = timeout(SILENT, events.next()).await {
             let (verb, object) = match event {
@@ -197,14 +215,55 @@ impl Watch {
         Ok(Ended::Broken)
     }
 
+    /// A request failed: one that was refused is for people to mend, all others pass.
+    async fn failed(&mut self, error: &kube::Error, what: &str) -> Result<(), Closed> {
+        match refusal(error) {
+            Some(message) => {
+                REFUSED.inc();
+                self.tell(Access::Refused(message)).await
+            }
+            None => {
+                tracing::debug!(kind = self.scope.kind, %error, "{what}");
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells of access if it is not what was told before.
+    async fn tell(&mut self, access: Access) -> Result<(), Closed> {
+        if self.access.as_ref() == Some(&access) {
+            return Ok(());
+        }
+        self.access = Some(access.clone());
+        self.step(None, None, Some(access)).await
+    }
+
     async fn send(&self, change: Option<Change>, reached: Option<Place>) -> Result<(), Closed> {
+        self.step(change, reached, None).await
+    }
+
+    async fn step(
+        &self,
+        change: Option<Change>,
+        reached: Option<Place>,
+        access: Option<Access>,
+    ) -> Result<(), Closed> {
         let scope = self.scope.clone();
         let step = Step {
             scope,
             change,
             reached,
+            access,
         };
         self.steps.send(step).await.map_err(|_| Closed)
+    }
+}
+
+/// What the API server says to a sender that may not do what it asked for.
+fn refusal(error: &kube::Error) -> Option<String> {
+    match error {
+        kube::Error::Api(status) if status.code == 403 => Some(status.message.clone()),
+        _ => None,
     }
 }
 

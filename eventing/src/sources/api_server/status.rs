@@ -11,6 +11,10 @@ use crate::sources::sink::{self, SINK_PROVIDED, Sink};
 
 const DEPLOYED: &str = "Deployed";
 const SUFFICIENT_PERMISSIONS: &str = "SufficientPermissions";
+/// In the status: what the sender may not watch, though the source's account may. The sender has the same.
+const REFUSED: &str = "sources.spindrift.dev/refused";
+/// The sender goes on trying while this is the reason. It has the same.
+const SENDER_NOT_PERMITTED: &str = "SenderNotPermitted";
 const CONDITIONS: ConditionSet = ConditionSet::new(&[
     SINK_PROVIDED,
     DEPLOYED,
@@ -41,17 +45,29 @@ pub(super) fn api_server_status(
     CONDITIONS.begin(&mut status, generation, now);
     sink::fill(&mut status, &observed.sink, events(source), &observed.identity);
     status.namespaces.clone_from(&observed.namespaces);
+    let refused = status
+        .annotations
+        .as_ref()
+        .and_then(|all| all.get(REFUSED))
+        .cloned();
     let mut conditions = CONDITIONS.manage(&mut status, now);
-    match &observed.permissions {
-        Permissions::Sufficient => conditions.mark_true(SUFFICIENT_PERMISSIONS),
-        Permissions::Missing(missing) => {
+    match (&observed.permissions, refused) {
+        (Permissions::Sufficient, None) => conditions.mark_true(SUFFICIENT_PERMISSIONS),
+        (Permissions::Sufficient, Some(refused)) => {
+            let message = format!(
+                "The sender of events has fewer rights than the source's account: {refused}. A ClusterRole with the label \
+                 spindrift.dev/observable: \"true\" adds to its rights."
+            );
+            conditions.mark_false(SUFFICIENT_PERMISSIONS, SENDER_NOT_PERMITTED, &message);
+        }
+        (Permissions::Missing(missing), _) => {
             conditions.mark_false(
                 SUFFICIENT_PERMISSIONS,
                 "NoSufficientPermissions",
                 &missing.join("; "),
             );
         }
-        Permissions::Unknown(message) => {
+        (Permissions::Unknown(message), _) => {
             conditions.mark_false(SUFFICIENT_PERMISSIONS, "NoSuchResource", message)
         }
     }
@@ -90,6 +106,40 @@ mod tests {
 
     use super::*;
     use crate::resolver::Resolved;
+
+    #[test]
+    fn what_is_refused_to_the_sender_is_said_when_all_else_is_granted() {
+        let source: ApiServerSource = serde_json::from_value(json!({
+            "apiVersion": "sources.knative.dev/v1", "kind": "ApiServerSource",
+            "metadata": {"name": "watch", "namespace": "ns", "generation": 1}, "spec": {},
+            "status": {"annotations": {"sources.spindrift.dev/refused": "things are forbidden"}},
+        }))
+        .unwrap();
+        for (permissions, reason) in [
+            (Permissions::Sufficient, "SenderNotPermitted"),
+            (
+                Permissions::Missing(vec!["a".to_owned()]),
+                "NoSufficientPermissions",
+            ),
+        ] {
+            let observed = Observed {
+                sink: Ok(Resolved::default()),
+                namespaces: Vec::new(),
+                permissions,
+                identity: Identity::Disabled,
+            };
+            let status = api_server_status(&source, &observed, Timestamp::UNIX_EPOCH);
+            let condition = status.condition(SUFFICIENT_PERMISSIONS).unwrap();
+            assert!(condition.is_false());
+            assert_eq!(condition.reason.as_deref(), Some(reason));
+            let told = condition
+                .message
+                .as_ref()
+                .unwrap()
+                .contains(": things are forbidden. ");
+            assert_eq!(told, reason == "SenderNotPermitted");
+        }
+    }
 
     #[test]
     fn what_is_missing_is_said() {
