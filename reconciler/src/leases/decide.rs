@@ -1,4 +1,4 @@
-//! What a candidate does about the lease it sees.
+//! What a candidate does about the lease it sees, and when it looks again.
 
 use std::time::Duration;
 
@@ -16,7 +16,38 @@ pub(super) struct Held {
 pub(super) enum Action {
     Create,
     Write,
-    Follow,
+    /// Another holds it, and if nothing is heard of it, not longer than `until`.
+    Follow {
+        until: Instant,
+    },
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Leads,
+    /// Another leads; `until` if it is known when its lease ends.
+    Follows {
+        until: Option<Instant>,
+    },
+    /// The API did not answer, or with a fault.
+    Unknown,
+}
+
+/// How long to wait before the next attempt. A leader that could not renew tries again in a fraction of the time, and
+/// wakes when it has to step down; a follower wakes when the lease ends.
+pub(super) fn pause(
+    standing: Standing,
+    leads_until: Option<Instant>,
+    now: Instant,
+    retry: Duration,
+) -> Duration {
+    let until = |end: Instant| end.saturating_duration_since(now);
+    match (standing, leads_until) {
+        (Standing::Unknown, Some(end)) => until(end).min(retry / 4),
+        (Standing::Follows { until: Some(end) }, _) => until(end).min(retry),
+        _ => retry,
+    }
 }
 
 pub(super) fn decide(
@@ -46,10 +77,11 @@ pub(super) fn decide(
         .and_then(|spec| spec.lease_duration_seconds)
         .and_then(|seconds| u64::try_from(seconds).ok());
     let lifetime = seconds.map_or(ours, Duration::from_secs);
-    if now.saturating_duration_since(since) > lifetime {
+    let until = since + lifetime;
+    if now >= until {
         Action::Write
     } else {
-        Action::Follow
+        Action::Follow { until }
     }
 }
 
@@ -97,26 +129,44 @@ mod tests {
         let (start, ours) = (Instant::now(), Duration::from_secs(60));
         let mut seen = None;
         let at = |seconds: u64| start + Duration::from_secs(seconds);
-        assert_eq!(
-            decide("me", Some(&lease("you", "1")), &mut seen, at(0), ours),
-            Action::Follow
-        );
-        assert_eq!(
-            decide("me", Some(&lease("you", "1")), &mut seen, at(4), ours),
-            Action::Follow
-        );
-        assert_eq!(
-            decide("me", Some(&lease("you", "2")), &mut seen, at(5), ours),
-            Action::Follow,
-            "renewed"
-        );
-        assert_eq!(
-            decide("me", Some(&lease("you", "2")), &mut seen, at(9), ours),
-            Action::Follow
-        );
-        assert_eq!(
-            decide("me", Some(&lease("you", "2")), &mut seen, at(10), ours),
-            Action::Write
-        );
+        for (time, version, wanted, why) in [
+            (0, "1", Action::Follow { until: at(4) }, "its own lifetime counts"),
+            (3, "1", Action::Follow { until: at(4) }, "from when it was seen"),
+            (4, "2", Action::Follow { until: at(8) }, "renewed"),
+            (7, "2", Action::Follow { until: at(8) }, "not yet"),
+            (8, "2", Action::Write, "it stood still"),
+        ] {
+            let action = decide("me", Some(&lease("you", version)), &mut seen, at(time), ours);
+            assert_eq!(action, wanted, "at {time}: {why}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_attempt_is_when_something_can_have_changed() {
+        let now = Instant::now();
+        let (retry, at) = (Duration::from_secs(2), |ms| now + Duration::from_millis(ms));
+        for (standing, leads_until, millis) in [
+            (Standing::Leads, Some(at(4000)), 2000),
+            (Standing::Leads, None, 2000),
+            (Standing::Unknown, None, 2000),
+            (Standing::Unknown, Some(at(4000)), 500),
+            (Standing::Unknown, Some(at(100)), 100),
+            (Standing::Follows { until: None }, None, 2000),
+            (
+                Standing::Follows {
+                    until: Some(at(5000)),
+                },
+                None,
+                2000,
+            ),
+            (Standing::Follows { until: Some(at(300)) }, None, 300),
+        ] {
+            let pause = pause(standing, leads_until, now, retry);
+            assert_eq!(
+                pause,
+                Duration::from_millis(millis),
+                "{standing:?}, {leads_until:?}"
+            );
+        }
     }
 }
