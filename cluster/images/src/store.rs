@@ -5,12 +5,14 @@
 //!      /blobs/sha256/   content, see `blob`
 //!      /names/          repositories and tags, see `names`
 //!      /layers/<id>/fs  unpacked layers, see `store::layers`
+//!      /made/           what was built from which files, see `store::made`
 //!      /tmp/            unfinished files; cleared at start
 //! ```
 
 mod archive;
 mod collect;
 mod layers;
+mod made;
 mod make;
 mod publish;
 mod pull;
@@ -149,7 +151,8 @@ impl ImageStore {
         self.blocking(move |inner| archive::load(inner, &archive)).await
     }
 
-    /// Builds an image with one new layer, stores it under its name and returns the manifest's digest.
+    /// Builds an image with one new layer, stores it under its name and returns the manifest's digest. While the name
+    /// still has what the same files gave before, nothing is built.
     ///
     /// # Errors
     /// [`ImageError::InvalidBuild`] when the request contradicts itself.

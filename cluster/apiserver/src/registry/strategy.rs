@@ -131,8 +131,11 @@ impl Registry {
         {
             stored.push(storage);
         }
+        // A definition is called `<plural>.<group>`, and names are of one group. The others, of all groups, are large.
+        let group = format!(".{}", definition["spec"]["group"].as_str().unwrap_or_default());
         let (_, others) = self.store.list(super::definition::PREFIX);
-        let others: Vec<Value> = others.iter().map(|(_, other)| other.value()).collect();
+        let others = others.iter().filter(|(key, _)| key.ends_with(&group));
+        let others: Vec<Value> = others.map(|(_, other)| other.value()).collect();
         super::names::write_status(definition, &others, &now);
     }
 }

@@ -1,5 +1,6 @@
 //! PUT and PATCH: the read-modify-write that both share.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -212,21 +213,18 @@ fn check_preconditions(call: &Call, revision: u64, old: &Value, new: &Value) -> 
 /// Returns whether anything but metadata and (where it is separate) status differs.
 fn spec_changed(call: &Call, old: &Value, new: &Value) -> bool {
     let separate_status = call.resource.has_status();
-    let relevant = |value: &Value| -> Vec<(String, Value)> {
-        let Some(map) = value.as_object() else {
-            return Vec::new();
-        };
-        map.iter()
-            .filter(|(key, _)| {
-                let outside = matches!(key.as_str(), "metadata" | "apiVersion" | "kind");
-                let apart = separate_status && *key == "status";
-                !(outside || apart)
-            })
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
-    };
-    let (old, new) = (relevant(old), relevant(new));
-    old.len() != new.len() || old.iter().any(|entry| !new.contains(entry))
+    specified(old, separate_status) != specified(new, separate_status)
+}
+
+fn specified(object: &Value, separate_status: bool) -> BTreeMap<&str, &Value> {
+    let entries = object.as_object().into_iter().flatten();
+    entries
+        .map(|(key, value)| (key.as_str(), value))
+        .filter(|(key, _)| {
+            let outside = matches!(*key, "metadata" | "apiVersion" | "kind");
+            !(outside || separate_status && *key == "status")
+        })
+        .collect()
 }
 
 /// Returns whether a write would change nothing but the times in `managedFields`.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header};
 
+use super::made::Inputs;
 use super::publish::Publication;
 use super::{Inner, parse};
 use crate::blob::BlobWriter;
@@ -38,6 +39,12 @@ pub(super) fn build(inner: &Inner, build: &LayerBuild) -> Result<Digest, ImageEr
     if reference.digest().is_some() {
         return invalid("a digest cannot be chosen; name a tag");
     }
+    let inputs = Inputs::of(inner, build);
+    if let Some(inputs) = &inputs
+        && let Some(made) = inputs.known(inner, &repository, reference.identifier())?
+    {
+        return Ok(made);
+    }
     let base = build
         .base
         .as_deref()
@@ -62,13 +69,17 @@ pub(super) fn build(inner: &Inner, build: &LayerBuild) -> Result<Digest, ImageEr
         annotations: BTreeMap::new(),
     };
     let bytes = serde_json::to_vec(&manifest).map_err(|error| ImageError::InvalidBuild(error.to_string()))?;
-    inner.publish(Publication {
+    let made = inner.publish(Publication {
         repository: &repository,
         bytes: &bytes,
         media_type: Some(OCI_MANIFEST),
         tag: Some(reference.identifier()),
         partial: false,
-    })
+    })?;
+    if let Some(inputs) = inputs {
+        inputs.remember(inner, &made)?;
+    }
+    Ok(made)
 }
 
 struct Base {
