@@ -65,11 +65,19 @@ impl Filter {
         if self.is_empty() {
             return true;
         }
+        if resource.stored_as_served() && self.asks_metadata_only() {
+            return self.matches(resource, &crate::meta::only(&object.raw));
+        }
         let mut value = object.value();
         if !resource.stored_as_served() {
             resource.present(&mut value);
         }
         self.matches(resource, &value)
+    }
+
+    fn asks_metadata_only(&self) -> bool {
+        let mut requirements = self.fields.requirements().iter();
+        requirements.all(|requirement| requirement.path.starts_with("metadata."))
     }
 
     fn matches(&self, resource: &ResourceRef, object: &Value) -> bool {

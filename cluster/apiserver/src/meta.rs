@@ -1,6 +1,28 @@
 //! Reading and writing `metadata` of plain JSON objects.
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+
+/// An object of which only the metadata is of interest: the rest is skipped, which takes a fraction of parsing it.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    metadata: Option<&'a RawValue>,
+}
+
+/// Returns the JSON text of an object's metadata, or `null`.
+pub(crate) fn raw(object: &[u8]) -> &str {
+    let head: Result<Head<'_>, _> = serde_json::from_slice(object);
+    let metadata = head.ok().and_then(|head| head.metadata);
+    metadata.map_or("null", RawValue::get)
+}
+
+/// Parses an object as far as its metadata.
+pub(crate) fn only(object: &[u8]) -> Value {
+    let metadata: Value = serde_json::from_str(raw(object)).unwrap_or_default();
+    serde_json::json!({ "metadata": metadata })
+}
 
 /// Returns the text at a JSON pointer, or `""`.
 pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {

@@ -42,7 +42,7 @@ impl Representation {
     pub(crate) fn object(self, registry: &Registry, resource: &Resource, raw: &Bytes) -> Bytes {
         match self {
             Self::Object => raw.clone(),
-            Self::Metadata(version) => to_bytes(&partial(&parse(raw), version)),
+            Self::Metadata(version) => stored_partial(raw, version),
             Self::Table { version, include } => {
                 let value = parse(raw);
                 let metadata =
@@ -90,17 +90,17 @@ impl Representation {
                 join(&head, &list.items)
             }
             Self::Metadata(version) => {
-                let items: Vec<Value> = list
+                let items: Vec<Bytes> = list
                     .items
                     .iter()
-                    .map(|raw| partial(&parse(raw), version))
+                    .map(|raw| stored_partial(raw, version))
                     .collect();
-                to_bytes(&json!({
+                let head = json!({
                     "kind": "PartialObjectMetadataList",
                     "apiVersion": format!("meta.k8s.io/{version}"),
                     "metadata": metadata,
-                    "items": items,
-                }))
+                });
+                join(&head, &items)
             }
             Self::Table { version, include } => {
                 let items: Vec<Value> = list.items.iter().map(parse).collect();
@@ -171,6 +171,15 @@ fn partial(object: &Value, version: &str) -> Value {
     })
 }
 
+/// The same of stored bytes, of which only the metadata is read.
+fn stored_partial(raw: &[u8], version: &str) -> Bytes {
+    let metadata = crate::meta::raw(raw);
+    format!(
+        r#"{{"apiVersion":"meta.k8s.io/{version}","kind":"PartialObjectMetadata","metadata":{metadata}}}"#
+    )
+    .into()
+}
+
 fn table(
     registry: &Registry,
     resource: &Resource,
@@ -202,4 +211,26 @@ fn table(
 
 fn parse(raw: &Bytes) -> Value {
     serde_json::from_slice(raw).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_of_stored_bytes_is_that_of_the_object() {
+        for object in [
+            json!({"kind": "Pod", "metadata": {"name": "a", "labels": {"x": "\"}\u{e9}\\"}}, "spec": {"metadata": {"name": "b"}}}),
+            json!({"metadata": null}),
+            json!({"spec": {"metadata": {"name": "b"}}}),
+        ] {
+            let raw = to_bytes(&object);
+            assert_eq!(parse(&stored_partial(&raw, "v1")), partial(&object, "v1"));
+            assert_eq!(crate::meta::only(&raw)["metadata"], object["metadata"]);
+        }
+        assert_eq!(
+            parse(&stored_partial(b"damaged", "v1")),
+            partial(&Value::Null, "v1")
+        );
+    }
 }
