@@ -99,8 +99,11 @@ impl Workshop {
         at("create the control group", cgroup.create(&request.limits))?;
         let mut spec = completed(request.spec, &root, &cgroup.oci_path());
         at("leave the pod's mounts", ahead::enter())?;
-        ahead::make(&mut spec, &root);
         let visible = at("show the control group", visible_groups(&cgroup, &bundle))?;
+        if let Some(mounts) = spec["mounts"].as_array_mut() {
+            mounts.extend(visible);
+        }
+        ahead::make(&mut spec, &root);
         let this = std::process::id();
         if let Some(unified) = ahead::groups_enough(cgroup.hierarchies(), &spec) {
             at("join the control group", cgroup.join_v1(this))?;
@@ -108,9 +111,6 @@ impl Workshop {
             at("hide other control groups", ahead::hide_groups(unified))?;
         } else {
             at("join the control group", cgroup.join_trackers(this))?;
-        }
-        if let Some(mounts) = spec["mounts"].as_array_mut() {
-            mounts.extend(visible);
         }
         at(
             "write the bundle",
