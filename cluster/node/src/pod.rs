@@ -13,6 +13,7 @@ mod start;
 pub mod status;
 mod status_writer;
 mod termination;
+mod turns;
 pub mod worker;
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};

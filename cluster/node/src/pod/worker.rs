@@ -25,6 +25,7 @@ use super::restore::{Restored, restore};
 use super::start;
 use super::status::pod_status;
 use super::status_writer::StatusWriter;
+use super::turns::Turns;
 use crate::context::Context;
 use crate::downward::Addresses;
 use crate::event::Severity;
@@ -60,6 +61,7 @@ struct Worker {
     /// The image's wish, for containers whose image is not at hand after a restart of the agent.
     stop_signals: HashMap<String, String>,
     status: StatusWriter,
+    starts: Turns,
     happenings: mpsc::Sender<Happening>,
     tasks: JoinSet<()>,
     probes: HashMap<String, AbortHandle>,
@@ -96,6 +98,7 @@ pub(crate) async fn run(context: Arc<Context>, mut updates: watch::Receiver<Upda
         images: HashMap::new(),
         stop_signals: HashMap::new(),
         status,
+        starts: Turns::of_processors(),
         happenings,
         tasks: JoinSet::new(),
         probes: HashMap::new(),

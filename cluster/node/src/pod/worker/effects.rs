@@ -193,7 +193,9 @@ impl Worker {
             self.mounted.clone(),
         );
         let addresses = self.addresses();
+        let turn = self.starts.take();
         self.spawn(async move {
+            let _turn = turn.await;
             // The semaphore is never closed.
             let _slot = context.starts.acquire().await;
             let start = Start {
