@@ -1,6 +1,7 @@
 //! Deploy: the custom task that makes a revision of an image.
 //!
-//! It runs in no pod, so no pod needs a right over Services. What it does next follows from facts alone (see
+//! It runs in no pod, so no pod needs a right over Services. What is deployed is what the build made that it is the task
+//! of: the custom run is asked for nothing but whose it is. What it does next follows from facts alone (see
 //! [`decide`](decide::decide)); whatever it writes to a Service is conditional on the version that the decision was made
 //! about, and on that no newer push to the same ref is known.
 
@@ -16,15 +17,18 @@ use crds::serving::{Revision, Service};
 use crds::spindrift::annotations::GENERATION;
 use crds::spindrift::{API_VERSION, DEPLOY_KIND, Deployed, Preview, Repository};
 use crds::tekton::reasons::custom_run as reasons;
-use crds::tekton::{CustomRun, CustomRunResult, RunStatus as _, labels as tekton_labels};
+use crds::tekton::{CustomRun, CustomRunResult, PipelineRun, RunStatus as _, TaskRun, names};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use reconciler::{Applier, Class, Controller, Error, Key, Next, Reconcile};
 
+use crate::BUILD_TASK;
+use crate::repository::image;
 use crate::shared::Shared;
 use decide::{Facts, Step, Target, decide};
-use request::Request;
+use owner::NotItsOwn;
+use request::{Built, Request};
 
 /// Field manager of what is written to Services.
 const MANAGER: &str = "spindrift-deploy";
@@ -104,10 +108,7 @@ impl Reconcile for Deployments {
         let outcome = if run.spec.status.is_some() {
             Outcome::failed(reasons::CANCELLED, run.spec.status_message.clone())
         } else {
-            match Request::of(&run) {
-                Ok(request) => self.go_on(&run, &request).await?,
-                Err(problem) => Outcome::failed("InvalidParams", problem.to_string()),
-            }
+            self.go_on(&run).await?
         };
         self.store(&run, outcome).await?;
         Ok(Next::OnChange)
@@ -115,31 +116,58 @@ impl Reconcile for Deployments {
 }
 
 impl Deployments {
-    async fn go_on(&self, run: &CustomRun, request: &Request) -> Result<Outcome, Error> {
+    async fn go_on(&self, run: &CustomRun) -> Result<Outcome, Error> {
         let namespace = run.namespace().unwrap_or_default();
-        let repositories: Api<Repository> = Api::namespaced(self.shared.client.clone(), &namespace);
-        let known = self.shared.repositories.named(&namespace, &request.repository);
+        let not_its_own = |why: NotItsOwn| Ok(Outcome::failed("NotOfABuild", why.to_string()));
+        let build = match self.build_of(run).await? {
+            Ok(build) => build,
+            Err(why) => return not_its_own(why),
+        };
+        let repository_name = match owner::repository_of(&build) {
+            Ok(owner) => owner.name.as_str(),
+            Err(why) => return not_its_own(why),
+        };
+        let missing = |what: &str| {
+            let message = format!("Repository {repository_name} {what}");
+            Ok(Outcome::failed("RepositoryMissing", message))
+        };
+        let known = self.shared.repositories.named(&namespace, repository_name);
         let Some(name) = known.map(|repository| repository.spec.service.clone()) else {
-            let message = format!("there is no Repository {}", request.repository);
-            return Ok(Outcome::failed("RepositoryMissing", message));
+            return missing("is not there");
         };
         // First the Service, then what is known of newer pushes: so one that is known later conflicts with ours.
         let service = self.shared.services.named(&namespace, &name);
+        let repositories: Api<Repository> = Api::namespaced(self.shared.client.clone(), &namespace);
         let repository = repositories
-            .get_opt(&request.repository)
+            .get_opt(repository_name)
             .await
-            .map_err(|error| Error::api(format!("read Repository {}", request.repository), error))?;
+            .map_err(|error| Error::api(format!("read Repository {repository_name}"), error))?;
         let Some(repository) = repository else {
-            let message = format!("there is no Repository {}", request.repository);
-            return Ok(Outcome::failed("RepositoryMissing", message));
+            return missing("is not there");
         };
         if repository.metadata.deletion_timestamp.is_some() {
-            let message = format!("Repository {} is being deleted", request.repository);
-            return Ok(Outcome::failed("RepositoryMissing", message));
+            return missing("is being deleted");
         }
-        if let Err(why) = self.of_its_build(run, &repository, request.sequence).await? {
-            return Ok(Outcome::failed("NotOfABuild", why.to_string()));
-        }
+        let push = match owner::push_of(&build, &repository) {
+            Ok(push) => push,
+            Err(why) => return not_its_own(why),
+        };
+        let task_run_name = names::run_of_task(&build.name_any(), BUILD_TASK, None);
+        let task_runs: Api<TaskRun> = Api::namespaced(self.shared.client.clone(), &namespace);
+        let task_run = task_runs
+            .get_opt(&task_run_name)
+            .await
+            .map_err(|error| Error::api(format!("read TaskRun {namespace}/{task_run_name}"), error))?;
+        let built = Built {
+            uid: build.metadata.uid.as_deref().unwrap_or_default(),
+            name: &task_run_name,
+            task_run: task_run.as_ref(),
+            image: &image(&repository, &self.shared.config.registry),
+        };
+        let request = &match Request::of(push, &built) {
+            Ok(request) => request,
+            Err(why) => return Ok(Outcome::failed("NothingBuilt", why.to_string())),
+        };
         let created = service
             .as_ref()
             .and_then(|service| service.status.as_ref()?.latest_created_revision_name.clone());
@@ -161,7 +189,8 @@ impl Deployments {
                 self.change(&service, &change, doing).await
             }
             Step::Done { revision } => {
-                self.done(repository, service.as_deref(), request, run, revision)
+                let live = Arc::new(repository.clone());
+                self.done(live, service.as_deref(), request, &build, revision)
                     .await
             }
         }
@@ -207,10 +236,10 @@ impl Deployments {
     /// Notes in the Repository what runs now.
     async fn done(
         &self,
-        repository: Repository,
+        live: Arc<Repository>,
         service: Option<&Service>,
         request: &Request,
-        run: &CustomRun,
+        build: &PipelineRun,
         revision: String,
     ) -> Result<Outcome, Error> {
         let deployed = Deployed {
@@ -221,12 +250,12 @@ impl Deployments {
             run: request.run.clone(),
             image: request.image.clone(),
             revision: revision.clone(),
-            generation: self.generation(run).unwrap_or_default(),
+            generation: generation(build).unwrap_or_default(),
             at: Some(Time(self.shared.now())),
         };
-        let mut updated = repository.clone();
+        let mut updated = (*live).clone();
         let status = updated.status.get_or_insert_default();
-        let target = Target::of(&repository, request);
+        let target = Target::of(&live, request);
         let same = |known: &Deployed| known.run == deployed.run && known.revision == deployed.revision;
         match &target {
             Target::Branch if status.deployed.as_ref().is_some_and(same) => {}
@@ -243,7 +272,6 @@ impl Deployments {
                 }
             }
         }
-        let live = Arc::new(repository);
         self.applier
             .update_status(&self.shared.repositories, &live, &updated)
             .await?;
@@ -259,13 +287,6 @@ impl Deployments {
             message: format!("Revision {revision} is ready"),
             results: vec![("revision", revision), ("url", url.unwrap_or_default())],
         })
-    }
-
-    /// The generation of the Repository that the run was made of.
-    fn generation(&self, run: &CustomRun) -> Option<i64> {
-        let name = run.labels().get(tekton_labels::PIPELINE_RUN)?;
-        let of = self.shared.runs.named(&run.namespace()?, name)?;
-        of.annotations().get(GENERATION)?.parse().ok()
     }
 
     async fn store(&self, run: &Arc<CustomRun>, outcome: Outcome) -> Result<(), Error> {
@@ -291,6 +312,11 @@ impl Deployments {
             .await
             .map(drop)
     }
+}
+
+/// The generation of the Repository that a build was made of.
+fn generation(build: &PipelineRun) -> Option<i64> {
+    build.annotations().get(GENERATION)?.parse().ok()
 }
 
 /// What the API server refuses for good fails the run; all else is tried again.

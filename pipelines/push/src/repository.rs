@@ -7,6 +7,8 @@ mod previews;
 mod run;
 mod status;
 
+pub(crate) use run::image;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -201,29 +201,57 @@ impl Home {
         json["run"].as_str().map(str::to_owned)
     }
 
-    /// The custom run of a deployment as a PipelineRun makes it.
-    async fn deploy(&self, run: &PipelineRun, image: &str) -> String {
-        let run_name = run.metadata.name.clone().unwrap();
-        let name = format!("{run_name}-deploy");
-        let marks = run.metadata.annotations.clone().unwrap();
-        let repository = run.metadata.labels.clone().unwrap()["spindrift.dev/repository"].clone();
-        let param = |name: &str, value: &str| json!({"name": name, "value": value});
-        let owners = json!([{
-            "apiVersion": "tekton.dev/v1", "kind": "PipelineRun", "name": run_name,
+    /// The image of a Repository with this digit for a digest.
+    fn image(repository: &str, digit: char) -> String {
+        let digest = digit.to_string().repeat(64);
+        format!("localhost:5000/default/{repository}@sha256:{digest}")
+    }
+
+    fn owners(run: &PipelineRun) -> Value {
+        json!([{
+            "apiVersion": "tekton.dev/v1", "kind": "PipelineRun", "name": run.metadata.name,
             "uid": run.metadata.uid, "controller": true,
-        }]);
+        }])
+    }
+
+    /// The build of a PipelineRun succeeds, and has made an image.
+    async fn built(&self, run: &PipelineRun, image: &str) {
+        let name = format!("{}-build", run.metadata.name.as_deref().unwrap());
         self.create(json!({
-            "apiVersion": "tekton.dev/v1beta1", "kind": "CustomRun",
-            "metadata": {"name": name, "labels": {"tekton.dev/pipelineRun": run_name}, "ownerReferences": owners},
-            "spec": {
-                "customRef": {"apiVersion": "spindrift.dev/v1alpha1", "kind": "Deploy"},
-                "params": [
-                    param("repository", &repository), param("image", image), param("commit", "c"), param("tree", "t"),
-                    param("sequence", &marks["spindrift.dev/sequence"]), param("ref", "refs/heads/main"),
-                ],
-            },
+            "apiVersion": "tekton.dev/v1", "kind": "TaskRun",
+            "metadata": {"name": name, "ownerReferences": Self::owners(run)},
+            "spec": {"taskSpec": {"steps": [{"name": "s", "image": "i"}]}},
         }))
         .await;
+        let (url, digest) = image.split_once('@').unwrap();
+        let results: Vec<Value> = [
+            ("IMAGE_URL", url),
+            ("IMAGE_DIGEST", digest),
+            ("commit", "c"),
+            ("tree", "t"),
+        ]
+        .into_iter()
+        .map(|(name, value)| json!({"name": name, "type": "string", "value": value}))
+        .collect();
+        let status = json!({"conditions": [{"type": "Succeeded", "status": "True"}], "results": results});
+        self.set_status("tekton.dev/v1", "TaskRun", &name, status).await;
+    }
+
+    /// A custom run that would deploy, of the name and with the params that somebody gives it.
+    async fn custom_run(&self, name: &str, owners: Value, params: Value) {
+        self.create(json!({
+            "apiVersion": "tekton.dev/v1beta1", "kind": "CustomRun",
+            "metadata": {"name": name, "ownerReferences": owners},
+            "spec": {"customRef": {"apiVersion": "spindrift.dev/v1alpha1", "kind": "Deploy"}, "params": params},
+        }))
+        .await;
+    }
+
+    /// A build that made an image, and its deployment as a PipelineRun makes it.
+    async fn deploy(&self, run: &PipelineRun, image: &str) -> String {
+        self.built(run, image).await;
+        let name = format!("{}-deploy", run.metadata.name.as_deref().unwrap());
+        self.custom_run(&name, Self::owners(run), json!([])).await;
         name
     }
 
@@ -311,14 +339,14 @@ async fn pushes_are_built_one_after_the_other_and_deployed() {
         Some(PipelineRunSpecStatus::PipelineRunPending)
     );
 
-    let deploy = home.deploy(&first, "r/web@sha256:1").await;
+    let deploy = home.deploy(&first, &Home::image("web", '1')).await;
     let service = eventually("Service", async || {
         home.get("serving.knative.dev/v1", "Service", "web").await
     })
     .await;
     assert_eq!(
         service["spec"]["template"]["spec"]["containers"][0]["image"],
-        "r/web@sha256:1"
+        Home::image("web", '1').as_str()
     );
     home.revision("web", "web-00001", "True").await;
     assert_eq!(home.ended(&deploy).await.0, "Succeeded");
@@ -358,7 +386,7 @@ async fn the_newest_push_is_deployed_and_a_failure_changes_nothing() {
     let newer = home.begun(&newer).await;
     assert_eq!(home.runs("web").await.len(), 3);
     // It was about to be deployed, which now must not happen.
-    let deploy = home.deploy(&cancelled, "r/web@sha256:1").await;
+    let deploy = home.deploy(&cancelled, &Home::image("web", '1')).await;
     assert_eq!(home.ended(&deploy).await.0, "Superseded");
     assert!(
         home.get("serving.knative.dev/v1", "Service", "web")
@@ -366,7 +394,7 @@ async fn the_newest_push_is_deployed_and_a_failure_changes_nothing() {
             .is_none()
     );
 
-    let deploy = home.deploy(&newer, "r/web@sha256:2").await;
+    let deploy = home.deploy(&newer, &Home::image("web", '2')).await;
     eventually("Service", async || {
         home.get("serving.knative.dev/v1", "Service", "web").await
     })
@@ -399,16 +427,17 @@ async fn the_newest_push_is_deployed_and_a_failure_changes_nothing() {
         .unwrap();
     assert_eq!(
         service["spec"]["template"]["spec"]["containers"][0]["image"],
-        "r/web@sha256:2"
+        Home::image("web", '2').as_str()
     );
 
     // A revision that fails fails its run.
     let crashing = home.push("web", 'd', 'e').await.unwrap();
     let crashing = home.begun(&crashing).await;
-    let deploy = home.deploy(&crashing, "r/web@sha256:3").await;
+    let deploy = home.deploy(&crashing, &Home::image("web", '3')).await;
     eventually("new template", async || {
         let service = home.get("serving.knative.dev/v1", "Service", "web").await?;
-        (service["spec"]["template"]["spec"]["containers"][0]["image"] == "r/web@sha256:3").then_some(())
+        (service["spec"]["template"]["spec"]["containers"][0]["image"] == Home::image("web", '3').as_str())
+            .then_some(())
     })
     .await;
     home.revision("web", "web-00002", "False").await;
@@ -425,22 +454,47 @@ async fn nobody_else_deploys() {
     let home = Home::start(5).await;
     home.repository("web").await;
     let run = eventually("run", async || home.runs("web").await.pop()).await;
+    let run = home.begun(run.metadata.name.as_deref().unwrap()).await;
+    let deploy = format!("{}-deploy", run.metadata.name.as_deref().unwrap());
     let param = |name: &str, value: &str| json!({"name": name, "value": value});
-    home.create(json!({
-        "apiVersion": "tekton.dev/v1beta1", "kind": "CustomRun",
-        "metadata": {"name": "mine", "labels": {"tekton.dev/pipelineRun": run.metadata.name}},
-        "spec": {
-            "customRef": {"apiVersion": "spindrift.dev/v1alpha1", "kind": "Deploy"},
-            "params": [
-                param("repository", "web"), param("image", "evil/web@sha256:1"), param("sequence", "99"),
-                param("ref", "refs/heads/main"),
-            ],
-        },
-    }))
+    let evil = Home::image("evil", '6');
+    let params = json!([
+        param("repository", "web"),
+        param("image", &evil),
+        param("sequence", "99")
+    ]);
+    for (name, owners, reason) in [
+        ("mine", json!([]), "NotOfABuild"),
+        // The owner is right, but the build's own deployment has another name.
+        ("also-mine", Home::owners(&run), "NotOfABuild"),
+        // The name is right, too, but nothing is built yet.
+        (deploy.as_str(), Home::owners(&run), "NothingBuilt"),
+    ] {
+        home.custom_run(name, owners, params.clone()).await;
+        assert_eq!(home.ended(name).await.0, reason, "{name}");
+    }
+    let web = home.get("serving.knative.dev/v1", "Service", "web");
+    assert!(web.await.is_none());
+
+    // When it is built, what was built is deployed, whoever wrote what into the run.
+    let next = home.push("web", 'a', 'b').await.unwrap();
+    let next = home.begun(&next).await;
+    home.built(&next, &Home::image("web", '1')).await;
+    let deploy = format!("{}-deploy", next.metadata.name.as_deref().unwrap());
+    home.custom_run(&deploy, Home::owners(&next), params.clone())
+        .await;
+    let service = eventually("Service", async || {
+        home.get("serving.knative.dev/v1", "Service", "web").await
+    })
     .await;
-    assert_eq!(home.ended("mine").await.0, "NotOfABuild");
-    let service = home.get("serving.knative.dev/v1", "Service", "web").await;
-    assert!(service.is_none());
+    let container = &service["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["image"], Home::image("web", '1').as_str());
+
+    // Nor does a build deploy what is kept elsewhere than the Repository says.
+    let next = home.push("web", 'b', 'c').await.unwrap();
+    let next = home.begun(&next).await;
+    let deploy = home.deploy(&next, &evil).await;
+    assert_eq!(home.ended(&deploy).await.0, "NothingBuilt");
 }
 
 #[tokio::test(flavor = "multi_thread")]

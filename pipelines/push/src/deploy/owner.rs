@@ -1,46 +1,47 @@
-//! Whose task a deployment is: only the build of a Repository deploys it.
+//! Whose task a deployment is: only the build of a Repository deploys it, and it has one deployment.
 //!
 //! Whoever may make runs of tasks may not therefore change what a Service runs.
 
 use std::sync::Arc;
 
-use crds::spindrift::{API_VERSION, Repository};
-use crds::tekton::{CustomRun, PipelineRun, labels};
+use crds::spindrift::{API_VERSION, PushRecord, Repository};
+use crds::tekton::{CustomRun, PipelineRun, names};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Api, ResourceExt};
 use reconciler::Error;
 use reconciler::object::controller_of;
 
 use super::Deployments;
-use crate::queue;
+use crate::{DEPLOY_TASK, queue};
 
 /// Why a run deploys nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NotItsOwn {
-    #[error("only a task of a PipelineRun deploys, and none owns this run")]
+    #[error("only the task {DEPLOY_TASK} of a PipelineRun deploys, and this run is that of none")]
     NoRun,
     #[error("PipelineRun {0}, whose task this is, is gone")]
     RunGone(String),
+    #[error("PipelineRun {0} builds nothing of a Repository: none owns it")]
+    OfNone(String),
     #[error("PipelineRun {run} builds nothing of Repository {repository}: it does not own it")]
     OfAnother { run: String, repository: String },
-    #[error("PipelineRun {0} is over, or builds another push than this run would deploy")]
+    #[error("PipelineRun {0} is over, or is that of no push that its Repository remembers")]
     NotThisPush(String),
 }
 
 impl Deployments {
-    /// Is it a task of a run that the Repository made?
-    pub(super) async fn of_its_build(
+    /// The PipelineRun whose deployment it is.
+    pub(super) async fn build_of(
         &self,
         run: &CustomRun,
-        repository: &Repository,
-        sequence: i64,
-    ) -> Result<Result<(), NotItsOwn>, Error> {
+    ) -> Result<Result<Arc<PipelineRun>, NotItsOwn>, Error> {
         let Some(owner) = pipeline_run_of(run) else {
             return Ok(Err(NotItsOwn::NoRun));
         };
         let namespace = run.namespace().unwrap_or_default();
+        let is_owner = |known: &Arc<PipelineRun>| known.metadata.uid.as_ref() == Some(&owner.uid);
         let known = self.shared.runs.named(&namespace, &owner.name);
-        let build = match known.filter(|known| known.metadata.uid.as_ref() == Some(&owner.uid)) {
+        let build = match known.filter(is_owner) {
             Some(known) => Some(known),
             // The cache may not have it yet.
             None => {
@@ -49,47 +50,44 @@ impl Deployments {
                 let found = found.map_err(|error| {
                     Error::api(format!("read PipelineRun {namespace}/{}", owner.name), error)
                 })?;
-                found.map(Arc::new)
+                found.map(Arc::new).filter(is_owner)
             }
         };
-        Ok(owned(owner, build.as_deref(), repository, sequence))
+        Ok(build.ok_or_else(|| NotItsOwn::RunGone(owner.name.clone())))
     }
 }
 
-/// The PipelineRun that controls a run, if the label says the same.
+/// The PipelineRun that controls a run, if that is its deployment: of the name there is one.
 fn pipeline_run_of(run: &CustomRun) -> Option<&OwnerReference> {
     let owner = controller_of(&run.metadata)?;
-    let labelled = run.labels().get(labels::PIPELINE_RUN);
     let is_run = owner.kind == "PipelineRun" && owner.api_version.starts_with("tekton.dev/");
-    (is_run && labelled == Some(&owner.name)).then_some(owner)
+    let name = names::run_of_task(&owner.name, DEPLOY_TASK, None);
+    (is_run && run.name_any() == name).then_some(owner)
 }
 
-fn owned(
-    owner: &OwnerReference,
-    build: Option<&PipelineRun>,
-    repository: &Repository,
-    sequence: i64,
-) -> Result<(), NotItsOwn> {
-    let build = build.filter(|build| build.metadata.uid.as_ref() == Some(&owner.uid));
-    let Some(build) = build else {
-        return Err(NotItsOwn::RunGone(owner.name.clone()));
-    };
-    let of_repository = controller_of(&build.metadata).is_some_and(|owner| {
-        owner.kind == "Repository"
-            && owner.api_version == API_VERSION
-            && Some(&owner.uid) == repository.metadata.uid.as_ref()
-    });
-    if !of_repository {
+/// The Repository that a build says it is of.
+pub(super) fn repository_of(build: &PipelineRun) -> Result<&OwnerReference, NotItsOwn> {
+    controller_of(&build.metadata)
+        .filter(|owner| owner.kind == "Repository" && owner.api_version == API_VERSION)
+        .ok_or_else(|| NotItsOwn::OfNone(build.name_any()))
+}
+
+/// The push that a build is of, as its Repository remembers it: others may write to the build.
+pub(super) fn push_of<'r>(
+    build: &PipelineRun,
+    repository: &'r Repository,
+) -> Result<&'r PushRecord, NotItsOwn> {
+    if repository.metadata.uid.as_ref() != Some(&repository_of(build)?.uid) {
         return Err(NotItsOwn::OfAnother {
             run: build.name_any(),
             repository: repository.name_any(),
         });
     }
-    // What the number decides must not be up to whoever wrote the params.
-    if queue::is_done(build) || queue::sequence(build) != sequence {
-        return Err(NotItsOwn::NotThisPush(build.name_any()));
-    }
-    Ok(())
+    let name = build.name_any();
+    let mut pushes = repository.status.iter().flat_map(|status| &status.pushes);
+    pushes
+        .find(|push| push.run == name && !queue::is_done(build))
+        .ok_or(NotItsOwn::NotThisPush(name))
 }
 
 #[cfg(test)]
@@ -103,69 +101,73 @@ mod tests {
     }
 
     #[test]
-    fn only_builds_of_the_repository_deploy_it() {
+    fn a_build_has_one_deployment() {
+        let of = |name: &str, owners: Value| -> Option<String> {
+            let run: CustomRun = serde_json::from_value(json!({
+                "apiVersion": "tekton.dev/v1beta1", "kind": "CustomRun",
+                "metadata": {"name": name, "ownerReferences": owners}, "spec": {},
+            }))
+            .unwrap();
+            pipeline_run_of(&run).map(|owner| owner.uid.clone())
+        };
+        let build = || owner("tekton.dev/v1", "PipelineRun", "web-1", "b");
+        assert_eq!(of("web-1-deploy", build()).as_deref(), Some("b"));
+        for (name, owners) in [
+            ("web-1-deploy", json!([])),
+            ("web-1-deploy", owner("tekton.dev/v1", "TaskRun", "web-1", "b")),
+            ("web-1-deploy", owner("apps/v1", "PipelineRun", "web-1", "b")),
+            ("mine", build()),
+            ("web-1-deploy-0", build()),
+        ] {
+            assert_eq!(of(name, owners), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_builds_of_pushes_that_the_repository_remembers_deploy_it() {
         let repository: Repository = serde_json::from_value(json!({
             "apiVersion": API_VERSION, "kind": "Repository", "metadata": {"name": "web", "uid": "w"}, "spec": {},
+            "status": {"pushes": [{"sequence": 3, "ref": "refs/heads/main", "run": "web-1"}]},
         }))
         .unwrap();
-        let build = |owners: Value| -> PipelineRun {
-            serde_json::from_value(json!({
+        let good = || owner(API_VERSION, "Repository", "web", "w");
+        let late = |name: &str| Err(NotItsOwn::NotThisPush(name.to_owned()));
+        let another = || {
+            Err(NotItsOwn::OfAnother {
+                run: "web-1".to_owned(),
+                repository: "web".to_owned(),
+            })
+        };
+        let none = || Err(NotItsOwn::OfNone("web-1".to_owned()));
+        for (name, owners, succeeded, expected) in [
+            ("web-1", good(), "Unknown", Ok(3)),
+            ("web-1", good(), "False", late("web-1")),
+            ("web-2", good(), "Unknown", late("web-2")),
+            ("web-1", json!([]), "Unknown", none()),
+            (
+                "web-1",
+                owner("apps/v1", "Repository", "web", "w"),
+                "Unknown",
+                none(),
+            ),
+            (
+                "web-1",
+                owner(API_VERSION, "Repository", "web", "old"),
+                "Unknown",
+                another(),
+            ),
+        ] {
+            let build: PipelineRun = serde_json::from_value(json!({
                 "apiVersion": "tekton.dev/v1", "kind": "PipelineRun",
+                // What is written here, anybody may have written.
                 "metadata": {
-                    "name": "web-1", "uid": "b", "ownerReferences": owners,
-                    "annotations": {"spindrift.dev/sequence": "3"},
+                    "name": name, "ownerReferences": owners, "annotations": {"spindrift.dev/sequence": "99"},
                 },
-                "spec": {},
+                "spec": {}, "status": {"conditions": [{"type": "Succeeded", "status": succeeded}]},
             }))
-            .unwrap()
-        };
-        let run = |owners: Value| -> CustomRun {
-            serde_json::from_value(json!({
-                "apiVersion": "tekton.dev/v1beta1", "kind": "CustomRun",
-                "metadata": {"name": "web-1-deploy", "ownerReferences": owners, "labels": {"tekton.dev/pipelineRun": "web-1"}},
-                "spec": {},
-            }))
-            .unwrap()
-        };
-        let of_build = |uid: &str| owner("tekton.dev/v1", "PipelineRun", "web-1", uid);
-        let good = owner(API_VERSION, "Repository", "web", "w");
-        let allowed = |run: CustomRun, build: Option<PipelineRun>| {
-            let owner = pipeline_run_of(&run).ok_or(NotItsOwn::NoRun)?;
-            owned(owner, build.as_ref(), &repository, 3)
-        };
-        assert_eq!(allowed(run(of_build("b")), Some(build(good.clone()))), Ok(()));
-        let mut over = build(good.clone());
-        over.status =
-            serde_json::from_value(json!({"conditions": [{"type": "Succeeded", "status": "False"}]}))
-                .unwrap();
-        let late = Err(NotItsOwn::NotThisPush("web-1".to_owned()));
-        assert_eq!(allowed(run(of_build("b")), Some(over)), late);
-        let of_build_run = run(of_build("b"));
-        let owner_of = pipeline_run_of(&of_build_run).unwrap();
-        assert_eq!(
-            owned(owner_of, Some(&build(good.clone())), &repository, 999),
-            late
-        );
-        for owners in [
-            json!([]),
-            owner("tekton.dev/v1", "PipelineRun", "other", "b"),
-            owner("tekton.dev/v1", "TaskRun", "web-1", "b"),
-        ] {
-            assert_eq!(
-                allowed(run(owners), Some(build(good.clone()))),
-                Err(NotItsOwn::NoRun)
-            );
-        }
-        let gone = Err(NotItsOwn::RunGone("web-1".to_owned()));
-        assert_eq!(allowed(run(of_build("old")), Some(build(good))), gone);
-        assert_eq!(allowed(run(of_build("b")), None), gone);
-        for owners in [
-            json!([]),
-            owner(API_VERSION, "Repository", "web", "another"),
-            owner("apps/v1", "Repository", "web", "w"),
-        ] {
-            let refused = allowed(run(of_build("b")), Some(build(owners)));
-            assert!(matches!(refused, Err(NotItsOwn::OfAnother { .. })), "{refused:?}");
+            .unwrap();
+            let found = push_of(&build, &repository).map(|push| push.sequence);
+            assert_eq!(found, expected, "{name} {owners} {succeeded}");
         }
     }
 }

@@ -1,12 +1,16 @@
-//! What a deployment is told.
+//! What a deployment deploys: what its build made of the push.
+//!
+//! The custom run itself is asked nothing, for anybody who may make one could have written it. The Repository's status
+//! says what was pushed, and that of the build's TaskRun what came out; both are written by controllers alone.
 
-use crds::tekton::{CustomRun, labels};
+use crds::spindrift::PushRecord;
+use crds::tekton::{RunStatus as _, TaskRun};
 use kube::ResourceExt;
+use reconciler::object::is_controlled_by;
 
-/// The params of a deployment.
+/// What is deployed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Request {
-    pub repository: String,
     /// By digest.
     pub image: String,
     pub sequence: i64,
@@ -19,47 +23,84 @@ pub(super) struct Request {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum RequestError {
-    #[error("the param {0} is missing")]
-    Missing(&'static str),
-    #[error("the param sequence is not a number: {0:?}")]
-    Sequence(String),
-    #[error("the param image has no digest: {0:?}")]
-    Image(String),
+    #[error("the build has not succeeded: there is no TaskRun {0} of it that has")]
+    NotBuilt(String),
+    #[error("TaskRun {run} has no result {result}")]
+    Missing { run: String, result: &'static str },
+    #[error("TaskRun {run} has made {found}, and images of the Repository are kept as {expected}")]
+    Elsewhere {
+        run: String,
+        found: String,
+        expected: String,
+    },
+    #[error("TaskRun {run} has a result IMAGE_DIGEST that is no digest: {found:?}")]
+    Digest { run: String, found: String },
+}
+
+/// A build as it went.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Built<'a> {
+    /// UID of the PipelineRun.
+    pub uid: &'a str,
+    /// Name that its TaskRun has.
+    pub name: &'a str,
+    pub task_run: Option<&'a TaskRun>,
+    /// Where images of the Repository are kept, without tag.
+    pub image: &'a str,
 }
 
 impl Request {
-    pub(super) fn of(run: &CustomRun) -> Result<Self, RequestError> {
-        let param = |name: &str| {
-            let found = run.spec.params.iter().find(|param| param.name == name);
-            found
-                .and_then(|param| param.value.as_str())
-                .unwrap_or_default()
-                .to_owned()
+    pub(super) fn of(push: &PushRecord, built: &Built<'_>) -> Result<Self, RequestError> {
+        let succeeded = |run: &&TaskRun| {
+            let condition = run.status.as_ref().and_then(|status| status.succeeded());
+            is_controlled_by(&run.metadata, built.uid) && condition.is_some_and(|found| found.is_true())
         };
-        let required = |name: &'static str| {
-            Some(param(name))
-                .filter(|value| !value.is_empty())
-                .ok_or(RequestError::Missing(name))
+        let Some(task_run) = built.task_run.filter(succeeded) else {
+            return Err(RequestError::NotBuilt(built.name.to_owned()));
         };
-        let sequence = required("sequence")?;
-        let image = required("image")?;
-        if !image.contains("@sha256:") {
-            return Err(RequestError::Image(image));
+        let run = task_run.name_any();
+        let result = |name: &str| {
+            let mut all = task_run.status.iter().flat_map(|status| &status.results);
+            let value = all.find(|result| result.name == name)?.value.as_str()?.trim();
+            (!value.is_empty()).then(|| value.to_owned())
+        };
+        let required = |result_name: &'static str| {
+            result(result_name).ok_or_else(|| RequestError::Missing {
+                run: run.clone(),
+                result: result_name,
+            })
+        };
+        let (url, digest) = (required("IMAGE_URL")?, required("IMAGE_DIGEST")?);
+        if url != built.image {
+            return Err(RequestError::Elsewhere {
+                run,
+                found: url,
+                expected: built.image.to_owned(),
+            });
         }
+        if !is_digest(&digest) {
+            return Err(RequestError::Digest { run, found: digest });
+        }
+        // What was uploaded is known by its artifact.
+        let (commit, tree) = if push.git_ref.is_empty() {
+            (String::new(), push.tree.clone())
+        } else {
+            (required("commit")?, required("tree")?)
+        };
         Ok(Self {
-            repository: required("repository")?,
-            image: image.trim().to_owned(),
-            sequence: sequence.parse().map_err(|_| RequestError::Sequence(sequence))?,
-            commit: param("commit").trim().to_owned(),
-            git_ref: param("ref"),
-            tree: param("tree").trim().to_owned(),
-            run: run
-                .labels()
-                .get(labels::PIPELINE_RUN)
-                .cloned()
-                .unwrap_or_else(|| run.name_any()),
+            image: format!("{url}@{digest}"),
+            sequence: push.sequence,
+            commit,
+            git_ref: push.git_ref.clone(),
+            tree,
+            run: push.run.clone(),
         })
     }
+}
+
+fn is_digest(text: &str) -> bool {
+    let hash = text.strip_prefix("sha256:");
+    hash.is_some_and(|hash| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]
@@ -68,36 +109,79 @@ mod tests {
 
     use super::*;
 
-    fn request(params: &Value) -> Result<Request, RequestError> {
-        let params: Vec<Value> = params
+    const IMAGE: &str = "localhost:5000/default/web";
+
+    fn task_run(uid: &str, succeeded: &str, results: &Value) -> TaskRun {
+        let results: Vec<Value> = results
             .as_object()
             .unwrap()
             .iter()
-            .map(|(name, value)| json!({"name": name, "value": value}))
+            .map(|(name, value)| json!({"name": name, "type": "string", "value": value}))
             .collect();
-        let run = json!({
-            "apiVersion": "tekton.dev/v1beta1", "kind": "CustomRun",
-            "metadata": {"name": "web-1-deploy", "labels": {"tekton.dev/pipelineRun": "web-1"}}, "spec": {"params": params},
-        });
-        Request::of(&serde_json::from_value(run).unwrap())
+        serde_json::from_value(json!({
+            "apiVersion": "tekton.dev/v1", "kind": "TaskRun",
+            "metadata": {"name": "web-1-build", "ownerReferences": [{
+                "apiVersion": "tekton.dev/v1", "kind": "PipelineRun", "name": "web-1", "uid": uid, "controller": true,
+            }]},
+            "spec": {}, "status": {"conditions": [{"type": "Succeeded", "status": succeeded}], "results": results},
+        }))
+        .unwrap()
+    }
+
+    fn request(push: &Value, task_run: Option<&TaskRun>) -> Result<Request, RequestError> {
+        let push: PushRecord = serde_json::from_value(push.clone()).unwrap();
+        Request::of(
+            &push,
+            &Built {
+                uid: "b",
+                name: "web-1-build",
+                task_run,
+                image: IMAGE,
+            },
+        )
     }
 
     #[test]
-    fn params_are_read_or_told() {
-        let whole = json!({"repository": "web", "image": "r/web@sha256:0\n", "sequence": "7", "ref": "refs/heads/main"});
-        let read = request(&whole).unwrap();
+    fn what_was_built_is_deployed() {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        let whole =
+            json!({"IMAGE_URL": IMAGE, "IMAGE_DIGEST": format!("{digest}\n"), "commit": "c\n", "tree": "t"});
+        let push = json!({"sequence": 7, "ref": "refs/heads/main", "run": "web-1", "tree": "told"});
+        let good = request(&push, Some(&task_run("b", "True", &whole))).unwrap();
+        let expected = Request {
+            image: format!("{IMAGE}@{digest}"),
+            sequence: 7,
+            commit: "c".to_owned(),
+            git_ref: "refs/heads/main".to_owned(),
+            tree: "t".to_owned(),
+            run: "web-1".to_owned(),
+        };
+        assert_eq!(good, expected);
+        // An upload has no commit, and its artifact stands for its files.
+        let upload = json!({"sequence": 7, "run": "web-1", "tree": "r@sha256:1"});
+        let of_upload = request(&upload, Some(&task_run("b", "True", &whole))).unwrap();
         assert_eq!(
-            (read.image.as_str(), read.sequence, read.run.as_str()),
-            ("r/web@sha256:0", 7, "web-1")
+            (of_upload.commit.as_str(), of_upload.tree.as_str()),
+            ("", "r@sha256:1")
         );
-        for (name, value, error) in [
-            ("repository", "", RequestError::Missing("repository")),
-            ("sequence", "x", RequestError::Sequence("x".to_owned())),
-            ("image", "r/web", RequestError::Image("r/web".to_owned())),
+
+        let not_built = RequestError::NotBuilt("web-1-build".to_owned());
+        assert_eq!(request(&push, None), Err(not_built.clone()));
+        for (uid, succeeded) in [("other", "True"), ("b", "False"), ("b", "Unknown")] {
+            let found = request(&push, Some(&task_run(uid, succeeded, &whole)));
+            assert_eq!(found, Err(not_built.clone()));
+        }
+        for (name, value, told) in [
+            ("IMAGE_URL", "evil.example.com/web", "are kept as"),
+            ("IMAGE_URL", "", "no result IMAGE_URL"),
+            ("IMAGE_DIGEST", "sha256:0", "no digest"),
+            ("IMAGE_DIGEST", "", "no result IMAGE_DIGEST"),
+            ("commit", "", "no result commit"),
         ] {
             let mut wrong = whole.clone();
             wrong[name] = json!(value);
-            assert_eq!(request(&wrong), Err(error));
+            let error = request(&push, Some(&task_run("b", "True", &wrong))).unwrap_err();
+            assert!(error.to_string().contains(told), "{name}={value}: {error}");
         }
     }
 }

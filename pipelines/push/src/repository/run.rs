@@ -6,7 +6,7 @@ use crds::spindrift::{
     API_VERSION, BUILD_PIPELINE, DEPLOY_KIND, PushRecord, Repository, annotations, labels,
 };
 use crds::tekton::{
-    Duration, Param, PipelineRun, PipelineRunSpec, PipelineRunSpecStatus, PipelineSpec, PipelineTask,
+    Duration, PipelineRun, PipelineRunSpec, PipelineRunSpecStatus, PipelineSpec, PipelineTask,
     PipelineTaskRunTemplate, TaskRef, TimeoutFields, labels as tekton_labels,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -20,7 +20,7 @@ const DEPLOY_MINUTES: i32 = 15;
 const BUILD_MINUTES: i32 = 30;
 
 /// Where the image of a Repository is pushed to, without tag.
-pub(super) fn image(repository: &Repository, registry: &str) -> String {
+pub(crate) fn image(repository: &Repository, registry: &str) -> String {
     let spec = &repository.spec;
     if spec.build.image.is_empty() {
         let namespace = repository.namespace().unwrap_or_default();
@@ -70,7 +70,7 @@ pub(super) fn run(repository: &Repository, push: &PushRecord, pipeline: Pipeline
             ..ObjectMeta::default()
         },
         spec: PipelineRunSpec {
-            pipeline_spec: Some(deploying(pipeline, repository, push)),
+            pipeline_spec: Some(deploying(pipeline)),
             status: Some(PipelineRunSpecStatus::PipelineRunPending),
             timeouts: Some(TimeoutFields {
                 pipeline: Some(Duration(limit(build))),
@@ -100,15 +100,8 @@ fn marks<const N: usize>(pairs: [(&str, String); N]) -> BTreeMap<String, String>
     pairs.map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-/// The pipeline with the deployment behind the build.
-fn deploying(mut pipeline: PipelineSpec, repository: &Repository, push: &PushRecord) -> PipelineSpec {
-    let result = |name: &str| format!("$(tasks.{BUILD_TASK}.results.{name})");
-    let (commit, tree) = if push.git_ref.is_empty() {
-        // What was uploaded is known by its artifact.
-        (String::new(), push.tree.clone())
-    } else {
-        (result("commit"), result("tree"))
-    };
+/// The pipeline with the deployment behind the build. It is told nothing: it deploys what the build made.
+fn deploying(mut pipeline: PipelineSpec) -> PipelineSpec {
     pipeline.tasks.push(PipelineTask {
         name: DEPLOY_TASK.to_owned(),
         task_ref: Some(TaskRef {
@@ -116,17 +109,7 @@ fn deploying(mut pipeline: PipelineSpec, repository: &Repository, push: &PushRec
             kind: DEPLOY_KIND.to_owned(),
             ..TaskRef::default()
         }),
-        params: vec![
-            Param::new("repository", repository.name_any()),
-            Param::new(
-                "image",
-                format!("{}@{}", result("IMAGE_URL"), result("IMAGE_DIGEST")),
-            ),
-            Param::new("sequence", push.sequence.to_string()),
-            Param::new("ref", push.git_ref.as_str()),
-            Param::new("commit", commit),
-            Param::new("tree", tree),
-        ],
+        run_after: vec![BUILD_TASK.to_owned()],
         ..PipelineTask::default()
     });
     pipeline
@@ -176,25 +159,11 @@ mod tests {
         assert_eq!(wire["spec"]["taskRunTemplate"]["serviceAccountName"], "builder");
         let deploy = &wire["spec"]["pipelineSpec"]["tasks"][0];
         assert_eq!(
-            deploy["taskRef"],
-            json!({"apiVersion": "spindrift.dev/v1alpha1", "kind": "Deploy"})
-        );
-        let params: Vec<_> = deploy["params"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|param| &param["value"])
-            .collect();
-        assert_eq!(
-            params,
-            [
-                "web",
-                "$(tasks.build.results.IMAGE_URL)@$(tasks.build.results.IMAGE_DIGEST)",
-                "7",
-                "refs/heads/main",
-                "$(tasks.build.results.commit)",
-                "$(tasks.build.results.tree)",
-            ]
+            *deploy,
+            json!({
+                "name": "deploy", "runAfter": ["build"],
+                "taskRef": {"apiVersion": "spindrift.dev/v1alpha1", "kind": "Deploy"},
+            })
         );
     }
 

@@ -16,7 +16,6 @@ fn repository(status: Value) -> Repository {
 
 fn request(git_ref: &str) -> Request {
     Request {
-        repository: "web".to_owned(),
         image: IMAGE.to_owned(),
         sequence: 2,
         commit: "c".to_owned(),
