@@ -40,6 +40,9 @@ pub mod annotations {
     pub const LAST_BUILD: &str = "spindrift.dev/last-build";
     /// On Services that show previews: the revision that their requests were pinned to for the sake of that.
     pub const PINNED: &str = "spindrift.dev/pinned-revision";
+    /// On Services: UID of the Repository that shows previews there. Without it none is made, so that none is made any more
+    /// once it has been taken away.
+    pub const PREVIEWS_OF: &str = "spindrift.dev/previews-of";
     /// On Repositories: another value than the last one asks for a build of what was built last.
     pub const REBUILD: &str = "spindrift.dev/rebuild";
 }

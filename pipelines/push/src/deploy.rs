@@ -45,6 +45,7 @@ pub(crate) fn controller(shared: &Shared) -> Controller<Deployments> {
         applier: shared.applier(MANAGER),
     };
     let (of_services, of_revisions) = (shared.custom_runs.clone(), shared.custom_runs.clone());
+    let of_repositories = shared.custom_runs.clone();
     let waiting = |cache: &reconciler::Cache<CustomRun>, namespace: Option<&String>| -> Vec<Key> {
         let namespace = namespace.map(String::as_str).unwrap_or_default();
         let waiting = cache.in_namespace(namespace, |run| is_deployment(run) && !is_done(run));
@@ -57,6 +58,9 @@ pub(crate) fn controller(shared: &Shared) -> Controller<Deployments> {
         })
         .wakes(&shared.revisions, move |revision: &Revision| {
             waiting(&of_revisions, revision.metadata.namespace.as_ref())
+        })
+        .wakes(&shared.repositories, move |repository: &Repository| {
+            waiting(&of_repositories, repository.metadata.namespace.as_ref())
         })
 }
 

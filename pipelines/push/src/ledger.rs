@@ -4,7 +4,7 @@
 //! loses no push and builds none twice. Of the pushes to one ref the one with the greatest number counts; numbers are
 //! given in the order in which pushes come, unless the chain of `before` and `after` says that a push comes late.
 
-use crds::spindrift::{PushRecord, PushState, Repository, RepositoryStatus};
+use crds::spindrift::{Preview, PushRecord, PushState, Repository, RepositoryStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -233,7 +233,9 @@ fn skip(mut status: RepositoryStatus, record: PushRecord, reason: String) -> Tak
 
 /// Nothing that is being built of a ref that is gone may come into being any more.
 fn gone(status: RepositoryStatus, record: PushRecord) -> Taken {
-    let known = newest(&status.pushes, &record.git_ref).is_some();
+    // What is shown of it goes with it, although its push may be forgotten by now.
+    let is_shown = |preview: &Preview| preview.deployed.git_ref == record.git_ref;
+    let known = newest(&status.pushes, &record.git_ref).is_some() || status.previews.iter().any(is_shown);
     let sequence = if known { status.sequence + 1 } else { 0 };
     let reason = "it is gone".to_owned();
     skip(status, PushRecord { sequence, ..record }, reason)

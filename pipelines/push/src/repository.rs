@@ -7,6 +7,7 @@ mod previews;
 mod run;
 mod status;
 
+pub(crate) use plan::is_preview_wanted;
 pub(crate) use run::image;
 
 use std::sync::Arc;
@@ -98,6 +99,7 @@ impl Reconcile for Repositories {
             },
         );
         if let Some(service) = &service {
+            self.mark(service, &repository).await?;
             self.remove_previews(service, &mut updated).await?;
         }
         self.applier

@@ -2,7 +2,7 @@
 
 use crds::conditions::{Condition, ConditionedStatus as _, READY};
 use crds::serving::{Revision, Service};
-use crds::spindrift::annotations::{BUILD, REF};
+use crds::spindrift::annotations::{BUILD, PREVIEWS_OF, REF};
 use crds::spindrift::{Deployed, Repository};
 use kube::ResourceExt;
 use serde_json::Value;
@@ -11,6 +11,7 @@ use super::request::Request;
 use super::service;
 use crate::ledger::newest;
 use crate::names;
+use crate::repository::is_preview_wanted;
 use crate::traffic;
 
 /// Everything a decision follows from.
@@ -84,6 +85,12 @@ pub(super) fn decide(facts: &Facts<'_>) -> Step {
             message,
         };
     }
+    if matches!(target, Target::Preview(_)) && !is_preview_wanted(&repository.spec, &request.git_ref) {
+        return Step::Fail {
+            reason: "Superseded",
+            message: format!("{} is to have no URL of its own any more", request.git_ref),
+        };
+    }
     let Some(service) = facts.service else {
         return match target {
             Target::Branch => match service::created(repository, request) {
@@ -104,6 +111,14 @@ pub(super) fn decide(facts: &Facts<'_>) -> Step {
     };
     if service.metadata.deletion_timestamp.is_some() {
         return Step::Wait("the Service is being deleted".to_owned());
+    }
+    let marked = service.annotations().get(PREVIEWS_OF);
+    if matches!(target, Target::Preview(_)) && marked != repository.metadata.uid.as_ref() {
+        // Whatever is written for a preview is conditional on a version that has the mark.
+        let name = service.name_any();
+        return Step::Wait(format!(
+            "Service {name} is not marked as one with previews of this Repository"
+        ));
     }
     let progress = Progress::of(service, facts.revision);
     if template_mark(service, BUILD) == Some(request.run.as_str()) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crds::spindrift::annotations::{REBUILD, REF};
-use crds::spindrift::{PushRecord, Repository, RepositoryStatus};
+use crds::spindrift::{Preview, PushRecord, Repository, RepositorySpec, RepositoryStatus};
 use crds::tekton::{PipelineRun, PipelineRunSpecStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -108,23 +108,30 @@ pub(super) fn overtaken<'a>(
         .collect()
 }
 
-/// Tags of previews whose refs are gone, or that are not wanted any more.
-pub(super) fn gone(repository: &Repository) -> Vec<String> {
+/// Does a Repository want a URL for this ref? Those of branches and of tags are asked for apart.
+pub(crate) fn is_preview_wanted(spec: &RepositorySpec, git_ref: &str) -> bool {
+    if git_ref.starts_with("refs/tags/") {
+        spec.filters.tags
+    } else {
+        spec.previews && git_ref != spec.main_ref()
+    }
+}
+
+/// Tags of previews whose refs are gone, or that are not wanted any more. `shown` are those that the Service shows,
+/// which may not be noted yet.
+pub(super) fn gone(repository: &Repository, shown: &[Preview]) -> Vec<String> {
     let Some(status) = &repository.status else {
         return Vec::new();
     };
-    let spec = &repository.spec;
-    let previews = status.previews.iter().filter(|preview| {
+    let goes = |preview: &&Preview| {
         let git_ref = preview.deployed.git_ref.as_str();
         let deleted = newest(&status.pushes, git_ref).is_some_and(|newest| newest.after.is_empty());
-        let wanted = if git_ref.starts_with("refs/tags/") {
-            spec.filters.tags
-        } else {
-            spec.previews && git_ref != spec.main_ref()
-        };
-        deleted || !wanted
-    });
-    let mut gone: Vec<String> = previews.map(|preview| preview.tag.clone()).collect();
+        deleted || !is_preview_wanted(&repository.spec, git_ref)
+    };
+    let noted = |tag: &str| status.previews.iter().any(|preview| preview.tag == tag);
+    let unnoted = shown.iter().filter(|preview| !noted(&preview.tag));
+    let all = status.previews.iter().chain(unnoted);
+    let mut gone: Vec<String> = all.filter(goes).map(|preview| preview.tag.clone()).collect();
     let mut kept: Vec<_> = status
         .previews
         .iter()
@@ -290,10 +297,19 @@ mod tests {
         });
         let mut spec = git();
         assert_eq!(
-            gone(&repository(spec.clone(), status.clone(), "")),
+            gone(&repository(spec.clone(), status.clone(), ""), &[]),
             ["here", "gone", "v1"]
         );
         (spec["previews"], spec["filters"]) = (json!(true), json!({"tags": true}));
-        assert_eq!(gone(&repository(spec, status, "")), ["gone"]);
+        let wanted = repository(spec, status, "");
+        assert_eq!(gone(&wanted, &[]), ["gone"]);
+        // One whose branch went before it was noted.
+        let shown = |tag: &str, git_ref: &str| -> Preview {
+            serde_json::from_value(json!({"tag": tag, "ref": git_ref})).unwrap()
+        };
+        let mut late = wanted;
+        late.status.as_mut().unwrap().previews.clear();
+        let all = [shown("gone", "refs/heads/gone"), shown("new", "refs/heads/new")];
+        assert_eq!(gone(&late, &all), ["gone"]);
     }
 }

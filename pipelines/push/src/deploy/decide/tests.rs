@@ -29,7 +29,10 @@ fn request(git_ref: &str) -> Request {
 fn service(build: &str, git_ref: &str, image: &str, created: &str, ready: &str) -> Service {
     serde_json::from_value(json!({
         "apiVersion": "serving.knative.dev/v1", "kind": "Service",
-        "metadata": {"name": "web", "namespace": "default", "generation": 3, "resourceVersion": "9"},
+        "metadata": {
+            "name": "web", "namespace": "default", "generation": 3, "resourceVersion": "9",
+            "annotations": {"spindrift.dev/previews-of": "u"},
+        },
         "spec": {
             "template": {
                 "metadata": {"annotations": {"spindrift.dev/build": build, "spindrift.dev/ref": git_ref}},
@@ -276,6 +279,28 @@ fn a_preview_is_made_then_tagged_and_takes_no_requests() {
     assert_eq!(
         step(&web, Some(&made), Some(&ready), "refs/heads/x"),
         Step::Done { revision: name }
+    );
+
+    // Without its mark a Service gets none, and neither does a branch that is to have none.
+    let mut unmarked = before.clone();
+    for uid in ["", "another"] {
+        let marks = [("spindrift.dev/previews-of".to_owned(), uid.to_owned())];
+        unmarked.metadata.annotations = Some(marks.into_iter().filter(|(_, uid)| !uid.is_empty()).collect());
+        let found = step(&web, Some(&unmarked), None, "refs/heads/x");
+        assert!(matches!(found, Step::Wait(_)), "{found:?}");
+    }
+    let mut unwanted = web.clone();
+    unwanted.spec.previews = false;
+    let found = step(&unwanted, Some(&before), None, "refs/heads/x");
+    assert!(
+        matches!(
+            found,
+            Step::Fail {
+                reason: "Superseded",
+                ..
+            }
+        ),
+        "{found:?}"
     );
 
     // The next build of the branch gets the requests again.
