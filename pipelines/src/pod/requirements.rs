@@ -51,6 +51,10 @@ pub(crate) struct Limits {
     limit: Amounts,
     /// The largest of the minimums.
     least: Amounts,
+    /// The smallest of the maximums.
+    most: Amounts,
+    /// How many times its request a limit may be; the smallest of these.
+    ratio: Amounts,
 }
 
 impl Limits {
@@ -66,12 +70,16 @@ impl Limits {
             });
             take(&mut found.limit, item.default.as_ref(), |new, old| new < old);
             take(&mut found.least, item.min.as_ref(), |new, old| new > old);
+            take(&mut found.most, item.max.as_ref(), |new, old| new < old);
+            let ratio = item.max_limit_request_ratio.as_ref();
+            take(&mut found.ratio, ratio, |new, old| new < old);
         }
         found
     }
 
     /// Fills in what containers lack. The steps share the default of one container, since they run one after the other
-    /// and count all at once; but none gets less than is allowed.
+    /// and count all at once; but none gets less than is allowed, and none so little that its limit is too many times
+    /// that. Upstream leaves maximums and ratios to the API server, which refuses the pod then.
     pub(crate) fn fill(&self, pod: &mut Pod) {
         let steps = pod.spec.as_ref().map_or(0, |spec| spec.containers.len());
         if let Some(spec) = &mut pod.spec {
@@ -86,39 +94,67 @@ impl Limits {
 
     fn fill_one(&self, container: &mut Container, sharing: usize) {
         for name in RESOURCES {
-            let request = self.share(name, sharing);
-            let limit = self.limit.get(name).cloned();
-            if request.is_none() && limit.is_none() {
+            let own = container.resources.clone().unwrap_or_default();
+            let asked = own.requests.as_ref().and_then(|amounts| amounts.get(name));
+            let allowed = own.limits.as_ref().and_then(|amounts| amounts.get(name));
+            let limit = match allowed {
+                Some(_) => None,
+                None => self.limit(name, asked),
+            };
+            let request = match asked {
+                Some(_) => None,
+                None => self.request(name, sharing, allowed.or(limit.as_ref())),
+            };
+            if limit.is_none() && request.is_none() {
                 continue;
             }
-            let own = container.resources.get_or_insert_default();
-            let asked = own.requests.get_or_insert_default();
-            let allowed = own.limits.get_or_insert_default();
-            // What is more than the limit can never be had.
-            let fits = |request: &Amount, limit: Option<&Amount>| {
-                limit.is_none_or(|limit| match (read(request), read(limit)) {
-                    (Some(request), Some(limit)) => request <= limit,
-                    _ => true,
-                })
-            };
-            if let Some(limit) = limit
-                && !allowed.contains_key(name)
-                && asked.get(name).is_none_or(|own| fits(own, Some(&limit)))
-            {
-                allowed.insert(name.to_owned(), limit);
+            let filled = container.resources.get_or_insert_default();
+            if let Some(limit) = limit {
+                let limits = filled.limits.get_or_insert_default();
+                limits.insert(name.to_owned(), limit);
             }
-            if let Some(request) = request
-                && !asked.contains_key(name)
-            {
-                let request = match allowed.get(name) {
-                    Some(limit) if !fits(&request, Some(limit)) => limit.clone(),
-                    _ => request,
-                };
-                asked.insert(name.to_owned(), request);
+            if let Some(request) = request {
+                let requests = filled.requests.get_or_insert_default();
+                requests.insert(name.to_owned(), request);
             }
-            own.requests = own.requests.take().filter(|amounts| !amounts.is_empty());
-            own.limits = own.limits.take().filter(|amounts| !amounts.is_empty());
         }
+    }
+
+    /// The limit of a container that says none: the default, or the most that is allowed; but not too many times what it
+    /// asks for.
+    fn limit(&self, name: &str, asked: Option<&Amount>) -> Option<Amount> {
+        let (default, most) = (self.limit.get(name), self.most.get(name));
+        let limit = smaller(default, most)?;
+        let Some(asked) = asked else {
+            return Some(limit.clone());
+        };
+        let times = self.times(name, asked);
+        let limit = smaller(Some(limit), times.as_ref())?;
+        // What is more than the limit can never be had.
+        (!is_more(asked, limit)).then(|| limit.clone())
+    }
+
+    /// The request of a container that says none, which has this limit.
+    fn request(&self, name: &str, sharing: usize, limit: Option<&Amount>) -> Option<Amount> {
+        let share = self.share(name, sharing);
+        let enough = limit.and_then(|limit| self.part(name, limit));
+        let request = larger(share.as_ref(), enough.as_ref())?;
+        smaller(Some(request), limit).cloned()
+    }
+
+    /// The largest limit to a request.
+    fn times(&self, name: &str, request: &Amount) -> Option<Amount> {
+        let (ratio, request) = (read(self.ratio.get(name)?)?, read(request)?);
+        amount(name, request.saturating_mul(ratio) / 1000)
+    }
+
+    /// The smallest request to a limit.
+    fn part(&self, name: &str, limit: &Amount) -> Option<Amount> {
+        let (ratio, limit) = (read(self.ratio.get(name)?)?, read(limit)?);
+        // Rounded up to what is written: a part that is too small by a byte is refused.
+        let unit = unit(name);
+        let part = (limit.saturating_mul(1000) + ratio - 1) / ratio;
+        amount(name, (part + unit - 1) / unit * unit)
     }
 
     /// What one of so many containers asks for.
@@ -144,6 +180,42 @@ fn take(known: &mut Amounts, new: Option<&Amounts>, better: impl Fn(i128, i128) 
             known.insert(name.clone(), amount.clone());
         }
     }
+}
+
+/// The smaller of those that are there.
+fn smaller<'a>(one: Option<&'a Amount>, other: Option<&'a Amount>) -> Option<&'a Amount> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(if is_more(one, other) { other } else { one }),
+        (one, other) => one.or(other),
+    }
+}
+
+/// The larger of those that are there.
+fn larger<'a>(one: Option<&'a Amount>, other: Option<&'a Amount>) -> Option<&'a Amount> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(if is_more(other, one) { other } else { one }),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Not if one of them cannot be read: the API server says what is wrong with it.
+fn is_more(one: &Amount, other: &Amount) -> bool {
+    matches!((read(one), read(other)), (Some(one), Some(other)) if one > other)
+}
+
+/// Thousandths of what an amount is counted in.
+fn unit(name: &str) -> i128 {
+    if name == "cpu" { 1 } else { 1000 }
+}
+
+/// So many thousandths as an amount; what is less than one unit of it is left out.
+fn amount(name: &str, milli: i128) -> Option<Amount> {
+    let units = i64::try_from(milli / unit(name)).ok()?;
+    let amount = match name {
+        "cpu" => Quantity::from_milli(units),
+        _ => Quantity::from_bytes(units),
+    };
+    Some(Amount(amount.to_string()))
 }
 
 /// An amount in thousandths; `None` if it is none.
@@ -237,6 +309,64 @@ mod tests {
         let found = needs(pod(&[json!({}), json!({})]), &limits);
         let expected = |cpu: &str| json!({"requests": {"cpu": cpu, "ephemeral-storage": "1Gi"}});
         assert_eq!(found, [expected("300m"), expected("200m"), expected("200m")]);
+    }
+
+    #[test]
+    fn the_most_that_is_allowed_is_the_limit_of_what_says_none() {
+        let two = || pod(&[json!({}), json!({"requests": {"cpu": "3"}})]);
+        for (range, first, second) in [
+            (
+                json!({"max": {"cpu": "2"}}),
+                json!({"limits": {"cpu": "2"}}),
+                // It asks for more than there is; the API server tells.
+                json!({"requests": {"cpu": "3"}}),
+            ),
+            (
+                json!({"max": {"cpu": "4"}, "default": {"cpu": "1"}, "defaultRequest": {"cpu": "1"}}),
+                json!({"requests": {"cpu": "500m"}, "limits": {"cpu": "1"}}),
+                json!({"requests": {"cpu": "3"}}),
+            ),
+            // Of several ranges one may allow less than is another's default.
+            (
+                json!({"max": {"cpu": "500m"}, "default": {"cpu": "4"}, "defaultRequest": {"cpu": "2"}}),
+                json!({"requests": {"cpu": "500m"}, "limits": {"cpu": "500m"}}),
+                json!({"requests": {"cpu": "3"}}),
+            ),
+        ] {
+            let mut range = range;
+            range["type"] = json!("Container");
+            let found = needs(two(), &limits(json!([range])));
+            assert_eq!(found[1..], [first, second], "{range}");
+        }
+    }
+
+    #[test]
+    fn no_limit_is_too_many_times_its_request() {
+        let limits = limits(json!([{
+            "type": "Container", "defaultRequest": {"cpu": "1", "memory": "1Gi"}, "default": {"cpu": "2", "memory": "2Gi"},
+            "maxLimitRequestRatio": {"cpu": "2", "memory": "3"},
+        }]));
+        let found = needs(
+            pod(&[
+                json!({}),
+                json!({"requests": {"cpu": "500m"}}),
+                json!({"limits": {"cpu": "3", "memory": "1000"}}),
+                // What it says itself stays, whatever the API server says to it.
+                json!({"requests": {"cpu": "1"}, "limits": {"cpu": "3"}}),
+            ]),
+            &limits,
+        );
+        // A quarter would be 250m, of which the limit is eight times; a third of 2Gi is rounded up.
+        let memory = "715827883";
+        assert_eq!(
+            found[1..],
+            [
+                json!({"requests": {"cpu": "1", "memory": memory}, "limits": {"cpu": "2", "memory": "2Gi"}}),
+                json!({"requests": {"cpu": "500m", "memory": memory}, "limits": {"cpu": "1", "memory": "2Gi"}}),
+                json!({"requests": {"cpu": "1500m", "memory": "1000"}, "limits": {"cpu": "3", "memory": "1000"}}),
+                json!({"requests": {"cpu": "1", "memory": memory}, "limits": {"cpu": "3", "memory": "2Gi"}}),
+            ]
+        );
     }
 
     #[test]
