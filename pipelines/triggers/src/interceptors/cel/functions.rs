@@ -201,3 +201,35 @@ fn compare_secret(compare: &CompareSecret, given: &str, rest: &[Cel]) -> Made {
         .ok_or_else(|| error("compareSecret", format!("the Secret {name} has no {key}")))?;
     Ok(Cel::Bool(signature::same(given.as_bytes(), &secret)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_translation_costs_what_may_come_out() {
+        // To read a pattern, and then to look through four bytes.
+        const READ: u64 = (1 << 16) + 4;
+        for (replacement, longest) in [
+            ("", 1),
+            ("bb", 8),
+            // Once for the name itself, and once for the one byte that it stands for.
+            ("$0", 12),
+            ("$0$0", 24),
+        ] {
+            let given = |left: u64| translate(&Allowance::new(READ + left), "aaaa", "a", replacement);
+            let made = given(longest).unwrap();
+            let expected = replacement.replace("$0", "a").repeat(4);
+            assert_eq!(made, text(expected), "{replacement}");
+            assert!(given(longest - 1).is_err(), "{replacement}");
+        }
+        // A page of one letter, each of which becomes the page.
+        let page = "a".repeat(1 << 16);
+        let allowance = Allowance::new(1 << 30);
+        assert!(translate(&allowance, &page, "a", &page).is_err());
+        assert!(
+            allowance.spend(1).is_err(),
+            "who asked for too much gets nothing more"
+        );
+    }
+}
