@@ -3,6 +3,7 @@
 //! What can be told without reading variables is decided by the crate `crds`; here is what needs them: variables that
 //! stand for nothing, and the order of a pipeline's tasks.
 
+mod artifacts;
 mod conditions;
 mod order;
 mod settings;
@@ -113,6 +114,9 @@ fn validate(resource: Resource, object: &Value, context: &Context<'_>) -> Result
         complaints.also(order::problems(resource, object));
         complaints.also(conditions::problems(resource, object));
         complaints.also(variables::problems(resource, object));
+        if !context.configs.features.enable_artifacts {
+            complaints.also(artifacts::problems(resource, object));
+        }
     }
     Decision::checked(&complaints)
 }

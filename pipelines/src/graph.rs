@@ -16,11 +16,13 @@ pub struct Graph {
     order: Vec<usize>,
 }
 
-/// A reference to a result of another task, as in `$(tasks.build.results.digest)`.
+/// A reference to a result of another task, as in `$(tasks.build.results.digest)`, or to an artifact of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ResultReference {
     /// The task's name within the pipeline.
     pub task: String,
+    pub kind: ReferenceKind,
+    /// Name of the result or artifact.
     pub result: String,
     /// The key that is asked for, of an object.
     pub key: Option<String>,
@@ -28,6 +30,37 @@ pub struct ResultReference {
     pub index: Option<usize>,
     /// The field that has the reference, for messages.
     pub field: String,
+}
+
+/// What of a task is referred to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ReferenceKind {
+    #[default]
+    Result,
+    /// An artifact that went in.
+    Input,
+    /// An artifact that came out.
+    Output,
+}
+
+impl ReferenceKind {
+    /// What messages call one of them.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Result => "result",
+            Self::Input => "input",
+            Self::Output => "output",
+        }
+    }
+
+    /// The word that variables have for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Result => "results",
+            Self::Input => "inputs",
+            Self::Output => "outputs",
+        }
+    }
 }
 
 /// Why tasks have no order.
@@ -126,13 +159,19 @@ pub fn references_in(
 }
 
 fn reference(variable: &Variable<'_>, field: &str, list: &str) -> Option<ResultReference> {
-    let (task, result, key) = match variable.path.as_slice() {
-        [first, task, "results", result] if *first == list => (task, result, None),
-        [first, task, "results", result, key] if *first == list => (task, result, Some((*key).to_owned())),
+    let (task, kind, result, key) = match variable.path.as_slice() {
+        [first, task, "results", result] if *first == list => (task, ReferenceKind::Result, result, None),
+        [first, task, "results", result, key] if *first == list => {
+            let key = Some((*key).to_owned());
+            (task, ReferenceKind::Result, result, key)
+        }
+        [first, task, "inputs", artifact] if *first == list => (task, ReferenceKind::Input, artifact, None),
+        [first, task, "outputs", artifact] if *first == list => (task, ReferenceKind::Output, artifact, None),
         _ => return None,
     };
     Some(ResultReference {
         task: (*task).to_owned(),
+        kind,
         result: (*result).to_owned(),
         key,
         index: match variable.selector {
@@ -222,6 +261,8 @@ mod tests {
         for fields in [
             json!({"runAfter": ["a"]}),
             json!({"params": [{"name": "p", "value": result}]}),
+            json!({"params": [{"name": "p", "value": "$(tasks.a.outputs.image)"}]}),
+            json!({"taskSpec": {"steps": [{"script": "$(tasks.a.inputs.source)"}]}}),
             json!({"params": [{"name": "p", "value": ["x", "$(tasks.a.results.r[*])"]}]}),
             json!({"params": [{"name": "p", "value": {"k": "$(tasks.a.results['r'].key)"}}]}),
             json!({"matrix": {"params": [{"name": "p", "value": "$(tasks.a.results.r[*])"}]}}),

@@ -45,6 +45,8 @@ pub struct Settings {
     pub read_only_init: bool,
     /// Do pods stay when their runs are cancelled?
     pub keep_cancelled: bool,
+    /// Do steps tell what went in and came out?
+    pub artifacts: bool,
     /// Variables that templates may not set.
     pub forbidden_env: Vec<String>,
 }
@@ -60,6 +62,7 @@ impl Default for Settings {
             secure_init: false,
             read_only_init: false,
             keep_cancelled: false,
+            artifacts: false,
             forbidden_env: Vec::new(),
         }
     }

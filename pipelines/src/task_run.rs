@@ -3,6 +3,7 @@
 //! `decide` says what a run needs, `progress` what its pod has come to, the modules beside them what is
 //! shown of it; all are pure. The reconciler carries it out.
 
+mod artifacts;
 mod claims;
 mod credentials;
 mod decide;

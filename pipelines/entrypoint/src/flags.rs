@@ -44,6 +44,8 @@ pub struct Flags {
     pub results: Vec<String>,
     /// `-step_results`: names of the step's own.
     pub step_results: Vec<String>,
+    /// `-artifacts`: what went in and came out is told, and may be asked for by later steps.
+    pub artifacts: bool,
     /// `-when_expressions`: JSON of the conditions without which the command does not run.
     pub conditions: Vec<Condition>,
     /// `-termination_limit`: bytes that the records may take.
@@ -52,6 +54,8 @@ pub struct Flags {
     pub credentials: Credentials,
     /// `-results_dir`: where the Task's results are.
     pub results_dir: PathBuf,
+    /// `-artifacts_dir`: where the Task's provenance is.
+    pub artifacts_dir: PathBuf,
     /// `-steps_dir`: where earlier steps are found by name.
     pub steps_dir: PathBuf,
     /// `-entrypoint`, and what comes after the flags.
@@ -102,10 +106,12 @@ impl Default for Flags {
             stderr_path: None,
             results: Vec::new(),
             step_results: Vec::new(),
+            artifacts: false,
             conditions: Vec::new(),
             termination_limit: message::LIMIT,
             credentials: Credentials::default(),
             results_dir: paths::RESULTS.into(),
+            artifacts_dir: paths::ARTIFACTS.into(),
             steps_dir: paths::STEPS.into(),
             command: Vec::new(),
         }
@@ -140,6 +146,7 @@ impl Flags {
                 "wait_file_content" => Some(&mut flags.wait_file_content),
                 "breakpoint_on_failure" => Some(&mut flags.breakpoint_on_failure),
                 "debug_before_step" => Some(&mut flags.debug_before_step),
+                "artifacts" => Some(&mut flags.artifacts),
                 _ => None,
             };
             if let Some(switch) = switch {
@@ -178,6 +185,7 @@ impl Flags {
                 "creds_secrets_dir" => flags.credentials.secrets = value()?.into(),
                 "creds_dir" => flags.credentials.folder = value()?.into(),
                 "results_dir" => flags.results_dir = value()?.into(),
+                "artifacts_dir" => flags.artifacts_dir = value()?.into(),
                 "steps_dir" => flags.steps_dir = value()?.into(),
                 "entrypoint" => command = Some(value()?).filter(|command| !command.is_empty()),
                 unknown => return Err(FlagError::Unknown(unknown.to_owned())),
@@ -270,7 +278,7 @@ mod tests {
              -debug_name n -timeout 1m30s -stdout_path /o -stderr_path=/e -results x,y -step_results z \
              -results_dir /r -steps_dir /s -termination_limit 99 -when_expressions \
              [{\"input\":\"a\",\"operator\":\"in\",\"values\":[\"b\"]}] -basic-git=s=https://h -ssh-git=t=h/p -basic-docker u=r \
-             -docker-config v -docker-cfg w -docker-cfg x -creds_secrets_dir /k -creds_dir /d -entrypoint sh -- -c init",
+             -docker-config v -docker-cfg w -docker-cfg x -creds_secrets_dir /k -creds_dir /d -artifacts -artifacts_dir /h -entrypoint sh -- -c init",
         )
         .unwrap();
         let expected = Flags {
@@ -290,6 +298,7 @@ mod tests {
             stderr_path: Some("/e".into()),
             results: vec!["x".into(), "y".into()],
             step_results: vec!["z".into()],
+            artifacts: true,
             conditions: vec![Condition {
                 input: "a".into(),
                 operator: crate::conditions::Operator::In,
@@ -306,6 +315,7 @@ mod tests {
                 folder: "/d".into(),
             },
             results_dir: "/r".into(),
+            artifacts_dir: "/h".into(),
             steps_dir: "/s".into(),
             command: vec!["sh".into(), "-c".into(), "init".into()],
         };

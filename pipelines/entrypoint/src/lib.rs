@@ -7,6 +7,7 @@
 //! What other parts of the platform may rely on: the paths in [`paths`], the flags in [`Flags`], the records in
 //! [`message`].
 
+mod artifacts;
 mod child;
 mod conditions;
 mod credentials;

@@ -64,6 +64,10 @@ pub enum Kind {
     Internal,
     /// A result of the step.
     StepResult,
+    /// What the step took in and made; the value is the text of its provenance.
+    StepArtifacts,
+    /// The same of the Task.
+    TaskArtifacts,
 }
 
 impl From<Kind> for u8 {
@@ -72,6 +76,8 @@ impl From<Kind> for u8 {
             Kind::TaskResult => 1,
             Kind::Internal => 3,
             Kind::StepResult => 4,
+            Kind::StepArtifacts => 5,
+            Kind::TaskArtifacts => 6,
         }
     }
 }
@@ -84,6 +90,8 @@ impl TryFrom<u8> for Kind {
             1 => Ok(Self::TaskResult),
             3 => Ok(Self::Internal),
             4 => Ok(Self::StepResult),
+            5 => Ok(Self::StepArtifacts),
+            6 => Ok(Self::TaskArtifacts),
             _ => Err("unknown type of record"),
         }
     }
@@ -236,7 +244,7 @@ mod tests {
     #[test]
     fn what_newer_programs_tell_is_passed_over() {
         let decoded =
-            decode(r#"[{"key":"a","value":"1","type":1},{"key":"p","value":"{}","type":5}]"#).unwrap();
+            decode(r#"[{"key":"a","value":"1","type":1},{"key":"p","value":"{}","type":7}]"#).unwrap();
         assert_eq!(decoded, [Record::new(Kind::TaskResult, "a", "1")]);
         assert!(decode("panicked at main.go").is_err());
         assert!(decode("").is_err());

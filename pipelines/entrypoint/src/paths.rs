@@ -14,6 +14,10 @@ pub const RUN: &str = "/tekton/run";
 pub const STEPS: &str = "/tekton/steps";
 /// One file per result of the Task.
 pub const RESULTS: &str = "/tekton/results";
+/// What the Task took in and made.
+pub const ARTIFACTS: &str = "/tekton/artifacts";
+/// The file in it, and in the folder `artifacts` of each step.
+pub const PROVENANCE: &str = "provenance.json";
 /// Deprecated home of steps.
 pub const HOME: &str = "/tekton/home";
 /// Credentials in files.

@@ -15,7 +15,7 @@ pub(crate) fn read(folder: &Path, names: &[String], kind: Kind) -> Vec<Record> {
 }
 
 /// At most a little more than all results may have: what is beyond is refused anyway, and must not fill the memory.
-fn read_one(path: &Path) -> Option<String> {
+pub(crate) fn read_one(path: &Path) -> Option<String> {
     // Opening a named pipe would wait for a writer that never comes.
     if !std::fs::metadata(path).ok()?.is_file() {
         return None;

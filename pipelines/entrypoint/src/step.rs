@@ -13,7 +13,7 @@ use crate::outcome::{End, Outcome, outcome};
 use crate::signals::Signals;
 use crate::step_results::StepResults;
 use crate::wait::{Cancellation, Waited, failed, wait_for};
-use crate::{conditions, credentials, debug, log_results, platform_command, results, say};
+use crate::{artifacts, conditions, credentials, debug, log_results, platform_command, results, say};
 
 /// Runs the step. Returns the exit code of the container.
 pub(crate) fn run(flags: &Flags) -> i32 {
@@ -44,6 +44,7 @@ pub(crate) fn run(flags: &Flags) -> i32 {
             let folder = metadata.join("results");
             records.extend(results::read(&folder, &flags.step_results, Kind::StepResult));
         }
+        records.extend(artifacts::told(flags));
     }
     finish(flags, end, &records)
 }
@@ -69,7 +70,7 @@ fn waited(flags: &Flags, cancellation: &Cancellation<'_>, signals: &mut Signals)
 
 /// Runs the command, if the conditions hold.
 fn turn(flags: &Flags, cancellation: &Cancellation<'_>, signals: &mut Signals) -> End {
-    match conditions::hold(&flags.conditions, &StepResults::new(&flags.steps_dir)) {
+    match conditions::hold(&flags.conditions, &earlier(flags)) {
         Ok(true) => {
             let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
             credentials::place(&flags.credentials, home.as_ref().map(Path::new));
@@ -88,15 +89,28 @@ fn turn(flags: &Flags, cancellation: &Cancellation<'_>, signals: &mut Signals) -
     }
 }
 
+/// What earlier steps found out.
+fn earlier(flags: &Flags) -> StepResults {
+    StepResults::new(&flags.steps_dir).with_artifacts(flags.artifacts)
+}
+
 fn command(flags: &Flags, cancellation: &Cancellation<'_>, signals: &mut Signals) -> End {
     if let Some(metadata) = &flags.step_metadata_dir {
         // The command tells by itself if it cannot write there.
         let _ = fs::create_dir_all(metadata.join("results"));
+        if flags.artifacts {
+            let _ = fs::create_dir_all(metadata.join(artifacts::OF_STEP));
+        }
     }
     let started = platform_command::complete(&flags.command).and_then(|command| {
-        let earlier = StepResults::new(&flags.steps_dir);
+        let earlier = earlier(flags);
+        let command = artifacts::in_script(
+            earlier.in_list(&command)?,
+            &earlier,
+            flags.step_metadata_dir.as_deref(),
+        )?;
         let child = Child {
-            command: &earlier.in_list(&command)?,
+            command: &command,
             variables: earlier.in_variables(std::env::vars_os())?,
             timeout: flags.timeout,
             stdout: flags.stdout_path.as_deref(),

@@ -7,11 +7,15 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::artifacts;
+
 const OPENING: &str = "$(steps.";
 
 /// Reads the results of earlier steps.
 pub(crate) struct StepResults {
     steps: PathBuf,
+    /// May artifacts be asked for, too?
+    artifacts: bool,
 }
 
 /// A reference without its `$(` and `)`.
@@ -36,7 +40,17 @@ impl StepResults {
     pub(crate) fn new(steps: &Path) -> Self {
         Self {
             steps: steps.to_path_buf(),
+            artifacts: false,
         }
+    }
+
+    /// The same, and of their artifacts if those may be asked for.
+    pub(crate) fn with_artifacts(self, artifacts: bool) -> Self {
+        Self { artifacts, ..self }
+    }
+
+    pub(crate) fn knows_artifacts(&self) -> bool {
+        self.artifacts
     }
 
     /// A command with the references in it replaced; one that stands for every item of an array becomes as many words.
@@ -70,29 +84,24 @@ impl StepResults {
 
     /// A text with the references in it replaced.
     pub(crate) fn in_text(&self, text: &str) -> io::Result<String> {
-        let mut replaced = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some(start) = rest.find(OPENING) {
-            let (before, from) = rest.split_at(start);
-            replaced.push_str(before);
-            let found = from.find(')').and_then(|end| {
-                let (inside, after) = (from.get(2..end)?, from.get(end + 1..)?);
-                Some((parse(inside)?, after))
-            });
-            rest = match found {
-                Some((reference, after)) => {
-                    replaced.push_str(&self.value(&reference)?);
-                    after
-                }
-                // Not a reference: it stays as it is.
-                None => {
-                    replaced.push_str("$(");
-                    from.get(2..).unwrap_or_default()
-                }
-            };
-        }
-        replaced.push_str(rest);
-        Ok(replaced)
+        replaced(text, |inside, _| match parse(inside) {
+            Some(reference) => self.value(&reference).map(Some),
+            None => self.artifact(inside),
+        })
+    }
+
+    /// A script with the references to artifacts in it replaced. Those to results stay: a script is no place for them.
+    pub(crate) fn artifacts_in(&self, script: &str) -> io::Result<String> {
+        // Of a script Kubernetes takes no `$` away.
+        replaced(script, |inside, before| match before.ends_with('$') {
+            true => Ok(None),
+            false => self.artifact(inside),
+        })
+    }
+
+    fn artifact(&self, inside: &str) -> io::Result<Option<String>> {
+        let reference = artifacts::Reference::parse(inside).filter(|_| self.artifacts);
+        reference.map(|found| found.value(&self.steps)).transpose()
     }
 
     fn read(&self, reference: &Reference<'_>) -> io::Result<String> {
@@ -125,6 +134,40 @@ impl StepResults {
         let text = self.read(reference)?;
         serde_json::from_str(&text).map_err(|_| no_such_part(reference))
     }
+}
+
+/// A text in which everything between `$(steps.` and `)` is what `value` makes of it, which also gets what is before;
+/// what it makes nothing of stays.
+fn replaced(
+    text: &str,
+    mut value: impl FnMut(&str, &str) -> io::Result<Option<String>>,
+) -> io::Result<String> {
+    let mut replaced = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(OPENING) {
+        let (before, from) = rest.split_at(start);
+        replaced.push_str(before);
+        let inside = from
+            .find(')')
+            .and_then(|end| Some((from.get(2..end)?, from.get(end + 1..)?)));
+        let found = match inside {
+            Some((inside, after)) => value(inside, before)?.map(|value| (value, after)),
+            None => None,
+        };
+        rest = match found {
+            Some((value, after)) => {
+                replaced.push_str(&value);
+                after
+            }
+            // Not a reference: it stays as it is.
+            None => {
+                replaced.push_str("$(");
+                from.get(2..).unwrap_or_default()
+            }
+        };
+    }
+    replaced.push_str(rest);
+    Ok(replaced)
 }
 
 fn parsed(text: &str) -> Option<Value> {
@@ -193,6 +236,27 @@ mod tests {
         }
         let words = ["a", "$(steps.build.results.list[*])"].map(str::to_owned);
         assert_eq!(found.in_list(&words).unwrap(), ["a", "a", "b c"]);
+    }
+
+    #[test]
+    fn artifacts_are_replaced_where_they_are_known() {
+        let (folder, found) = results();
+        let made = folder.path().join("step-build/artifacts");
+        fs::create_dir_all(&made).unwrap();
+        fs::write(
+            made.join("provenance.json"),
+            r#"{"outputs": [{"name": "i", "values": [1]}]}"#,
+        )
+        .unwrap();
+        let text = "$(steps.build.outputs.i) $(steps.build.results.map.k)";
+        assert_eq!(found.in_text(text).unwrap(), "$(steps.build.outputs.i) v");
+        let found = found.with_artifacts(true);
+        assert_eq!(found.in_text(text).unwrap(), "[1] v");
+        assert_eq!(
+            found.artifacts_in(&format!("$({text}; ${text}")).unwrap(),
+            "$([1] $(steps.build.results.map.k); $$(steps.build.outputs.i) $(steps.build.results.map.k)"
+        );
+        assert!(found.artifacts_in("$(steps.build.outputs.absent)").is_err());
     }
 
     #[test]

@@ -115,6 +115,36 @@ fn success_leaves_post_file_exit_code_results_and_time() {
 }
 
 #[test]
+fn artifacts_are_told_and_given_to_later_steps_if_they_are_on() {
+    let made = r#"{"outputs":[{"name":"image","values":[{"uri":"pkg:oci/web"}]}]}"#;
+    let write = format!("mkdir -p $DIR/artifacts; echo '{made}' | tee $DIR/artifacts/provenance.json");
+    let flags = "-artifacts -artifacts_dir @/artifacts";
+    let pod = Pod::new();
+    fs::create_dir(pod.path("steps")).unwrap();
+    std::os::unix::fs::symlink(pod.path("status"), pod.path("steps/step-one")).unwrap();
+    let first = format!("{write} > $DIR/status/artifacts/provenance.json");
+    assert_eq!(code(&pod.run(flags, &first)), 0);
+    let of = |kind: Kind| {
+        let mut all = pod.records().into_iter();
+        all.find(|record| record.kind == kind).map(|record| record.value)
+    };
+    let told = Some(format!("{made}\n"));
+    assert_eq!(
+        (of(Kind::StepArtifacts), of(Kind::TaskArtifacts)),
+        (told.clone(), told)
+    );
+
+    let ask = "printf %s '$(steps.one.outputs.image)'";
+    let output = pod.run(flags, ask);
+    assert_eq!(output.stdout, br#"[{"uri":"pkg:oci/web"}]"#);
+    assert_eq!(code(&pod.run(flags, "echo $(steps.one.outputs.other)")), 1);
+    // Without the flag it is the shell's affair, and nothing is told.
+    let output = pod.run("-artifacts_dir @/artifacts", ask);
+    assert_eq!(output.stdout, b"$(steps.one.outputs.image)");
+    assert_eq!((of(Kind::StepArtifacts), of(Kind::TaskArtifacts)), (None, None));
+}
+
+#[test]
 fn failure_keeps_its_code_and_its_results() {
     let pod = Pod::new();
     let output = pod.run("-results r", "echo -n half > $DIR/results/r; exit 7");

@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use crds::conditions::Condition;
 use crds::tekton::reasons::{custom_run, pipeline_run, task_run};
 use crds::tekton::{
-    CustomRun, ParamValue, PipelineRun, PipelineRunSpecStatus, RunStatus, TaskRun, annotations, labels,
+    Artifacts, CustomRun, ParamValue, PipelineRun, PipelineRunSpecStatus, RunStatus, TaskRun, annotations,
+    labels,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
+
+use crate::graph::ReferenceKind;
 
 /// `spec.statusMessage` of children that have to end because time is up.
 pub const TIMED_OUT: &str = "TaskRun cancelled as the PipelineRun it belongs to has timed out.";
@@ -66,6 +69,8 @@ pub struct Child {
     pub taken_over: bool,
     /// What came out.
     pub results: BTreeMap<String, ParamValue>,
+    /// What went in and came out, by digests.
+    pub artifacts: Artifacts,
     pub created: Option<Timestamp>,
 }
 
@@ -108,8 +113,20 @@ impl Child {
             timed_out: false,
             taken_over: false,
             results: BTreeMap::new(),
+            artifacts: Artifacts::default(),
             created: meta.creation_timestamp.as_ref().map(|time| time.0),
         }
+    }
+
+    /// The values of an artifact as JSON, as steps of the same task would see them.
+    pub fn artifact(&self, kind: ReferenceKind, name: &str) -> Option<String> {
+        let all = match kind {
+            ReferenceKind::Result => return None,
+            ReferenceKind::Input => &self.artifacts.inputs,
+            ReferenceKind::Output => &self.artifacts.outputs,
+        };
+        let artifact = all.iter().find(|artifact| artifact.name == name)?;
+        serde_json::to_string(&artifact.values).ok()
     }
 
     /// Children that ran out of their parent's time count as failed.
@@ -135,6 +152,8 @@ impl From<&TaskRun> for Child {
         child.results = results
             .map(|result| (result.name.clone(), result.value.clone()))
             .collect();
+        let artifacts = status.and_then(|status| status.artifacts.clone());
+        child.artifacts = artifacts.unwrap_or_default();
         child
     }
 }

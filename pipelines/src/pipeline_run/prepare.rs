@@ -9,7 +9,7 @@ use crds::tekton::{
 use kube::ResourceExt;
 use serde_json::Value;
 
-use crate::graph::{self, Graph, ResultReference};
+use crate::graph::{self, Graph, ReferenceKind, ResultReference};
 use crate::params::{self, Values};
 use crate::substitution::{self, Scope, pipeline, task};
 
@@ -191,7 +191,7 @@ fn check_references(tasks: &[Task], finally: &[Task]) -> Result<(), Invalid> {
                 };
                 return Err(Invalid::new(reasons::INVALID_GRAPH, error));
             };
-            if !may_have(target, &reference.result) {
+            if !may_have(target, reference) {
                 let message = format!(
                     "task {} refers to result {} of task {} in {}, which does not declare it",
                     task.spec.name, reference.result, reference.task, reference.field
@@ -203,14 +203,14 @@ fn check_references(tasks: &[Task], finally: &[Task]) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// May the task have a result of this name? What is elsewhere may have any.
-fn may_have(task: &PipelineTask, result: &str) -> bool {
+/// May the task have a result of this name? What is elsewhere may have any, and artifacts are not declared.
+fn may_have(task: &PipelineTask, reference: &ResultReference) -> bool {
     match &task.task_spec {
-        Some(embedded) if !embedded.is_custom() => embedded
+        Some(embedded) if !embedded.is_custom() && reference.kind == ReferenceKind::Result => embedded
             .task_spec
             .results
             .iter()
-            .any(|declared| declared.name == result),
+            .any(|declared| declared.name == reference.result),
         _ => true,
     }
 }
@@ -341,7 +341,7 @@ impl<'a> Variables<'a> {
         for list in ["tasks", "finally"] {
             for reference in graph::references_in(&json, pipeline::RESULTS, list) {
                 let target = of_list(list).iter().find(|task| task.name == reference.task);
-                if !target.is_some_and(|task| may_have(task, &reference.result)) {
+                if !target.is_some_and(|task| may_have(task, &reference)) {
                     let message = format!(
                         "{} refers to result {} of {list}.{}, which there is not",
                         reference.field, reference.result, reference.task

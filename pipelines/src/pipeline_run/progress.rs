@@ -264,8 +264,12 @@ impl Inputs<'_> {
                 return done(skipped::MISSING_RESULTS);
             }
             let message = format!(
-                "task {} needs result {} of task {} in {}, which did not produce it",
-                task.spec.name, missing.result, missing.task, missing.field
+                "task {} needs {} {} of task {} in {}, which did not produce it",
+                task.spec.name,
+                missing.kind.noun(),
+                missing.result,
+                missing.task,
+                missing.field
             );
             return Judged::State(State::Invalid(Invalid::new(reasons::VALIDATION_FAILED, message)));
         }

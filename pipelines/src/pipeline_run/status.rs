@@ -291,7 +291,8 @@ pub fn results(inputs: &Inputs<'_>) -> Vec<PipelineRunResult> {
                     let value = inputs.result(reference);
                     let there = value.is_some();
                     if let Some(value) = value {
-                        scope.set(&[list, &reference.task, "results", &reference.result], value);
+                        let kind = reference.kind.word();
+                        scope.set(&[list, &reference.task, kind, &reference.result], value);
                     }
                     there
                 })

@@ -41,6 +41,9 @@ pub(super) fn container(
         flags.extend(["-cancel_file", paths::CANCEL].map(str::to_owned));
     }
     flags.extend(implicit.breakpoints.flags(task, index));
+    if attempt.settings.artifacts {
+        flags.push("-artifacts".to_owned());
+    }
     if !step.when.is_empty() {
         let conditions = when::of_step(&step.when).map_err(|source| PodError::When {
             step: names::step_container(&step.name, index),

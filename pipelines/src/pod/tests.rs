@@ -212,6 +212,21 @@ fn credentials_are_in_memory_and_only_where_there_are_some() {
 }
 
 #[test]
+fn steps_tell_of_artifacts_where_these_are_on() {
+    let settings = Settings {
+        artifacts: true,
+        ..settings()
+    };
+    let task = json!({"steps": [{"image": "i", "command": ["c"]}]});
+    let pod = attempt_with(&run(json!({})), task.clone(), &settings, &BTreeMap::new()).unwrap();
+    let with = serde_json::to_value(pod).unwrap();
+    for (pod, expected) in [(with, true), (self::pod(task), false)] {
+        let arguments = line(&pod, "containers", 0, "args");
+        assert_eq!(arguments.contains(" -artifacts "), expected, "{arguments}");
+    }
+}
+
+#[test]
 fn steps_look_whether_they_are_cancelled_where_pods_stay() {
     let settings = Settings {
         keep_cancelled: true,

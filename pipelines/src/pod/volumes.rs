@@ -108,7 +108,7 @@ impl Implicit<'_> {
             mount(HOME, paths::HOME),
             mount(RESULTS, paths::RESULTS),
             read_only(STEPS, paths::STEPS),
-            mount(ARTIFACTS, "/tekton/artifacts"),
+            mount(ARTIFACTS, paths::ARTIFACTS),
             read_only(BIN, paths::BIN),
         ];
         if !credentials.is_empty() {

@@ -111,6 +111,7 @@ fn again(status: &mut TaskRunStatus, message: &str, now: &Time) {
     status.completion_time = None;
     status.pod_name.clear();
     status.results.clear();
+    status.artifacts = None;
     status.steps.clear();
     status.sidecars.clear();
     status.set_succeeded(ConditionStatus::Unknown, reasons::TO_BE_RETRIED, message, now);

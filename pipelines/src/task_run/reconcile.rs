@@ -25,7 +25,7 @@ use super::progress::{Progress, may_begin, progress};
 use super::refusal::{self, Refusal};
 use super::rerun;
 use super::spec::{Found, Invalid, Unready, begun};
-use super::{claims, credentials, images, logs, results, steps};
+use super::{artifacts, claims, credentials, images, logs, results, steps};
 use crate::pod::requirements::{self, Limits};
 use crate::pod::workspaces::with_default;
 use crate::pod::{self, Attempt, Settings};
@@ -393,6 +393,7 @@ impl TaskRuns {
             secure_init: flags.set_security_context,
             read_only_init: flags.set_security_context_read_only_root_filesystem,
             keep_cancelled: flags.keep_pod_on_cancel,
+            artifacts: flags.enable_artifacts,
             forbidden_env: defaults.forbidden_env.clone(),
         }
     }
@@ -587,11 +588,16 @@ impl TaskRuns {
             }
             Progress::Succeeded => {
                 let (shown, wrong) = results::of_task(&task, pod);
+                let (made, strange) = artifacts::of_task(&task, pod);
                 let most = self.shared.config.get::<Features>().most_of_a_result();
                 let ending = match results::too_large(&shown, most) {
                     Some(message) => Ending::Refused {
                         reason: reasons::RESULT_LARGER_THAN_ALLOWED_LIMIT,
                         message,
+                    },
+                    None if !strange.is_empty() => Ending::Refused {
+                        reason: reasons::VALIDATION_FAILED,
+                        message: format!("provenance.json cannot be read: {}", strange.join(", ")),
                     },
                     None if wrong.is_empty() => Ending::Succeeded,
                     None => Ending::Refused {
@@ -603,11 +609,12 @@ impl TaskRuns {
                         ),
                     },
                 };
-                status.results = shown;
+                (status.results, status.artifacts) = (shown, made);
                 end(run, status, ending, &time);
             }
             Progress::Failed(verdict) => {
                 status.results = results::of_task(&task, pod).0;
+                status.artifacts = artifacts::of_task(&task, pod).0;
                 if verdict.delete_pod {
                     self.applier.delete(pod.as_ref()).await?;
                     steps::end(status, verdict.reason, &time);

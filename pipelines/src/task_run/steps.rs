@@ -5,7 +5,7 @@ use entrypoint::message::{self, EXIT_CODE, Kind, REASON, Record, STARTED_AT};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::results;
+use super::{artifacts, results};
 
 /// Of a step whose failure was let pass.
 const CONTINUED: &str = "Continued";
@@ -83,6 +83,7 @@ fn step_state(name: String, shown: &ContainerStatus, step: &Step) -> StepState {
         .as_ref()
         .map(|terminated| reason(terminated, &told))
         .unwrap_or_default();
+    let made = artifacts::of_step(&told);
     StepState {
         waiting,
         running,
@@ -92,6 +93,8 @@ fn step_state(name: String, shown: &ContainerStatus, step: &Step) -> StepState {
         image_id: shown.image_id.clone(),
         results: results::of_step(step, &told),
         termination_reason,
+        inputs: made.inputs,
+        outputs: made.outputs,
         ..StepState::default()
     }
 }

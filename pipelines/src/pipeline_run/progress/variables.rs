@@ -6,7 +6,7 @@ use crds::tekton::{ParamValue, PipelineTask};
 use super::super::child::{Child, Outcome};
 use super::super::prepare::{Invalid, Task};
 use super::{Inputs, State};
-use crate::graph::ResultReference;
+use crate::graph::{ReferenceKind, ResultReference};
 use crate::substitution::{Scope, apply, pipeline, task};
 
 /// What a task's variables stand for.
@@ -35,7 +35,7 @@ impl Variables {
         for reference in &task.references {
             match inputs.result(reference) {
                 Some(value) => {
-                    let path = ["tasks", &reference.task, "results", &reference.result];
+                    let path = ["tasks", &reference.task, reference.kind.word(), &reference.result];
                     results.set(&path, value);
                 }
                 None => missing.push(reference.clone()),
@@ -131,7 +131,12 @@ impl Inputs<'_> {
         }
         let mut all = self.prepared.tasks.iter().chain(&self.prepared.finally);
         let task = all.find(|task| task.spec.name == reference.task)?;
-        let value = if task.spec.is_matrixed() {
+        let value = if reference.kind != ReferenceKind::Result {
+            children
+                .first()?
+                .artifact(reference.kind, &reference.result)?
+                .into()
+        } else if task.spec.is_matrixed() {
             let of_children = children
                 .iter()
                 .filter_map(|child| child.results.get(&reference.result));

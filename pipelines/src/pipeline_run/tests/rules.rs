@@ -180,6 +180,41 @@ fn a_condition_in_cel_decides_with_what_was_put_in() {
 }
 
 #[test]
+fn artifacts_reach_those_that_need_them() {
+    let spec = json!({"steps": [{"name": "s", "image": "i", "script": "$(tasks.a.inputs.source)"}]});
+    let mut world = World::new(
+        json!({"tasks": [
+            named("a"), needs("b", "<$(tasks.a.outputs.image)>"), {"name": "c", "taskSpec": spec},
+            needs("d", "$(tasks.b.outputs.none)"),
+        ]}),
+        json!({}),
+    );
+    assert_eq!(world.step(), ["run-a"]);
+    let made = json!({
+        "inputs": [{"name": "source", "values": [{"uri": "git+https://h/r"}]}],
+        "outputs": [{"name": "image", "values": [{"uri": "pkg:oci/i", "digest": {"sha256": "d"}}]}],
+    });
+    world.child("run-a").artifacts = serde_json::from_value(made).unwrap();
+    world.succeed("a");
+    assert_eq!(world.step(), ["run-b", "run-c"]);
+    let param = &world.task_run("run-b").spec.params[0].value;
+    let expected = r#"<[{"digest":{"sha256":"d"},"uri":"pkg:oci/i"}]>"#;
+    assert_eq!(param.as_str(), Some(expected));
+    let script = &world.task_run("run-c").spec.task_spec.as_ref().unwrap().steps[0].script;
+    assert_eq!(script, r#"[{"uri":"git+https://h/r"}]"#);
+    // What is not there fails the run, as a result would.
+    world.succeed("b");
+    world.succeed("c");
+    world.step();
+    assert_eq!(world.told(), "False PipelineValidationFailed");
+    assert!(
+        world.message().contains("task d needs output none of task b"),
+        "{}",
+        world.message()
+    );
+}
+
+#[test]
 fn results_reach_those_that_need_them() {
     let mut world = World::new(
         json!({
