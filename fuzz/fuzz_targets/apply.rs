@@ -20,6 +20,7 @@ fuzz_target!(|data: &[u8]| {
             subresource: None,
             reset_fields: &[],
             schema: &SCHEMA,
+            versions_differ: false,
             now,
         })
     };
@@ -37,6 +38,7 @@ fuzz_target!(|data: &[u8]| {
         subresource: None,
         reset_fields: &[],
         schema: &SCHEMA,
+        versions_differ: false,
         now: Timestamp::UNIX_EPOCH,
     });
 });

@@ -5,8 +5,6 @@
 
 mod check;
 mod matching;
-mod remote;
-mod resolve;
 mod review;
 mod run;
 mod webhook;

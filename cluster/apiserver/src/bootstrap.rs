@@ -46,7 +46,7 @@ async fn create_in(registry: &Arc<Registry>, group: &str, plural: &str, namespac
     };
     let name = crate::meta::name(&object).to_owned();
     let mut call = Call::own(resource, namespace, &name);
-    if registry.get(&call).is_ok() {
+    if registry.get(&call).await.is_ok() {
         return;
     }
     if let Err(error) = registry.create(&mut call, object).await {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::admission::Admission;
+use crate::conversion::Conversion;
 use crate::node::NodeLink;
 
 /// Tells the time; a parameter so that tests can hold it still.
@@ -30,6 +31,8 @@ pub struct Config {
     pub node_ports: (u16, u16),
     /// Admission handlers in process, called in this order: the mutating ones, then the validating ones.
     pub admission: Vec<Admission>,
+    /// Conversion webhooks in process.
+    pub conversions: Vec<Conversion>,
     /// Who answers for containers (`pods/log`); may be connected later.
     pub node: NodeLink,
     /// Whether new pods get the account that they name, which must be there, and its token (upstream: the admission plugin
@@ -52,6 +55,7 @@ impl Config {
             },
             node_ports: (30_000, 32_767),
             admission: Vec::new(),
+            conversions: Vec::new(),
             node: NodeLink::default(),
             service_accounts: true,
             clock: Arc::new(jiff::Timestamp::now),

@@ -1,11 +1,13 @@
 //! Label and field selectors over stored objects.
 
+use std::borrow::Cow;
+
 use cluster_machinery::selector::{FieldSelector, LabelSelector};
 use serde_json::Value;
 
+use crate::registry::Shown;
 use crate::resource::{Origin, ResourceRef};
 use crate::status::StatusError;
-use crate::store::Object;
 
 /// The selectors of one request.
 #[derive(Debug)]
@@ -61,32 +63,27 @@ impl Filter {
         self.fields.requires("metadata.namespace")
     }
 
-    pub(crate) fn matches_object(&self, resource: &ResourceRef, object: &Object) -> bool {
+    /// Returns whether both selectors match an object of this version.
+    pub(crate) fn matches(&self, resource: &ResourceRef, object: &Shown) -> bool {
         if self.is_empty() {
             return true;
         }
-        if resource.stored_as_served() && self.asks_metadata_only() {
-            return self.matches(resource, &crate::meta::only(&object.raw));
-        }
-        let mut value = object.value();
-        if !resource.stored_as_served() {
-            resource.present(&mut value);
-        }
-        self.matches(resource, &value)
-    }
-
-    fn asks_metadata_only(&self) -> bool {
-        let mut requirements = self.fields.requirements().iter();
-        requirements.all(|requirement| requirement.path.starts_with("metadata."))
-    }
-
-    fn matches(&self, resource: &ResourceRef, object: &Value) -> bool {
+        let object = match object {
+            Shown::Stored(raw) if self.asks_metadata_only() => Cow::Owned(crate::meta::only(raw)),
+            object => object.value(),
+        };
+        let object = &*object;
         self.labels.matches_object(object)
             && self.fields.matches_with(|path| field(resource, object, path))
             && self
                 .name
                 .as_deref()
                 .is_none_or(|name| name == crate::meta::name(object))
+    }
+
+    fn asks_metadata_only(&self) -> bool {
+        let mut requirements = self.fields.requirements().iter();
+        requirements.all(|requirement| requirement.path.starts_with("metadata."))
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) struct ServerMetrics {
 pub(crate) struct WebhookMetrics {
     outcomes: IntCounterVec,
     seconds: HistogramVec,
+    conversions: HistogramVec,
 }
 
 impl WebhookMetrics {
@@ -41,6 +42,13 @@ impl WebhookMetrics {
                 ),
                 &["type"],
             )?,
+            conversions: HistogramVec::new(
+                HistogramOpts::new(
+                    "apiserver_crd_webhook_conversion_duration_seconds",
+                    "Time that one review of objects to convert takes, by definition, versions and success.",
+                ),
+                &["crd_name", "from_version", "to_version", "succeeded"],
+            )?,
         })
     }
 
@@ -53,6 +61,20 @@ impl WebhookMetrics {
         self.seconds
             .with_label_values(&[Self::kind(mutating)])
             .start_timer()
+    }
+
+    /// Measures a conversion from the first of these versions to the second.
+    pub(crate) fn converted(
+        &self,
+        definition: &str,
+        [from, to]: [&str; 2],
+        succeeded: bool,
+        time: std::time::Duration,
+    ) {
+        let succeeded = if succeeded { "true" } else { "false" };
+        self.conversions
+            .with_label_values(&[definition, from, to, succeeded])
+            .observe(time.as_secs_f64());
     }
 
     pub(crate) fn count(&self, mutating: bool, outcome: &'static str) {
@@ -87,6 +109,7 @@ impl ServerMetrics {
         let webhooks = WebhookMetrics::new()?;
         registry.register(Box::new(webhooks.outcomes.clone()))?;
         registry.register(Box::new(webhooks.seconds.clone()))?;
+        registry.register(Box::new(webhooks.conversions.clone()))?;
         Ok(Self {
             registry,
             requests,

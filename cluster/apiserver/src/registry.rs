@@ -21,6 +21,7 @@ mod read;
 mod review;
 mod scale;
 mod service_account;
+mod shown;
 mod strategy;
 mod update;
 mod validate;
@@ -35,9 +36,11 @@ use serde_json::Value;
 
 pub(crate) use self::authority::Caller;
 pub(crate) use self::patch::{Patch, SUPPORTED as PATCH_TYPES};
+pub(crate) use self::shown::Shown;
 pub(crate) use self::watch::WatchStream;
 use crate::admission::{Admission, Webhooks};
 use crate::config::{Clock, Config};
+use crate::conversion::{Conversion, Converter};
 use crate::meta;
 use crate::metrics::WebhookMetrics;
 use crate::node::NodeLink;
@@ -102,6 +105,7 @@ pub(crate) struct Registry {
     table: ArcSwap<ResourceTable>,
     pub(crate) clock: Clock,
     pub(crate) admission: Vec<Admission>,
+    conversions: Vec<Conversion>,
     pub(crate) webhooks: ArcSwap<Webhooks>,
     pub(crate) webhook_metrics: WebhookMetrics,
     pub(crate) node: NodeLink,
@@ -119,6 +123,7 @@ impl Registry {
             table: ArcSwap::from_pointee(ResourceTable::default()),
             clock: config.clock.clone(),
             admission: config.admission.clone(),
+            conversions: config.conversions.clone(),
             webhooks: ArcSwap::default(),
             webhook_metrics,
             node: config.node.clone(),
@@ -144,7 +149,10 @@ impl Registry {
             let name = key.rsplit('/').next().unwrap_or_default();
             let kept = old.of_definition(name, definition.revision);
             if kept.is_empty() {
-                crate::resource::from_definition(definition.revision, &definition.value())
+                let (revision, definition) = (definition.revision, definition.value());
+                let converter =
+                    Converter::of(&definition, &self.conversions, &self.store, &self.webhook_metrics);
+                crate::resource::from_definition(revision, &definition, converter.map(Arc::new))
                     .into_iter()
                     .map(Arc::new)
                     .collect()
@@ -171,16 +179,6 @@ impl Registry {
         self.store
             .get(&call.key())
             .ok_or_else(|| StatusError::not_found(call.resource.subject(), &call.name))
-    }
-
-    /// Returns the bytes that a client of this resource's version gets for a stored object.
-    pub(crate) fn served(&self, resource: &ResourceRef, object: &Object) -> Bytes {
-        if resource.stored_as_served() {
-            return object.raw.clone();
-        }
-        let mut value = object.value();
-        resource.present(&mut value);
-        to_bytes(&value)
     }
 
     /// Checks that a namespace exists and takes new objects; returns what the write must be guarded by.

@@ -12,7 +12,8 @@ use serde_json::Value;
 
 pub(crate) use self::custom::{Column, CustomVersion, ScalePaths, from_definition};
 pub(crate) use self::table::ResourceTable;
-use crate::status::Subject;
+use crate::conversion::Converter;
+use crate::status::{StatusError, Subject};
 
 /// One resource in one version.
 #[derive(Debug)]
@@ -152,16 +153,34 @@ impl Resource {
     }
 
     /// Shows a stored object in this resource's version.
-    pub(crate) fn present(&self, value: &mut Value) {
-        match &self.origin {
-            Origin::Builtin(kind) => {
-                convert::from_storage(kind, value);
-                if let Some(object) = value.as_object_mut() {
-                    object.insert("apiVersion".into(), kind.api_version().into());
-                }
-            }
-            Origin::Custom(custom) => custom.present(&self.api_version(), value),
+    ///
+    /// # Errors
+    /// When a conversion webhook fails.
+    pub(crate) async fn present(&self, value: &mut Value) -> Result<(), StatusError> {
+        self.present_all(std::slice::from_mut(value)).await
+    }
+
+    /// Shows stored objects in this resource's version.
+    ///
+    /// # Errors
+    /// When a conversion webhook fails.
+    pub(crate) async fn present_all(&self, values: &mut [Value]) -> Result<(), StatusError> {
+        let api_version = self.api_version();
+        if let Some(converter) = self.converter() {
+            converter.convert(&api_version, values).await?;
         }
+        for value in values {
+            match &self.origin {
+                Origin::Builtin(kind) => {
+                    convert::from_storage(kind, value);
+                    if let Some(object) = value.as_object_mut() {
+                        object.insert("apiVersion".into(), api_version.clone().into());
+                    }
+                }
+                Origin::Custom(custom) => custom.complete(&api_version, value),
+            }
+        }
+        Ok(())
     }
 
     /// Returns whether stored bytes can be served as they are.
@@ -172,14 +191,27 @@ impl Resource {
         }
     }
 
+    /// Returns who converts between versions; without one they differ in nothing but the `apiVersion`.
+    pub(crate) fn converter(&self) -> Option<&Converter> {
+        self.custom()?.converter.as_deref()
+    }
+
     /// Turns an object of this version into the stored one.
-    pub(crate) fn to_storage(&self, value: &mut Value) {
+    ///
+    /// # Errors
+    /// When a conversion webhook fails.
+    pub(crate) async fn to_storage(&self, value: &mut Value) -> Result<(), StatusError> {
+        if let Some(converter) = self.converter() {
+            let only = std::slice::from_mut(value);
+            return converter.convert(&self.storage_api_version, only).await;
+        }
         if let Origin::Builtin(kind) = &self.origin {
             convert::to_storage(kind, value);
         }
         if let Some(object) = value.as_object_mut() {
             object.insert("apiVersion".into(), self.storage_api_version.clone().into());
         }
+        Ok(())
     }
 }
 

@@ -33,6 +33,7 @@ fn applied(live: Option<&Value>, config: &Value, manager: &str) -> Result<Value,
         subresource: None,
         reset_fields: reset_fields(None, true),
         schema: &schema,
+        versions_differ: false,
         now: "2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap(),
     })?;
     kind.default(&mut object);

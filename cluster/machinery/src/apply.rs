@@ -6,8 +6,8 @@
 //! refuses to change what others own unless forced, and removes what this manager applied before, no longer does
 //! and nobody else owns. [`record_update`] keeps the record for all other writes.
 //!
-//! Limits: paths are not converted between versions of a kind; kinds whose versions name fields differently must
-//! be tracked in one version.
+//! Limits: paths are not converted between versions of a kind. Where versions name fields differently, what managers of
+//! other versions own is kept as it is (`versions_differ`): nobody conflicts with it, and nothing it names is removed.
 
 mod check;
 mod compare;
@@ -76,6 +76,8 @@ pub struct ApplyRequest<'a> {
     pub reset_fields: &'a [&'a [&'a str]],
     /// Schema of the kind.
     pub schema: &'a Schema,
+    /// The kind's versions name fields differently, so paths of other versions mean nothing here.
+    pub versions_differ: bool,
     /// Time of the request.
     pub now: Timestamp,
 }
@@ -158,29 +160,34 @@ impl Step<'_> {
         let now = request.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let (base, entries) = split(request.live);
         let before = Managers::decode(&entries).unwrap_or_default();
+        let version = config
+            .get("apiVersion")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let id = ManagerId::new(Operation::Apply, request.manager, version, request.subresource);
         let mut managers = before.clone();
+        let apart = if request.versions_differ {
+            managers.set_apart(version, Some(&id))
+        } else {
+            Managers::default()
+        };
         for owned in managers.owned.values_mut() {
             owned.fields = owned::fitted(&owned.fields, *typed);
         }
-        if managers.is_empty() && request.live.is_some() {
-            let version = base.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
-            let id = ManagerId::new(Operation::Update, BEFORE_FIRST_APPLY, version, None);
+        if before.is_empty() && request.live.is_some() {
+            let shown = base.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+            let unknown = ManagerId::new(Operation::Update, BEFORE_FIRST_APPLY, shown, None);
             let old = Value::Object(Map::new());
             update::track(
                 &mut managers,
                 *typed,
                 &old,
                 &base,
-                &id,
+                &unknown,
                 request.reset_fields,
                 &now,
             );
         }
-        let version = config
-            .get("apiVersion")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let id = ManagerId::new(Operation::Apply, request.manager, version, request.subresource);
         let last = managers.owned.remove(&id);
 
         let reset = FieldSet::of_fields(request.reset_fields);
@@ -190,7 +197,8 @@ impl Step<'_> {
         merge::merge(*typed, &mut merged, config);
         if let Some(last) = &last {
             // Only what nobody else owns goes, and never what identifies the object.
-            let kept = managers.union().union(&set).union(&unowned);
+            let kept = managers.union().union(&apart.union());
+            let kept = kept.union(&set).union(&unowned);
             let gone = owned::with_named_parents(&last.fields, *typed)
                 .difference(&owned::with_named_parents(&kept, *typed));
             remove::remove(*typed, &mut merged, &gone);
@@ -222,6 +230,7 @@ impl Step<'_> {
                 },
             );
         }
+        managers.owned.extend(apart.owned);
         match request.live {
             Some(live) if !changed && managers == before => Ok(live.clone()),
             _ => Ok(joined(if changed { merged } else { base }, &managers)),

@@ -1,12 +1,10 @@
 //! What a webhook configuration must be to be of use here, beyond the rules of its kind.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use cluster_machinery::FieldError;
 use cluster_machinery::selector::LabelSelector;
 use serde_json::{Value, json};
 
-use super::remote;
+use crate::webhook::bundle_problem;
 
 /// Checks the webhooks of a configuration.
 pub(crate) fn errors(configuration: &Value) -> Vec<FieldError> {
@@ -26,19 +24,12 @@ pub(crate) fn errors(configuration: &Value) -> Vec<FieldError> {
                 ));
             }
         }
-        let bundle = &webhook["clientConfig"]["caBundle"];
-        if let Some(text) = bundle.as_str().filter(|text| !text.is_empty()) {
-            let read = STANDARD
-                .decode(text)
-                .map_err(|error| error.to_string())
-                .and_then(|pem| remote::roots(&pem).map(|_| ()));
-            if let Err(why) = read {
-                errors.push(FieldError::invalid(
-                    format!("{path}.clientConfig.caBundle"),
-                    &json!("<PEM>"),
-                    &why,
-                ));
-            }
+        if let Some(why) = bundle_problem(&webhook["clientConfig"]) {
+            errors.push(FieldError::invalid(
+                format!("{path}.clientConfig.caBundle"),
+                &json!("<PEM>"),
+                &why,
+            ));
         }
         // Ignoring them would ask the webhook about requests that it must not see.
         if webhook["matchConditions"]

@@ -25,11 +25,35 @@ pub(crate) struct Verdict {
     pub(crate) warnings: Vec<String>,
 }
 
+/// The objects of a request in the version in which a webhook sees them.
+pub(crate) struct Shown {
+    object: Option<Value>,
+    old: Option<Value>,
+}
+
+impl Shown {
+    /// Converts the objects where that is needed.
+    ///
+    /// # Errors
+    /// When a conversion webhook fails.
+    pub(crate) async fn of(request: &Attributes<'_>, seen: &ResourceRef) -> Result<Self, StatusError> {
+        let show = async |object: Option<&Value>| match object {
+            Some(object) => converted(request.resource, seen, object).await.map(Some),
+            None => Ok(None),
+        };
+        Ok(Self {
+            object: show(request.object).await?,
+            old: show(request.old).await?,
+        })
+    }
+}
+
 /// Makes the question about a request, shown in the version `seen`.
 pub(crate) fn question(
     call: &Call,
     request: &Attributes<'_>,
     seen: &ResourceRef,
+    shown: &Shown,
     review_version: &str,
 ) -> Value {
     let kind = |resource: &ResourceRef| match resource.subresource(request.subresource) {
@@ -58,8 +82,8 @@ pub(crate) fn question(
                 "groups": call.caller.groups,
                 "extra": call.caller.extra,
             },
-            "object": request.object.map(|object| converted(request.resource, seen, object)),
-            "oldObject": request.old.map(|object| converted(request.resource, seen, object)),
+            "object": shown.object,
+            "oldObject": shown.old,
             "dryRun": call.query.dry_run,
             "options": options(call, request.operation),
         },
@@ -67,15 +91,22 @@ pub(crate) fn question(
 }
 
 /// Shows an object of one version of a resource in another one. A subresource's own kind is the same in both.
-pub(crate) fn converted(from: &ResourceRef, to: &ResourceRef, object: &Value) -> Value {
+///
+/// # Errors
+/// When a conversion webhook fails.
+pub(crate) async fn converted(
+    from: &ResourceRef,
+    to: &ResourceRef,
+    object: &Value,
+) -> Result<Value, StatusError> {
     let mut object = object.clone();
     let own_kind = object["kind"] != *from.kind;
     if from.version == to.version && from.group == to.group || own_kind {
-        return object;
+        return Ok(object);
     }
-    from.to_storage(&mut object);
-    to.present(&mut object);
-    object
+    from.to_storage(&mut object).await?;
+    to.present(&mut object).await?;
+    Ok(object)
 }
 
 fn options(call: &Call, operation: Operation) -> Value {

@@ -7,13 +7,15 @@ use serde_json::Value;
 use tracing::warn;
 
 use super::matching::{Attributes, by_rules, by_selectors};
-use super::remote::Remote;
 use super::review::{self, Verdict};
+use super::webhook::Webhook;
 use super::{Admission, Operation};
 use crate::meta;
 use crate::registry::{Call, Registry};
 use crate::resource::ResourceRef;
 use crate::status::StatusError;
+use crate::store::Store;
+use crate::webhook::Remote;
 
 /// Rounds of mutation: a webhook may be asked again once, after a later one changed what it saw.
 const ROUNDS: usize = 2;
@@ -21,7 +23,21 @@ const ROUNDS: usize = 2;
 /// Whoever has to be asked.
 enum Hook<'a> {
     InProcess(&'a Admission),
-    Remote(Arc<Remote>),
+    Stored(Arc<Stored>),
+}
+
+/// A stored webhook with its connections.
+#[derive(Debug)]
+struct Stored {
+    webhook: Webhook,
+    remote: Remote,
+}
+
+impl Stored {
+    fn new(webhook: Webhook, store: &Store) -> Self {
+        let remote = Remote::new(webhook.endpoint.clone(), store);
+        Self { webhook, remote }
+    }
 }
 
 /// Why there is no verdict.
@@ -36,7 +52,7 @@ impl Hook<'_> {
     fn name(&self) -> &str {
         match self {
             Self::InProcess(admission) => &admission.name,
-            Self::Remote(remote) => &remote.webhook.name,
+            Self::Stored(stored) => &stored.webhook.name,
         }
     }
 
@@ -44,7 +60,7 @@ impl Hook<'_> {
     fn reinvoke(&self) -> bool {
         match self {
             Self::InProcess(_) => true,
-            Self::Remote(remote) => remote.webhook.reinvoke,
+            Self::Stored(stored) => stored.webhook.reinvoke,
         }
     }
 }
@@ -74,7 +90,8 @@ impl Registry {
                 };
                 let verdict = self.ask(hook, call, &request, &seen, true).await;
                 let patch = self.settle(hook, call, verdict, true)?;
-                if self.change(hook, call, &seen, object.as_deref_mut(), patch)? {
+                let changed = self.change(hook, call, &seen, object.as_deref_mut(), patch);
+                if changed.await? {
                     for index in uninformed.drain(..) {
                         if let Some(next) = next.get_mut(index) {
                             *next = round + 1 < ROUNDS;
@@ -124,7 +141,7 @@ impl Registry {
     fn hooks(&self, mutating: bool) -> Vec<Hook<'_>> {
         let own = self.admission.iter().filter(|own| own.mutating == mutating);
         let mut hooks: Vec<Hook<'_>> = own.map(Hook::InProcess).collect();
-        hooks.extend(self.webhooks.load().of(mutating).map(Hook::Remote));
+        hooks.extend(self.webhooks.load().of(mutating).map(Hook::Stored));
         hooks
     }
 
@@ -147,8 +164,8 @@ impl Registry {
                     matches && only.is_none_or(|only| only(&resource.group, &name, request.namespace));
                 return concerned.then(|| resource.clone());
             }
-            Hook::Remote(_) if request.exempt() => return None,
-            Hook::Remote(remote) => &remote.webhook,
+            Hook::Stored(_) if request.exempt() => return None,
+            Hook::Stored(stored) => &stored.webhook,
         };
         let table = self.table();
         let versions: Vec<ResourceRef> = table
@@ -172,10 +189,11 @@ impl Registry {
         seen: &ResourceRef,
         mutating: bool,
     ) -> Result<Verdict, Failure> {
+        let shown = review::Shown::of(request, seen).await.map_err(Failure::Request)?;
         let _timer = self.webhook_metrics.start(mutating);
         match hook {
             Hook::InProcess(admission) => {
-                let question = review::question(call, request, seen, "v1");
+                let question = review::question(call, request, seen, &shown, "v1");
                 let question = serde_json::from_value(question)
                     .map_err(|error| Failure::Request(StatusError::internal(error)))?;
                 let answered = admission.handler.admit(question).await;
@@ -184,15 +202,15 @@ impl Registry {
                     .ok_or_else(|| Failure::Calling("the review has no response".to_owned()))?;
                 review::verdict_in_process(response).map_err(Failure::Calling)
             }
-            Hook::Remote(remote) => {
-                let webhook = &remote.webhook;
+            Hook::Stored(stored) => {
+                let Stored { webhook, remote } = &**stored;
                 if call.query.dry_run && !webhook.dry_run {
                     return Err(Failure::Request(StatusError::bad_request(format!(
                         "admission webhook \"{}\" does not support dry run",
                         webhook.name
                     ))));
                 }
-                let question = review::question(call, request, seen, webhook.review_version);
+                let question = review::question(call, request, seen, &shown, webhook.review_version);
                 let answer = remote.ask(&question).await.map_err(Failure::Calling)?;
                 review::verdict(&question, &answer, mutating).map_err(Failure::Calling)
             }
@@ -229,7 +247,7 @@ impl Registry {
             }
             Err(Failure::Calling(why)) => why,
         };
-        if matches!(hook, Hook::Remote(remote) if remote.webhook.ignore_failures) {
+        if matches!(hook, Hook::Stored(stored) if stored.webhook.ignore_failures) {
             count("failed_open");
             warn!(webhook = name, error = %why, "A webhook could not be asked; its failure policy lets the request through");
             return Ok(Vec::new());
@@ -241,7 +259,7 @@ impl Registry {
     }
 
     /// Applies a patch; returns whether it changed anything.
-    fn change(
+    async fn change(
         &self,
         hook: &Hook<'_>,
         call: &Call,
@@ -258,9 +276,9 @@ impl Registry {
                 hook.name()
             )));
         };
-        let mut changed = review::converted(&call.resource, seen, object);
+        let mut changed = review::converted(&call.resource, seen, object).await?;
         cluster_machinery::patch::json(&mut changed, &Value::Array(patch)).map_err(StatusError::internal)?;
-        let mut changed = review::converted(seen, &call.resource, &changed);
+        let mut changed = review::converted(seen, &call.resource, &changed).await?;
         // Who owns which field was decided before; a webhook has no say in it.
         let owners = object.pointer("/metadata/managedFields").cloned();
         meta::set(meta::metadata_mut(&mut changed), "managedFields", owners);
@@ -304,7 +322,7 @@ struct Configuration {
     key: Box<str>,
     revision: u64,
     mutating: bool,
-    webhooks: Vec<Arc<Remote>>,
+    webhooks: Vec<Arc<Stored>>,
 }
 
 const PREFIXES: [(&str, bool); 2] = [
@@ -319,7 +337,7 @@ const PREFIXES: [(&str, bool); 2] = [
 ];
 
 impl Webhooks {
-    fn of(&self, mutating: bool) -> impl Iterator<Item = Arc<Remote>> {
+    fn of(&self, mutating: bool) -> impl Iterator<Item = Arc<Stored>> {
         self.configurations
             .iter()
             .filter(move |configuration| configuration.mutating == mutating)
@@ -327,7 +345,7 @@ impl Webhooks {
     }
 
     /// Reads what is stored now; configurations that have not changed keep their connections.
-    pub(crate) fn load(store: &crate::store::Store, old: &Self) -> Self {
+    pub(crate) fn load(store: &Store, old: &Self) -> Self {
         let mut configurations = Vec::new();
         for (prefix, mutating) in PREFIXES {
             for (key, stored) in store.list(prefix).1 {
@@ -337,9 +355,9 @@ impl Webhooks {
                     .find(|old| old.key == key && old.revision == stored.revision);
                 let webhooks = match kept {
                     Some(kept) => kept.webhooks.clone(),
-                    None => super::webhook::Webhook::all_of(&stored.value())
+                    None => Webhook::all_of(&stored.value())
                         .into_iter()
-                        .map(|webhook| Arc::new(Remote::new(webhook, store)))
+                        .map(|webhook| Arc::new(Stored::new(webhook, store)))
                         .collect(),
                 };
                 configurations.push(Configuration {

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use cluster_machinery::selector::LabelSelector;
 use serde_json::Value;
 
 use super::Rule;
-use crate::meta;
+use crate::webhook::Endpoint;
 
 /// Time for one call unless the configuration says otherwise (upstream default).
 const DEFAULT_TIMEOUT: u64 = 10;
@@ -29,12 +27,9 @@ pub(crate) struct Webhook {
     pub(crate) reinvoke: bool,
     /// Whether a request that must change nothing may be shown to it.
     pub(crate) dry_run: bool,
-    pub(crate) timeout: Duration,
     /// Version of the review that is sent: `v1`, else `v1beta1`.
     pub(crate) review_version: &'static str,
-    pub(crate) target: Target,
-    /// PEM of the authorities that its certificate is checked against; empty for those of the machine.
-    pub(crate) ca_bundle: Vec<u8>,
+    pub(crate) endpoint: Endpoint,
 }
 
 /// A rule with the `scope` that only stored configurations have.
@@ -50,49 +45,6 @@ pub(crate) enum RuleScope {
     All,
     Cluster,
     Namespaced,
-}
-
-/// Where a webhook is reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
-    Url(String),
-    Service {
-        namespace: String,
-        name: String,
-        port: u16,
-        path: String,
-    },
-}
-
-impl Target {
-    /// Returns the URL that is asked. A service's has no port: the resolver supplies it with the address.
-    pub(crate) fn url(&self) -> String {
-        match self {
-            Self::Url(url) => url.clone(),
-            Self::Service {
-                namespace,
-                name,
-                path,
-                ..
-            } => format!("https://{name}.{namespace}.svc/{}", path.trim_start_matches('/')),
-        }
-    }
-
-    /// Returns the URL as errors show it.
-    pub(crate) fn shown(&self) -> String {
-        match self {
-            Self::Url(url) => url.clone(),
-            Self::Service {
-                namespace,
-                name,
-                port,
-                path,
-            } => format!(
-                "https://{name}.{namespace}.svc:{port}/{}",
-                path.trim_start_matches('/')
-            ),
-        }
-    }
 }
 
 impl Webhook {
@@ -125,17 +77,15 @@ impl Webhook {
             ignore_failures: text("failurePolicy") == "Ignore",
             reinvoke: text("reinvocationPolicy") == "IfNeeded",
             dry_run: matches!(text("sideEffects"), "None" | "NoneOnDryRun"),
-            timeout: Duration::from_secs(seconds.clamp(1, 30)),
             review_version: if versions.is_empty() || versions.iter().any(|version| version == "v1") {
                 "v1"
             } else {
                 "v1beta1"
             },
-            target: target(&webhook["clientConfig"]),
-            ca_bundle: webhook["clientConfig"]["caBundle"]
-                .as_str()
-                .and_then(|bundle| STANDARD.decode(bundle).ok())
-                .unwrap_or_default(),
+            endpoint: Endpoint::of(
+                &webhook["clientConfig"],
+                Duration::from_secs(seconds.clamp(1, 30)),
+            ),
         }
     }
 }
@@ -153,22 +103,6 @@ fn rule(rule: &Value) -> ScopedRule {
             Some("Namespaced") => RuleScope::Namespaced,
             _ => RuleScope::All,
         },
-    }
-}
-
-fn target(config: &Value) -> Target {
-    if let Some(url) = config["url"].as_str() {
-        return Target::Url(url.to_owned());
-    }
-    let service = &config["service"];
-    Target::Service {
-        namespace: meta::text(service, "/namespace").to_owned(),
-        name: meta::text(service, "/name").to_owned(),
-        port: service["port"]
-            .as_u64()
-            .and_then(|port| port.try_into().ok())
-            .unwrap_or(443),
-        path: meta::text(service, "/path").to_owned(),
     }
 }
 
@@ -191,9 +125,9 @@ mod tests {
         }]});
         let webhook = Webhook::all_of(&configuration).remove(0);
         assert!(webhook.equivalent && !webhook.ignore_failures && !webhook.reinvoke && !webhook.dry_run);
-        assert_eq!(webhook.timeout, Duration::from_secs(10));
-        assert_eq!(webhook.target.url(), "https://s.n.svc/x");
-        assert_eq!(webhook.target.shown(), "https://s.n.svc:443/x");
+        assert_eq!(webhook.endpoint.timeout, Duration::from_secs(10));
+        assert_eq!(webhook.endpoint.target.url(), "https://s.n.svc/x");
+        assert_eq!(webhook.endpoint.target.shown(), "https://s.n.svc:443/x");
         assert_eq!(webhook.review_version, "v1");
     }
 }

@@ -82,6 +82,7 @@ impl Registry {
             subresource,
             reset_fields: apply::reset_fields(subresource, call.resource.has_status()),
             schema: &schema,
+            versions_differ: call.resource.converter().is_some(),
             now: (self.clock)(),
         };
         apply::apply(request).map_err(|error| match error {
@@ -124,6 +125,7 @@ impl Registry {
             subresource,
             reset_fields: apply::reset_fields(subresource, call.resource.has_status()),
             schema: &schema,
+            versions_differ: call.resource.converter().is_some(),
             now: (self.clock)(),
         });
         if new

@@ -66,10 +66,8 @@ impl Registry {
         self.validate_admission(call, Operation::Create, Some(&object), None)
             .await?;
 
-        self.warn_about(call, &object);
-
         let mut stored = object;
-        call.resource.to_storage(&mut stored);
+        call.resource.to_storage(&mut stored).await?;
         let raw = to_bytes(&stored);
         if raw.len() > super::MAX_OBJECT_BYTES {
             return Err(StatusError::too_large(super::MAX_OBJECT_BYTES).into());
@@ -82,7 +80,7 @@ impl Registry {
             let preview = Object { revision: 0, raw };
             return Ok(Answer::Object {
                 code: 201,
-                raw: self.served(&call.resource, &preview),
+                raw: self.served(&call.resource, &preview).await?,
             });
         }
         let write = Write {
@@ -98,23 +96,13 @@ impl Registry {
                 self.after_write(call, &object);
                 Ok(Answer::Object {
                     code: 201,
-                    raw: self.served(&call.resource, &object),
+                    raw: self.served(&call.resource, &object).await?,
                 })
             }
             Err(error @ (WriteError::Exists | WriteError::Guard)) => {
                 Err(Failure::Retry(call.write_error(&error)))
             }
             Err(error) => Err(call.write_error(&error).into()),
-        }
-    }
-
-    /// Tells the caller what will not be as the object says.
-    pub(super) fn warn_about(&self, call: &mut Call, object: &Value) {
-        if call
-            .resource
-            .is("apiextensions.k8s.io", "customresourcedefinitions")
-        {
-            call.warnings.extend(super::definition::warnings(object));
         }
     }
 

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use cluster_machinery::FieldError;
 use cluster_machinery::schema::structural_errors;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tracing::warn;
 
 use super::strategy::INSTANCES_FINALIZER;
 use super::{Call, Registry};
 use crate::meta;
+use crate::resource::ResourceRef;
 use crate::store::{EventKind, Received, Scope};
+use crate::webhook::bundle_problem;
 
 /// Prefix of the keys of all definitions.
 pub(super) const PREFIX: &str = "apiextensions.k8s.io/customresourcedefinitions/";
@@ -66,6 +68,13 @@ pub(super) fn errors(definition: &Value, old: Option<&Value>) -> Vec<FieldError>
             None => errors.push(FieldError::required(path, "schemas are required")),
         }
     }
+    if let Some(why) = bundle_problem(&spec["conversion"]["webhook"]["clientConfig"]) {
+        errors.push(FieldError::invalid(
+            "spec.conversion.webhook.clientConfig.caBundle",
+            &json!("<PEM>"),
+            &why,
+        ));
+    }
     if let Some(old) = old {
         for field in ["group", "scope"] {
             if spec[field] != old["spec"][field] {
@@ -87,17 +96,6 @@ pub(super) fn errors(definition: &Value, old: Option<&Value>) -> Vec<FieldError>
         }
     }
     errors
-}
-
-/// Returns what a definition asks for and does not get.
-pub(super) fn warnings(definition: &Value) -> Option<String> {
-    let served = definition["spec"]["versions"].as_array().into_iter().flatten();
-    let several = served.filter(|version| version["served"] == true).count() > 1;
-    let webhook = meta::text(definition, "/spec/conversion/strategy") == "Webhook";
-    (several && webhook).then(|| {
-        "spec.conversion: this API server does not call conversion webhooks: between versions only apiVersion changes"
-            .to_owned()
-    })
 }
 
 /// Removes the instances of definitions that are being deleted, then lets the definitions go. Runs until watches end.
@@ -178,10 +176,13 @@ async fn remove_instances(registry: &Arc<Registry>, name: &str) -> bool {
     let group = meta::text(&definition, "/spec/group");
     let plural = meta::text(&definition, "/spec/names/plural");
     let instances = format!("{group}/{plural}/");
-    if let Some(resource) = table
-        .iter()
-        .find(|resource| resource.group == group && resource.plural == plural)
-    {
+    let versions = || {
+        let of_definition = |resource: &&ResourceRef| resource.group == group && resource.plural == plural;
+        table.iter().filter(of_definition)
+    };
+    // In the stored version nobody has to convert them: they go even if the webhook is gone.
+    let stored = versions().find(|resource| resource.api_version() == resource.storage_api_version);
+    if let Some(resource) = stored.or_else(|| versions().next()) {
         let mut call = Call::own(resource.clone(), "", "");
         if let Err(error) = registry.delete_collection(&mut call).await {
             warn!(%error, name, "Instances of a definition could not be deleted");
@@ -212,23 +213,5 @@ async fn remove_instances(registry: &Arc<Registry>, name: &str) -> bool {
             warn!(%error, name, "Definition could not be released");
             false
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn conversion_between_served_versions_is_warned_about() {
-        let definition = |strategy: &str, served: &[bool]| {
-            let versions: Vec<Value> = served.iter().map(|served| json!({"served": served})).collect();
-            json!({"spec": {"conversion": {"strategy": strategy}, "versions": versions}})
-        };
-        assert!(warnings(&definition("Webhook", &[true, true])).is_some());
-        assert!(warnings(&definition("Webhook", &[true, false])).is_none());
-        assert!(warnings(&definition("None", &[true, true])).is_none());
     }
 }

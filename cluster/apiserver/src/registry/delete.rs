@@ -30,7 +30,7 @@ impl Registry {
     pub(crate) async fn delete(&self, call: &mut Call) -> Result<Answer, StatusError> {
         for _ in 0..ATTEMPTS {
             let current = self.find(call)?;
-            let old = self.presented(call, &current);
+            let old = self.presented(call, &current).await?;
             check_preconditions(call, current.revision, &old)?;
             // Whoever may evict has been asked about the eviction.
             if call.subresource.is_empty() {
@@ -44,7 +44,7 @@ impl Registry {
                 Plan::Nothing => {
                     return Ok(Answer::Object {
                         code: 200,
-                        raw: self.served(&call.resource, &current),
+                        raw: self.served(&call.resource, &current).await?,
                     });
                 }
                 Plan::Remove => (Change::Remove(stored), true),
@@ -60,7 +60,7 @@ impl Registry {
                         };
                         Answer::Object {
                             code: 200,
-                            raw: self.served(&call.resource, &preview),
+                            raw: self.served(&call.resource, &preview).await?,
                         }
                     }
                 });
@@ -85,7 +85,7 @@ impl Registry {
                     } else {
                         Answer::Object {
                             code: 200,
-                            raw: self.served(&call.resource, &object),
+                            raw: self.served(&call.resource, &object).await?,
                         }
                     });
                 }
@@ -98,7 +98,7 @@ impl Registry {
 
     /// Deletes everything that a list of the same query would show.
     pub(crate) async fn delete_collection(&self, call: &mut Call) -> Result<Answer, StatusError> {
-        let list = self.list_objects(call)?;
+        let list = self.list_objects(call).await?;
         let mut items = Vec::with_capacity(list.items.len());
         for raw in list.items {
             let value: Value = serde_json::from_slice(&raw).unwrap_or_default();

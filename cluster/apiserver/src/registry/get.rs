@@ -6,12 +6,12 @@ use crate::status::StatusError;
 impl Registry {
     /// Reads an object, always the newest: every `resourceVersion` a client may ask for is satisfied by it, unless it
     /// lies in the future.
-    pub(crate) fn get(&self, call: &Call) -> Result<Answer, StatusError> {
+    pub(crate) async fn get(&self, call: &Call) -> Result<Answer, StatusError> {
         self.not_in_the_future(&call.query.resource_version)?;
         let object = self.find(call)?;
         Ok(Answer::Object {
             code: 200,
-            raw: self.served(&call.resource, &object),
+            raw: self.served(&call.resource, &object).await?,
         })
     }
 

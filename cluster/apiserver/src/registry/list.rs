@@ -6,11 +6,15 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::get::too_large_version;
+use super::shown::Shown;
 use super::{Answer, Call, ListAnswer, Registry};
 use crate::filter::Filter;
 use crate::request::Match;
 use crate::status::StatusError;
 use crate::store::PastError;
+
+/// Objects that are shown at once: those that have to be converted go to a webhook together.
+const AT_ONCE: usize = 500;
 
 /// Where a list goes on: after this key, as of this revision. Opaque to clients.
 #[derive(Debug, Serialize, Deserialize)]
@@ -23,11 +27,11 @@ struct Continue {
 
 impl Registry {
     /// Lists objects.
-    pub(crate) fn list(&self, call: &Call) -> Result<Answer, StatusError> {
-        Ok(Answer::List(self.list_objects(call)?))
+    pub(crate) async fn list(&self, call: &Call) -> Result<Answer, StatusError> {
+        Ok(Answer::List(self.list_objects(call).await?))
     }
 
-    pub(super) fn list_objects(&self, call: &Call) -> Result<ListAnswer, StatusError> {
+    pub(super) async fn list_objects(&self, call: &Call) -> Result<ListAnswer, StatusError> {
         let query = &call.query;
         let filter = Filter::parse(&call.resource, &query.label_selector, &query.field_selector)?;
         let prefix = call.resource.namespace_prefix(&call.namespace);
@@ -78,18 +82,23 @@ impl Registry {
             items: Vec::new(),
         };
         let mut last = "";
-        for (index, (key, object)) in objects.iter().enumerate() {
+        let mut rest = objects.as_slice();
+        while !rest.is_empty() {
             if items.len() == limit {
                 answer.continue_token = encode_token(revision, last);
                 // Upstream counts only what it need not read: without a selector.
-                answer.remaining = filter.is_empty().then(|| objects.len() - index);
+                answer.remaining = filter.is_empty().then_some(rest.len());
                 break;
             }
-            if !filter.matches_object(&call.resource, object) {
-                continue;
+            let (some, later) = rest.split_at((limit - items.len()).min(AT_ONCE).min(rest.len()));
+            let shown = Shown::all(&call.resource, some.iter().map(|(_, object)| &**object)).await?;
+            for ((key, _), shown) in some.iter().zip(shown) {
+                if filter.matches(&call.resource, &shown) {
+                    items.push(shown.into_bytes());
+                    last = key.strip_prefix(prefix.as_str()).unwrap_or_default();
+                }
             }
-            items.push(self.served(&call.resource, object));
-            last = key.strip_prefix(prefix.as_str()).unwrap_or_default();
+            rest = later;
         }
         answer.items = items;
         Ok(answer)

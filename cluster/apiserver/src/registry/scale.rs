@@ -11,8 +11,8 @@ use crate::status::StatusError;
 
 impl Registry {
     /// Reads the scale of an object.
-    pub(crate) fn get_scale(&self, call: &Call) -> Result<Answer, StatusError> {
-        let object = self.presented(call, &*self.find(call)?);
+    pub(crate) async fn get_scale(&self, call: &Call) -> Result<Answer, StatusError> {
+        let object = self.presented(call, &*self.find(call)?).await?;
         Ok(Answer::Other {
             code: 200,
             value: scale_of(&call.resource, &object)?,

@@ -38,7 +38,7 @@ impl Registry {
     pub(super) async fn modify(&self, call: &mut Call, next: &mut Next<'_>) -> Result<Answer, StatusError> {
         for _ in 0..ATTEMPTS {
             let current = self.find(call)?;
-            let old = self.presented(call, &current);
+            let old = self.presented(call, &current).await?;
             let new = next(self, call, &old)?;
             match self.update_once(call, &current, &old, new).await {
                 Err(Failure::Raced) => {}
@@ -47,15 +47,6 @@ impl Registry {
             }
         }
         Err(call.modified())
-    }
-
-    /// Returns a stored object as this call's version shows it.
-    pub(super) fn presented(&self, call: &Call, object: &Object) -> Value {
-        let mut value = object.value();
-        if !call.resource.stored_as_served() {
-            call.resource.present(&mut value);
-        }
-        value
     }
 
     async fn update_once(
@@ -94,12 +85,11 @@ impl Registry {
         if !removed && same_content(old, &new) {
             return Ok(Answer::Object {
                 code: 200,
-                raw: self.served(&call.resource, current),
+                raw: self.served(&call.resource, current).await?,
             });
         }
-        self.warn_about(call, &new);
         let mut stored = new;
-        call.resource.to_storage(&mut stored);
+        call.resource.to_storage(&mut stored).await?;
         let raw = to_bytes(&stored);
         if raw.len() > super::MAX_OBJECT_BYTES {
             return Err(StatusError::too_large(super::MAX_OBJECT_BYTES).into());
@@ -111,7 +101,7 @@ impl Registry {
             };
             return Ok(Answer::Object {
                 code: 200,
-                raw: self.served(&call.resource, &preview),
+                raw: self.served(&call.resource, &preview).await?,
             });
         }
         let change = if removed {
@@ -136,7 +126,7 @@ impl Registry {
                 self.after_write(call, &object);
                 Ok(Answer::Object {
                     code: 200,
-                    raw: self.served(&call.resource, &object),
+                    raw: self.served(&call.resource, &object).await?,
                 })
             }
             Err(WriteError::Changed | WriteError::Guard) => Err(Failure::Raced),

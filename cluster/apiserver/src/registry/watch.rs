@@ -10,13 +10,14 @@ use rand::Rng;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::shown::Shown;
 use super::{Call, Registry, to_bytes};
 use crate::filter::Filter;
 use crate::represent::Representation;
 use crate::request::Match;
 use crate::resource::ResourceRef;
 use crate::status::StatusError;
-use crate::store::{Event, EventKind, Object, PastError, Received, Scope, Subscription};
+use crate::store::{Event, EventKind, PastError, Received, Scope, Subscription};
 
 /// Time between bookmarks.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
@@ -24,6 +25,17 @@ const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 const MIN_TIMEOUT: Duration = Duration::from_secs(1800);
 /// Annotation of the bookmark that ends the initial objects.
 const INITIAL_END: &str = "k8s.io/initial-events-end";
+
+/// Present objects that are shown at once: those that have to be converted go to a webhook together.
+const AT_ONCE: usize = 500;
+
+/// What has happened, and is not a line yet.
+#[derive(Clone)]
+enum Pending {
+    Event(Arc<Event>),
+    /// Everything up to this revision has been told.
+    Bookmark(u64),
+}
 
 /// A watch in progress. Ends when the client leaves, time is up, or it is too slow.
 pub(crate) struct WatchStream {
@@ -34,6 +46,8 @@ pub(crate) struct WatchStream {
     subscription: Subscription,
     /// Lines to send before anything new.
     ready: VecDeque<Bytes>,
+    /// What becomes lines next, in order.
+    pending: VecDeque<Pending>,
     bookmarks: bool,
     next_bookmark: Instant,
     deadline: Instant,
@@ -44,7 +58,7 @@ pub(crate) struct WatchStream {
 
 impl Registry {
     /// Starts a watch.
-    pub(crate) fn watch(
+    pub(crate) async fn watch(
         self: &Arc<Self>,
         call: &Call,
         representation: Representation,
@@ -61,13 +75,14 @@ impl Registry {
         let mut ready = VecDeque::new();
         let subscription = if send_initial {
             let (revision, objects, subscription) = self.store.list_and_watch(scope);
-            for (_, object) in &objects {
-                if filter.matches_object(&call.resource, object) {
-                    let raw = self.served(&call.resource, object);
-                    ready.push_back(line(
-                        "ADDED",
-                        &representation.watched(self, &call.resource, &raw, ready.is_empty()),
-                    ));
+            for some in objects.chunks(AT_ONCE) {
+                let shown = Shown::all(&call.resource, some.iter().map(|(_, object)| &**object)).await?;
+                for shown in shown {
+                    if filter.matches(&call.resource, &shown) {
+                        let raw = shown.into_bytes();
+                        let object = representation.watched(self, &call.resource, &raw, ready.is_empty());
+                        ready.push_back(line("ADDED", &object));
+                    }
                 }
             }
             if query.send_initial_events == Some(true) && query.allow_bookmarks {
@@ -121,6 +136,7 @@ impl Registry {
             representation,
             subscription,
             ready,
+            pending: VecDeque::new(),
             bookmarks: call.query.allow_bookmarks,
             next_bookmark: now + BOOKMARK_EVERY,
             deadline: now + timeout,
@@ -136,6 +152,21 @@ impl WatchStream {
             if let Some(line) = self.ready.pop_front() {
                 return Some(line);
             }
+            if let Some(pending) = self.pending.front().cloned() {
+                // Taken out only when it has become a line: nobody who gives up in between loses it.
+                let line = self.line_of(&pending).await;
+                self.pending.pop_front();
+                match line {
+                    Ok(line) => self.ready.extend(line),
+                    Err(error) => {
+                        self.pending.clear();
+                        self.ready
+                            .push_back(self::line("ERROR", &to_bytes(&error.to_value())));
+                        self.ended = true;
+                    }
+                }
+                continue;
+            }
             if self.ended {
                 return None;
             }
@@ -147,7 +178,7 @@ impl WatchStream {
             tokio::select! {
                 biased;
                 received = self.subscription.next() => match received {
-                    Received::Event(event) => self.push(&event),
+                    Received::Event(event) => self.pending.push_back(Pending::Event(event)),
                     Received::Lagged => {
                         let status = StatusError::expired("the watch was too slow and has missed changes").to_value();
                         self.ready.push_back(line("ERROR", &to_bytes(&status)));
@@ -172,50 +203,57 @@ impl WatchStream {
         // Read before draining: whatever is at or below this revision is in the queue already.
         let revision = self.registry.store.revision();
         while let Some(event) = self.subscription.try_next() {
-            self.push(&event);
+            self.pending.push_back(Pending::Event(event));
         }
-        self.ready
-            .push_back(bookmark(&self.resource, self.representation, revision, false));
+        self.pending.push_back(Pending::Bookmark(revision));
     }
 
-    /// Queues a change, as the selectors see it: an object that begins to match is new, one that ceases to is gone.
-    fn push(&mut self, event: &Event) {
-        let matched = |object: &Object| self.filter.matches_object(&self.resource, object);
-        let now = event.kind != EventKind::Deleted && matched(&event.object);
-        let before = match &event.previous {
-            Some(previous) => matched(previous),
-            None => false,
+    async fn line_of(&mut self, pending: &Pending) -> Result<Option<Bytes>, StatusError> {
+        match pending {
+            Pending::Event(event) => self.change(event).await,
+            Pending::Bookmark(revision) => {
+                let line = bookmark(&self.resource, self.representation, *revision, false);
+                Ok(Some(line))
+            }
+        }
+    }
+
+    /// Tells a change as the selectors see it: an object that begins to match is new, one that ceases to is gone.
+    async fn change(&mut self, event: &Event) -> Result<Option<Bytes>, StatusError> {
+        let mut objects = vec![&*event.object];
+        // Without selectors all that was there before has matched.
+        if !self.filter.is_empty() {
+            objects.extend(event.previous.as_deref());
+        }
+        let mut shown = Shown::all(&self.resource, objects.into_iter()).await?.into_iter();
+        let Some(object) = shown.next() else {
+            return Ok(None);
         };
-        let kind = match (before, now) {
-            (false, true) => "ADDED",
-            (true, true) => "MODIFIED",
-            (true, false) => "DELETED",
-            (false, false) => return,
+        let previous = shown.next();
+        let now = event.kind != EventKind::Deleted && self.filter.matches(&self.resource, &object);
+        let before = match &previous {
+            Some(previous) => self.filter.matches(&self.resource, previous),
+            None => self.filter.is_empty() && event.previous.is_some(),
         };
-        let raw = if kind == "DELETED" && event.kind != EventKind::Deleted {
-            // The last state that matched, at the revision at which it ceased to.
-            let mut value = event
-                .previous
-                .as_ref()
-                .map(|previous| previous.value())
-                .unwrap_or_default();
-            crate::meta::metadata_mut(&mut value)
-                .insert("resourceVersion".into(), event.revision.to_string().into());
-            self.registry.served(
-                &self.resource,
-                &Object {
-                    revision: event.revision,
-                    raw: to_bytes(&value),
-                },
-            )
-        } else {
-            self.registry.served(&self.resource, &event.object)
+        let (kind, object) = match (before, now, previous) {
+            (false, true, _) => ("ADDED", object),
+            (true, true, _) => ("MODIFIED", object),
+            (true, false, Some(previous)) if event.kind != EventKind::Deleted => {
+                // The last state that matched, at the revision at which it ceased to.
+                let mut value = previous.value().into_owned();
+                crate::meta::metadata_mut(&mut value)
+                    .insert("resourceVersion".into(), event.revision.to_string().into());
+                ("DELETED", Shown::Changed(value))
+            }
+            (true, false, _) => ("DELETED", object),
+            (false, false, _) => return Ok(None),
         };
         let first = !std::mem::replace(&mut self.headed, true);
+        let raw = object.into_bytes();
         let object = self
             .representation
             .watched(&self.registry, &self.resource, &raw, first);
-        self.ready.push_back(line(kind, &object));
+        Ok(Some(line(kind, &object)))
     }
 }
 

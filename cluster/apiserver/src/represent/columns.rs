@@ -99,7 +99,7 @@ mod tests {
             "status": { "acceptedNames": { "kind": "Thing", "plural": "things" },
                 "conditions": [{ "type": "Established", "status": "True" }] },
         });
-        let resource = from_definition(1, &definition).remove(0);
+        let resource = from_definition(1, &definition, None).remove(0);
         let object = json!({ "metadata": { "name": "a", "labels": { "example.com/owner": "me" } },
             "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
         assert_eq!(

@@ -1,10 +1,13 @@
 //! Custom resource definitions turned into resources.
 
+use std::sync::Arc;
+
 use cluster_machinery::Schema;
 use formats::jsonpath::JsonPath;
 use serde_json::Value;
 
 use super::{Origin, Resource, Subresource, api_version};
+use crate::conversion::Converter;
 
 const VERBS: &[&str] = &[
     "create",
@@ -30,6 +33,8 @@ pub(crate) struct CustomVersion {
     pub(crate) scale: Option<ScalePaths>,
     /// JSON paths (`.spec.color`) that field selectors may name.
     pub(crate) selectable: Vec<String>,
+    /// Who converts between versions; without one only the `apiVersion` changes.
+    pub(crate) converter: Option<Arc<Converter>>,
     /// Only one version was ever stored and its schema never changed, so stored bytes need no work.
     pub(super) stored_as_served: bool,
 }
@@ -55,8 +60,8 @@ pub(crate) struct ScalePaths {
 }
 
 impl CustomVersion {
-    /// Shows a stored object in this version. Conversion `None` changes the `apiVersion` and nothing else.
-    pub(super) fn present(&self, api_version: &str, value: &mut Value) {
+    /// Completes what was stored, and perhaps converted, as an object of this version.
+    pub(super) fn complete(&self, api_version: &str, value: &mut Value) {
         if let Some(object) = value.as_object_mut() {
             object.insert("apiVersion".into(), api_version.into());
         }
@@ -68,7 +73,11 @@ impl CustomVersion {
 }
 
 /// Returns the served resources of a `CustomResourceDefinition` whose names are accepted, newest version first.
-pub(crate) fn from_definition(revision: u64, definition: &Value) -> Vec<Resource> {
+pub(crate) fn from_definition(
+    revision: u64,
+    definition: &Value,
+    converter: Option<Arc<Converter>>,
+) -> Vec<Resource> {
     let spec = &definition["spec"];
     let names = &definition["status"]["acceptedNames"];
     let group = text(&spec["group"]);
@@ -146,6 +155,7 @@ pub(crate) fn from_definition(revision: u64, definition: &Value) -> Vec<Resource
                     .flatten()
                     .map(|field| text(&field["jsonPath"]))
                     .collect(),
+                converter: converter.clone(),
                 stored_as_served: unchanged,
             })),
         }

@@ -74,11 +74,11 @@ async fn main(
     let answer = match verb {
         "watch" => {
             return Ok(Outcome::Response(respond::watch(
-                registry.watch(call, accepted.representation)?,
+                registry.watch(call, accepted.representation).await?,
             )));
         }
-        "list" => registry.list(call)?,
-        "get" => registry.get(call)?,
+        "list" => registry.list(call).await?,
+        "get" => registry.get(call).await?,
         "create" => {
             let object = decode(parts, &body, call)?;
             match registry.review(call, &inner.authenticator, object.clone())? {
@@ -121,7 +121,7 @@ async fn scale(
 ) -> Result<Answer, StatusError> {
     let registry = &server.inner.registry;
     match verb {
-        "get" => registry.get_scale(call),
+        "get" => registry.get_scale(call).await,
         "update" => {
             let scale = decode(parts, &body, call)?;
             registry.replace_scale(call, scale).await

@@ -76,7 +76,7 @@ impl WebhookServer {
                             }
                             seen.lock().push((path, review["request"].clone()));
                             let answer = json!({
-                                "apiVersion": review["apiVersion"], "kind": "AdmissionReview", "response": response,
+                                "apiVersion": review["apiVersion"], "kind": review["kind"], "response": response,
                             });
                             Ok::<_, hyper::Error>(http::Response::new(Full::new(bytes::Bytes::from(
                                 answer.to_string(),

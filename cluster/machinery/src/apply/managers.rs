@@ -155,6 +155,17 @@ impl Managers {
         Value::Array(encoded.collect())
     }
 
+    /// Takes out those of other versions than this one, but for the manager `but`, which is about to say anew what it
+    /// owns.
+    pub(super) fn set_apart(&mut self, version: &str, but: Option<&ManagerId>) -> Self {
+        let owned = std::mem::take(&mut self.owned);
+        let (here, apart) = owned
+            .into_iter()
+            .partition(|(id, owned)| owned.api_version == version || but == Some(id));
+        self.owned = here;
+        Self { owned: apart }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.owned.is_empty()
     }

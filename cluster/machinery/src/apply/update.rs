@@ -24,6 +24,8 @@ pub struct UpdateRequest<'a> {
     pub reset_fields: &'a [&'a [&'a str]],
     /// Schema of the kind.
     pub schema: &'a Schema,
+    /// The kind's versions name fields differently, so paths of other versions mean nothing here.
+    pub versions_differ: bool,
     /// Time of the request.
     pub now: Timestamp,
 }
@@ -53,14 +55,19 @@ pub fn record_update(request: UpdateRequest<'_>) {
     // An object nobody tracks is not tracked from the middle of its life.
     if !(managers.is_empty() && request.old.is_some()) {
         let typed = Typed::root(request.schema);
-        for owned in managers.owned.values_mut() {
-            owned.fields = owned::fitted(&owned.fields, typed);
-        }
         let version = request
             .new
             .get("apiVersion")
             .and_then(Value::as_str)
             .unwrap_or_default();
+        let apart = if request.versions_differ {
+            managers.set_apart(version, None)
+        } else {
+            Managers::default()
+        };
+        for owned in managers.owned.values_mut() {
+            owned.fields = owned::fitted(&owned.fields, typed);
+        }
         let id = ManagerId::new(Operation::Update, request.manager, version, request.subresource);
         let now = request.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         track(
@@ -72,6 +79,7 @@ pub fn record_update(request: UpdateRequest<'_>) {
             request.reset_fields,
             &now,
         );
+        managers.owned.extend(apart.owned);
         managers.cap();
     }
     if request.new.get("metadata").is_none()

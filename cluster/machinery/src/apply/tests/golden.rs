@@ -317,6 +317,7 @@ fn the_status_subresource_has_its_own_manager() {
         subresource: Some("status"),
         reset_fields: reset_fields(Some("status"), true),
         schema: &schema(),
+        versions_differ: false,
         now: at(1),
     });
     assert_eq!(
@@ -334,6 +335,7 @@ fn the_status_subresource_has_its_own_manager() {
         subresource: Some("status"),
         reset_fields: reset_fields(Some("status"), true),
         schema: &schema(),
+        versions_differ: false,
         now: at(2),
     })
     .unwrap_err();
@@ -458,4 +460,66 @@ fn a_list_that_became_atomic_is_owned_whole() {
     live["metadata"]["managedFields"][0]["fieldsV1"] = json!({"f:spec": {"f:args": {"v:\"a\"": {}}}});
     let now = applied(Some(&live), "me", &object(json!({"replicas": 1})), 1);
     assert_eq!(bare(&now), object(json!({"replicas": 1})));
+}
+
+#[test]
+fn managers_of_a_version_with_other_fields_are_left_alone() {
+    let live = applied(None, "older", &object(json!({"replicas": 1, "paused": true})), 0);
+    let config = |spec: Value| json!({"apiVersion": "apps/v2", "kind": "Thing", "metadata": {"name": "x", "namespace": "n"}, "spec": spec});
+    let schema = schema();
+    let put = |live: &Value, manager: &str, spec: Value| {
+        let request = ApplyRequest {
+            live: Some(live),
+            config: &config(spec),
+            manager,
+            force: false,
+            subresource: None,
+            reset_fields: &[],
+            schema: &schema,
+            versions_differ: true,
+            now: at(1),
+        };
+        apply(request).unwrap()
+    };
+    // Elsewhere it would be a conflict.
+    let scaled = put(&live, "newer", json!({"replicas": 2}));
+    let both = [
+        "older Apply: .spec.paused .spec.replicas",
+        "newer Apply: .spec.replicas",
+    ];
+    assert_eq!(owners(&scaled), both);
+    // What others may own under another name stays.
+    let gone = put(&scaled, "newer", json!({"args": []}));
+    assert_eq!(gone["spec"]["replicas"], 2);
+    let mut updated = gone.clone();
+    updated["apiVersion"] = json!("apps/v2");
+    updated["spec"]["paused"] = json!(false);
+    record_update(UpdateRequest {
+        old: Some(&gone),
+        new: &mut updated,
+        manager: "third",
+        subresource: None,
+        reset_fields: &[],
+        schema: &schema,
+        versions_differ: true,
+        now: at(2),
+    });
+    assert_eq!(
+        owners(&updated),
+        [
+            "older Apply: .spec.paused .spec.replicas",
+            "newer Apply: .spec.args",
+            "third Update: .spec.paused"
+        ]
+    );
+    // The same applier says anew what it owns, in another version.
+    let moved = put(&updated, "older", json!({"replicas": 2}));
+    assert_eq!(
+        owners(&moved),
+        [
+            "newer Apply: .spec.args",
+            "older Apply: .spec.replicas",
+            "third Update: .spec.paused"
+        ]
+    );
 }

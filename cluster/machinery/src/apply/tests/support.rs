@@ -64,6 +64,7 @@ pub(super) fn try_apply(
         subresource: None,
         reset_fields: reset_fields(None, true),
         schema: &schema(),
+        versions_differ: false,
         now: at(second),
     })
 }
@@ -81,6 +82,7 @@ pub(super) fn updated(old: Option<&Value>, manager: &str, new: &Value, second: i
         subresource: None,
         reset_fields: reset_fields(None, true),
         schema: &schema(),
+        versions_differ: false,
         now: at(second),
     });
     new

@@ -15,8 +15,8 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::Value;
 
+use super::Endpoint;
 use super::resolve::Resolver;
-use super::webhook::Webhook;
 use crate::store::Store;
 
 /// Largest answer that is read (upstream: the limit of request bodies).
@@ -32,16 +32,16 @@ type Https = Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>;
 /// A webhook with its connections.
 #[derive(Debug)]
 pub(crate) struct Remote {
-    pub(crate) webhook: Webhook,
+    endpoint: Endpoint,
     /// Why it cannot be asked, if its certificates cannot be read.
     client: Result<Https, String>,
 }
 
 impl Remote {
     /// Prepares a webhook; connects nothing yet.
-    pub(crate) fn new(webhook: Webhook, store: &Store) -> Self {
-        let client = client(&webhook, store);
-        Self { webhook, client }
+    pub(crate) fn new(endpoint: Endpoint, store: &Store) -> Self {
+        let client = client(&endpoint, store);
+        Self { endpoint, client }
     }
 
     /// Sends a review and returns the answer.
@@ -53,7 +53,7 @@ impl Remote {
             .client
             .as_ref()
             .map_err(|why| format!("could not get REST client: {why}"))?;
-        let Webhook { target, timeout, .. } = &self.webhook;
+        let Endpoint { target, timeout, .. } = &self.endpoint;
         let query = format!("timeout={}s", timeout.as_secs());
         let failed = |why: String| {
             format!(
@@ -102,15 +102,15 @@ fn chain(error: &(dyn Error + 'static)) -> String {
     deepest.to_string()
 }
 
-fn client(webhook: &Webhook, store: &Store) -> Result<Https, String> {
+fn client(endpoint: &Endpoint, store: &Store) -> Result<Https, String> {
     let mut connector = HttpConnector::new_with_resolver(Resolver {
         store: store.clone(),
-        target: webhook.target.clone(),
+        target: endpoint.target.clone(),
     });
     connector.enforce_http(false);
     connector.set_nodelay(true);
     let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(tls(&webhook.ca_bundle)?)
+        .with_tls_config(tls(&endpoint.ca_bundle)?)
         .https_only()
         .enable_http1()
         .wrap_connector(connector);

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use hyper_util::client::legacy::connect::dns::Name;
 use serde_json::Value;
 
-use super::webhook::Target;
+use super::Target;
 use crate::meta;
 use crate::store::Store;
 
