@@ -14,7 +14,6 @@ mod dead_letter;
 mod encryption;
 mod event_policy;
 mod event_type;
-mod finalizer;
 mod flow;
 mod identity;
 mod in_memory_channel;

@@ -9,10 +9,9 @@ use std::sync::Arc;
 use crds::KReference;
 use crds::messaging::Subscription;
 use crds::names::SUBSCRIPTION_FINALIZER;
-use reconciler::{Applier, Controller, Error, Key, Next, Queue, Reconcile, report};
+use reconciler::{Applier, Controller, Error, Key, Next, Queue, Reconcile, finalizer, report};
 
 use crate::dead_letter::DeadLetterSink;
-use crate::finalizer;
 use crate::identity::Identity;
 use crate::resolver::{ResolveError, Resolved};
 use crate::shared::{Shared, namespace_of};

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::backend::Backends;
 use crate::metrics::Metrics;
-use crate::route::{Backend, Route, ServicePort};
+use crate::route::{Backend, Route, ServicePort, Split};
 use crate::table::Table;
 
 /// How long a request waits for a revision or Service that its route names but no watch has told yet.
@@ -107,13 +107,13 @@ impl Edge {
                 .and_then(|host| table.find(host, &path, request.headers(), false));
             request.headers_mut().insert(HOST, rewritten);
             if let Some(next) = next.filter(|next| next.rewrite_host.is_none()) {
+                // What the split says of the request, such as its original host, goes along.
+                set_all(request.headers_mut(), &pick(&route, &host)?.append);
                 set_all(request.headers_mut(), &next.append);
                 route = next;
             }
         }
-        let split = route
-            .split(|total| rand::random_range(0..total))
-            .ok_or_else(|| Failure::NotFound(format!("{host} has no backend")))?;
+        let split = pick(&route, &host)?;
         set_all(request.headers_mut(), &split.append);
         match &split.backend {
             Backend::Revision(key) => self.gateway.to_revision(key, request, phases).await,
@@ -243,6 +243,13 @@ fn requested_host(request: &Request<Body>) -> Option<String> {
         _ => host,
     };
     Some(name.trim_end_matches('.').to_ascii_lowercase())
+}
+
+/// The share of the route that this request falls into.
+fn pick<'a>(route: &'a Route, host: &str) -> Result<&'a Split, Failure> {
+    route
+        .split(|total| rand::random_range(0..total))
+        .ok_or_else(|| Failure::NotFound(format!("{host} has no backend")))
 }
 
 /// Appended headers overwrite what the client sent.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    broker, build, channel, completion, event, eventtype, pipeline, pipelinerun, platform, revision, route,
-    service, source, subscription, task, taskrun, trigger, version,
+    broker, build, channel, completion, domain, event, eventtype, pipeline, pipelinerun, platform, revision,
+    route, service, source, subscription, task, taskrun, trigger, version,
 };
 
 /// Heading of the flags that every command has.
@@ -80,6 +80,9 @@ pub enum Command {
     /// List and describe service routes
     #[command(subcommand, alias = "routes")]
     Route(route::Command),
+    /// Manage domains of your own for services
+    #[command(subcommand, alias = "domains")]
+    Domain(domain::Command),
     /// Manage brokers of events
     #[command(subcommand, alias = "brokers")]
     Broker(broker::Command),

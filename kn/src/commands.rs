@@ -4,6 +4,7 @@ pub mod broker;
 pub mod build;
 pub mod channel;
 pub mod completion;
+pub mod domain;
 pub mod event;
 pub mod eventtype;
 pub mod pipeline;
@@ -39,6 +40,7 @@ pub async fn run(context: &Context, cli: Cli, output: &mut Output) -> Result<Exi
         Command::Service(command) => command.run(context, output).await,
         Command::Revision(command) => command.run(context, output).await,
         Command::Route(command) => command.run(context, output).await,
+        Command::Domain(command) => command.run(context, output).await,
         Command::Broker(command) => command.run(context, output).await,
         Command::Trigger(command) => command.run(context, output).await,
         Command::Event(command) => command.run(context, output).await,

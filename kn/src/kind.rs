@@ -10,6 +10,7 @@ pub enum Kind {
     Configuration,
     Revision,
     Route,
+    DomainMapping,
     Broker,
     Trigger,
     EventType,
@@ -45,6 +46,7 @@ impl Kind {
             Self::Configuration => (SERVING, "v1", "Configuration", "configurations"),
             Self::Revision => (SERVING, "v1", "Revision", "revisions"),
             Self::Route => (SERVING, "v1", "Route", "routes"),
+            Self::DomainMapping => (SERVING, "v1beta1", "DomainMapping", "domainmappings"),
             Self::Broker => (EVENTING, "v1", "Broker", "brokers"),
             Self::Trigger => (EVENTING, "v1", "Trigger", "triggers"),
             Self::EventType => (EVENTING, "v1beta2", "EventType", "eventtypes"),
@@ -66,6 +68,7 @@ impl Kind {
     /// What messages about one object begin with.
     pub fn noun(self) -> &'static str {
         match self {
+            Self::DomainMapping => "Domain mapping",
             Self::EventType => "Eventtype",
             Self::PingSource => "Ping source",
             Self::ApiServerSource => "ApiServer source",
@@ -89,6 +92,7 @@ impl Kind {
     /// What there is none of when a list is empty.
     fn nouns(self) -> &'static str {
         match self {
+            Self::DomainMapping => "domain mapping",
             Self::SinkBinding => "sink binding",
             Self::PingSource | Self::ApiServerSource | Self::ContainerSource | Self::GitHubSource => {
                 self.noun()
@@ -103,6 +107,7 @@ impl Kind {
             ["service" | "services" | "ksvc", ..] => Self::Service,
             ["revision" | "revisions", ..] => Self::Revision,
             ["route" | "routes", ..] => Self::Route,
+            ["domain" | "domains", ..] => Self::DomainMapping,
             ["broker" | "brokers", ..] => Self::Broker,
             ["trigger" | "triggers", ..] => Self::Trigger,
             ["eventtype" | "eventtypes", ..] => Self::EventType,

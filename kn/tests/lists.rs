@@ -132,3 +132,76 @@ async fn quiet_says_only_what_was_asked_for() {
         .code(4)
         .complains(&["already exists"]);
 }
+
+#[tokio::test]
+async fn domains_are_mapped_listed_described_changed_and_deleted() {
+    let cluster = Cluster::with_web("reg.io/web:1").await;
+    cluster
+        .kn("domain list")
+        .await
+        .code(0)
+        .says(&["No domain mapping found."]);
+    cluster
+        .kn("domain create www.example.com --ref nothing")
+        .await
+        .code(3)
+        .complains(&["--ref", "nothing"]);
+    cluster
+        .kn("domain create www.example.com --ref ksvc:web:other")
+        .await
+        .code(2)
+        .complains(&["--namespace"]);
+    cluster
+        .kn("domain create www.example.com --ref web --tls cert")
+        .await
+        .code(0)
+        .says(&[
+            "Domain mapping 'www.example.com'",
+            "created",
+            "namespace 'default'",
+        ]);
+    let path = "serving.knative.dev/v1beta1/domainmappings";
+    let mapping = cluster.get(path, "www.example.com").await;
+    assert_eq!(
+        mapping["spec"],
+        json!({
+            "ref": { "apiVersion": "serving.knative.dev/v1", "kind": "Service", "name": "web", "namespace": "default" },
+            "tls": { "secretName": "cert" },
+        })
+    );
+    let url = json!({ "url": "https://www.example.com" });
+    cluster.settle(path, "www.example.com", url).await;
+    let list = cluster.kn("domain list").await.code(0);
+    let lines: Vec<Vec<&str>> = list.out.lines().map(|l| l.split_whitespace().collect()).collect();
+    assert_eq!(
+        lines,
+        [
+            ["NAME", "URL", "READY", "KSVC"],
+            ["www.example.com", "https://www.example.com", "True", "web"]
+        ]
+    );
+    cluster
+        .kn("domain describe www.example.com")
+        .await
+        .code(0)
+        .says(&["Reference:", "Kind:", "Service", "TLS Secret:", "cert"]);
+    let printed = cluster.kn("domain describe www.example.com -o url").await.code(0);
+    assert_eq!(printed.out, "https://www.example.com\n");
+
+    cluster.kn("domain update www.example.com").await.code(2);
+    cluster.kn("service create api --image reg.io/api").await.code(0);
+    cluster
+        .kn("domain update www.example.com --ref ksvc:api --tls=")
+        .await
+        .code(0)
+        .says(&["updated"]);
+    let mapping = cluster.get(path, "www.example.com").await;
+    assert_eq!(mapping["spec"]["ref"]["name"], "api");
+    assert_eq!(mapping["spec"]["tls"], json!(null));
+    cluster
+        .kn("domain delete www.example.com")
+        .await
+        .code(0)
+        .says(&["Domain mapping 'www.example.com'", "deleted"]);
+    assert!(cluster.find(path, "www.example.com").await.is_none());
+}

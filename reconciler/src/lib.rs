@@ -12,6 +12,7 @@ pub mod config;
 pub mod controller;
 pub mod error;
 pub mod events;
+pub mod finalizer;
 pub mod health;
 pub mod leases;
 mod manager;

@@ -1,4 +1,4 @@
-//! Reconcilers and admission of Service, Configuration, Revision and Route.
+//! Reconcilers and admission of Service, Configuration, Revision, Route and DomainMapping.
 //!
 //! [`run`] keeps the objects of `serving.knative.dev` and their children as their specs say, until its future is
 //! dropped. It talks to nothing but the Kubernetes API and, for digests, to image registries.
@@ -7,6 +7,7 @@ pub mod admission;
 mod collector;
 mod configuration;
 mod digest;
+mod domain_mapping;
 mod labeler;
 mod revision;
 mod revision_name;

@@ -8,7 +8,7 @@ use reconciler::{Caches, Candidate, Clock, ConfigStore, Dependent, Manager, Sele
 
 use crate::digest::Resolver;
 use crate::shared::Shared;
-use crate::{collector, configuration, labeler, revision, route, service};
+use crate::{collector, configuration, domain_mapping, labeler, revision, route, service};
 
 /// How the controllers run.
 #[derive(Clone)]
@@ -69,7 +69,10 @@ async fn controllers(caches: Caches, config: Config, mut stop: BoxFuture<'static
     let routes = route::controller(&shared, slices);
     let labeler = labeler::controller(&shared);
     let collector = collector::controller(&shared);
+    let (mappings, claims) = (caches.cache(), caches.cache());
+    let domain_mappings = domain_mapping::controller(&shared, &mappings, claims);
     let (route_queue, collector_queue) = (routes.queue(), collector.queue());
+    let mapping_queue = domain_mappings.queue();
 
     // Everything that reads has subscribed by now; writing begins when the caches are complete.
     tokio::select! {
@@ -85,6 +88,7 @@ async fn controllers(caches: Caches, config: Config, mut stop: BoxFuture<'static
     manager.start("configuration", configurations);
     manager.start("revision", revision_controller);
     manager.start("route", routes);
+    manager.start("domainmapping", domain_mappings);
     manager.start("labeler", labeler);
     manager.start("collector", collector);
     manager.watch_config(
@@ -92,6 +96,7 @@ async fn controllers(caches: Caches, config: Config, mut stop: BoxFuture<'static
         vec![
             Dependent::new(revisions, &shared.revisions),
             Dependent::new(route_queue, &shared.routes),
+            Dependent::new(mapping_queue, &mappings),
             Dependent::new(collector_queue, &shared.configurations),
         ],
     );

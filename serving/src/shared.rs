@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crds::caching::Image;
-use crds::networking::Ingress;
+use crds::config::{HttpProtocol, Network};
+use crds::networking::{HttpOption, Ingress};
 use crds::serving::{Configuration, Revision, Route, Service};
-use crds::{autoscaling::PodAutoscaler, labels};
+use crds::{annotations, autoscaling::PodAutoscaler, labels};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service as KubeService};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -101,6 +102,16 @@ pub(crate) fn annotation<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str>
 pub(crate) fn first_annotation<'a>(meta: &'a ObjectMeta, keys: &[&'static str]) -> Option<&'a str> {
     let annotations = meta.annotations.as_ref()?;
     crds::annotations::first(annotations, keys).map(|(_, value)| value)
+}
+
+/// What becomes of clear-text requests to the hosts of an object with these annotations.
+pub(crate) fn http_option(meta: &ObjectMeta, network: &Network) -> HttpOption {
+    match first_annotation(meta, annotations::HTTP_PROTOCOL_KEYS) {
+        Some(text) if text.eq_ignore_ascii_case("redirected") => HttpOption::Redirected,
+        Some(text) if text.eq_ignore_ascii_case("enabled") => HttpOption::Enabled,
+        _ if network.http_protocol == HttpProtocol::Redirected => HttpOption::Redirected,
+        _ => HttpOption::Enabled,
+    }
 }
 
 /// The members of a comma-separated list, sorted, without blanks and repeats.

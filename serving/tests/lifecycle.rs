@@ -320,12 +320,12 @@ async fn leases_are_given_back_at_the_end() {
         let holder = |lease: Lease| lease.spec?.holder_identity;
         list.items.into_iter().filter_map(holder).collect()
     };
-    eventually("six leases to be held", async || {
+    eventually("seven leases to be held", async || {
         let held = holders().await;
-        (held.len() == 6 && held.iter().all(|holder| holder == "pod-a_1")).then_some(())
+        (held.len() == 7 && held.iter().all(|holder| holder == "pod-a_1")).then_some(())
     })
     .await;
     stop.send(()).unwrap();
     running.await.unwrap();
-    assert_eq!(holders().await, [""; 6]);
+    assert_eq!(holders().await, [""; 7]);
 }

@@ -15,11 +15,10 @@ use std::sync::Arc;
 use crds::names::SINK_BINDING_FINALIZER;
 use crds::sources::SinkBinding;
 use k8s_openapi::api::core::v1::Namespace;
-use reconciler::{Applier, Cache, Controller, Error, Key, Next, Queue, Reconcile, report};
+use reconciler::{Applier, Cache, Controller, Error, Key, Next, Queue, Reconcile, finalizer, report};
 
 use crate::binding::{Injection, SelectionMode, is_of_kind};
 use crate::broker::LOOK_AGAIN;
-use crate::finalizer;
 use crate::identity::Identity;
 use crate::shared::{Shared, name_of};
 use crate::sources::sink;

@@ -201,3 +201,50 @@ async fn a_service_that_is_no_revision_is_reached_by_its_endpoints() {
     .await;
     assert!(cluster.get(true, "p.example", "/").await.1.starts_with("plain"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mapped_host_goes_on_to_the_routes_of_what_it_names() {
+    let cluster = Cluster::start().await;
+    let pod = Pod::start("one").await;
+    cluster.revision("r", 0, "Serve").await;
+    cluster.endpoint("r-private", "r-1", pod.addr, true).await;
+    let local = "web.default.svc.cluster.local";
+    cluster
+        .ingress("web", json!([rule(local, "ClusterLocal", &[("r", 100)])]))
+        .await;
+    cluster.ready("web").await;
+    // What stands in for the name of the route in the cluster.
+    cluster
+        .apply(
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "default"},
+                "spec": {"type": "ExternalName", "externalName": "gateway-internal.invalid", "ports": [{"port": 80}]}}),
+            "services",
+        )
+        .await;
+    let path = json!({"rewriteHost": local, "splits": [{
+        "serviceNamespace": "default", "serviceName": "web", "servicePort": 80, "percent": 100,
+        "appendHeaders": {"K-Original-Host": "www.example.org"},
+    }]});
+    cluster
+        .ingress(
+            "www.example.org",
+            json!([{"hosts": ["www.example.org"], "visibility": "ExternalIP", "http": {"paths": [path]}}]),
+        )
+        .await;
+    cluster.ready("www.example.org").await;
+    let (status, seen) = cluster.get(true, "www.example.org", "/").await;
+    assert_eq!(status, 200, "{seen}");
+    for expected in [
+        "one\n",
+        "host: web.default.svc.cluster.local\n",
+        "k-original-host: www.example.org\n",
+        "knative-serving-revision: r\n",
+    ] {
+        assert!(seen.contains(expected), "{seen}");
+    }
+    assert_eq!(
+        cluster.get(true, local, "/").await.0,
+        404,
+        "only by the mapped host"
+    );
+}

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crds::config::{HttpProtocol, Network};
+use crds::config::Network;
 use crds::networking::{
-    HeaderMatch, HttpIngressPath, HttpIngressRuleValue, HttpOption, Ingress, IngressBackendSplit,
-    IngressRule, IngressSpec, IngressVisibility, ProtocolType,
+    HeaderMatch, HttpIngressPath, HttpIngressRuleValue, Ingress, IngressBackendSplit, IngressRule,
+    IngressSpec, IngressVisibility, ProtocolType,
 };
 use crds::serving::Route;
 use crds::{annotations, headers, labels, names, ports};
@@ -15,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::hosts::{Host, local_hosts};
 use super::rollout::Rollout;
 use super::traffic::Share;
-use crate::shared::{annotations_of, first_annotation, labels_of, name_of, namespace_of};
+use crate::shared::{annotations_of, first_annotation, http_option, labels_of, name_of, namespace_of};
 
 /// A host and what its requests are split into.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ pub(super) fn ingress(inputs: &Inputs<'_>) -> Ingress {
         spec: IngressSpec {
             tls: Vec::new(),
             rules: rules.collect(),
-            http_option: Some(http_option(inputs.route, inputs.network)),
+            http_option: Some(http_option(&inputs.route.metadata, inputs.network)),
         },
         status: None,
     }
@@ -150,13 +150,4 @@ fn splits(inputs: &Inputs<'_>, shares: &[Share]) -> Vec<IngressBackendSplit> {
         }
     };
     shares.iter().map(split).collect()
-}
-
-fn http_option(route: &Route, network: &Network) -> HttpOption {
-    match first_annotation(&route.metadata, annotations::HTTP_PROTOCOL_KEYS) {
-        Some(text) if text.eq_ignore_ascii_case("redirected") => HttpOption::Redirected,
-        Some(text) if text.eq_ignore_ascii_case("enabled") => HttpOption::Enabled,
-        _ if network.http_protocol == HttpProtocol::Redirected => HttpOption::Redirected,
-        _ => HttpOption::Enabled,
-    }
 }

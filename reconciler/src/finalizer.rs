@@ -4,16 +4,19 @@ use std::sync::Arc;
 
 use kube::Resource;
 use kube::core::NamespaceResourceScope;
-use reconciler::{Applier, Cache, Error, Key, Object};
 use serde_json::json;
 
-pub(crate) fn is_set<K: Resource>(object: &K, finalizer: &str) -> bool {
+use crate::error::is_not_found;
+use crate::{Applier, Cache, Error, Key, Object};
+
+/// Whether the object has it.
+pub fn is_set<K: Resource>(object: &K, finalizer: &str) -> bool {
     let set = object.meta().finalizers.as_deref().unwrap_or_default();
     set.iter().any(|set| set == finalizer)
 }
 
 /// Sets it, if it is not set yet.
-pub(crate) async fn set<K: Object<Scope = NamespaceResourceScope>>(
+pub async fn set<K: Object<Scope = NamespaceResourceScope>>(
     applier: &Applier,
     cache: &Cache<K>,
     object: Arc<K>,
@@ -28,7 +31,7 @@ pub(crate) async fn set<K: Object<Scope = NamespaceResourceScope>>(
 }
 
 /// Takes it away, if it is set; an object that is gone meanwhile is fine.
-pub(crate) async fn clear<K: Object<Scope = NamespaceResourceScope>>(
+pub async fn clear<K: Object<Scope = NamespaceResourceScope>>(
     applier: &Applier,
     cache: &Cache<K>,
     object: &K,
@@ -41,7 +44,7 @@ pub(crate) async fn clear<K: Object<Scope = NamespaceResourceScope>>(
     rest.retain(|set| set != finalizer);
     match write(applier, cache, object, &rest).await {
         Ok(_) => Ok(()),
-        Err(Error::Api { source, .. }) if reconciler::error::is_not_found(&source) => Ok(()),
+        Err(Error::Api { source, .. }) if is_not_found(&source) => Ok(()),
         Err(error) => Err(error),
     }
 }
