@@ -145,13 +145,14 @@ impl Worker {
         let (pod, mounted) = (Arc::clone(&self.pod), self.mounted.clone());
         let task = self.spawn(async move {
             tokio::time::sleep(pause).await;
-            Happening::Refreshed(match mounter.refresh(&pod, &mounted).await {
+            let refreshed = match mounter.refresh(&pod, &mounted).await {
                 Ok(mounted) => Some(mounted),
                 Err(error) => {
                     warn!(%error, "Volumes could not be refreshed");
                     None
                 }
-            })
+            };
+            Happening::Refreshed(tokio::task::id(), refreshed)
         });
         self.refresh = Some(task);
     }

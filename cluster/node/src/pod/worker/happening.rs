@@ -3,6 +3,7 @@
 use cluster_images::Image;
 use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::AbortHandle;
 
 use super::{Shim, Worker};
 use crate::event::Severity;
@@ -21,8 +22,8 @@ pub(super) enum Happening {
     Shim(Result<(ShimClient, UnboundedReceiver<ShimEvent>, i32), String>),
     Network(Result<String, String>),
     Volumes(Result<Mounted, String>),
-    /// A refresh is over, whether it went well or not.
-    Refreshed(Option<Mounted>),
+    /// The refresh that this task did is over, whether it went well or not.
+    Refreshed(tokio::task::Id, Option<Mounted>),
     Image(String, Box<Result<Image, PullFailure>>),
     Started(String, u32, Result<Timestamp, StartFailure>),
     HookFailed(String, u32, String),
@@ -81,7 +82,9 @@ impl Worker {
                 self.warn_pod("FailedMount", message.clone());
                 self.facts.volumes = Step::failed(message, now);
             }
-            Happening::Refreshed(mounted) => {
+            // Another one has begun since, for a newer version of the pod. It must not be taken for this one and put off.
+            Happening::Refreshed(task, _) if self.refresh.as_ref().map(AbortHandle::id) != Some(task) => {}
+            Happening::Refreshed(_, mounted) => {
                 if let Some(mounted) = mounted {
                     self.mounted = mounted;
                 }
