@@ -32,6 +32,7 @@ where
     informer::watch::follow(api, config, &K::kind(&()), |shown| match shown {
         Shown::Event(event) => seen.tell(event, &mut apply),
         Shown::Lost { key, .. } => seen.lose(key, &mut apply),
+        Shown::Kept { key } => seen.keep(key),
     })
     .await;
 }
@@ -65,6 +66,13 @@ impl Seen {
                 self.known = std::mem::take(&mut self.listed);
                 apply(Change::Synced);
             }
+        }
+    }
+
+    /// It is there still, and what was told of it stays.
+    fn keep(&mut self, key: Key) {
+        if self.known.contains(&key) {
+            self.listed.insert(key);
         }
     }
 
@@ -117,5 +125,26 @@ mod tests {
             });
         }
         assert_eq!(told, ["+a", "synced", "+b", "+b", "+c", "-a", "synced", "-b"]);
+    }
+
+    #[test]
+    fn what_is_listed_and_cannot_be_read_has_not_vanished() {
+        let (mut seen, mut deleted) = (Seen::default(), 0);
+        let mut apply = |change| deleted += i32::from(matches!(change, Change::Deleted(_)));
+        for event in [
+            Event::Init,
+            Event::InitApply(map("a")),
+            Event::InitDone,
+            Event::Init,
+        ] {
+            seen.tell(event, &mut apply);
+        }
+        seen.keep(Key::of(&map("a")));
+        seen.keep(Key::of(&map("never readable")));
+        seen.tell(Event::<ConfigMap>::InitDone, &mut apply);
+        assert_eq!(seen.known, HashSet::from([Key::of(&map("a"))]));
+        seen.tell(Event::<ConfigMap>::Init, &mut apply);
+        seen.tell(Event::<ConfigMap>::InitDone, &mut apply);
+        assert_eq!(deleted, 1, "when it is listed no more");
     }
 }

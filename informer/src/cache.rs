@@ -9,7 +9,7 @@ mod held;
 mod state;
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use kube::runtime::watcher::{self, Event};
@@ -323,19 +323,20 @@ impl<K: Object> Cache<K> {
     }
 
     /// Takes in what the watch shows. `listing` collects a list until it is complete.
-    fn take_in(&self, listing: &mut Vec<K>, event: Event<K>) {
+    fn take_in(&self, listing: &mut Listing<K>, event: Event<K>) {
         let state = &self.inner.state;
         match event {
             Event::Init => {
-                listing.clear();
+                *listing = Listing::default();
                 state.write().begin_list();
             }
             Event::InitApply(mut object) => {
                 self.inner.fields.trim(&mut object);
-                listing.push(object);
+                listing.objects.push(object);
             }
             Event::InitDone => {
-                let changes = state.write().finish_list(std::mem::take(listing));
+                let Listing { objects, kept } = std::mem::take(listing);
+                let changes = state.write().finish_list(objects, &kept);
                 self.announce(changes);
                 self.inner.synced.send_replace(true);
             }
@@ -368,6 +369,22 @@ impl<K: Object> Cache<K> {
     }
 }
 
+/// A list until it is complete.
+struct Listing<K> {
+    objects: Vec<K>,
+    /// What is there and cannot be read.
+    kept: HashSet<Key>,
+}
+
+impl<K> Default for Listing<K> {
+    fn default() -> Self {
+        Self {
+            objects: Vec::new(),
+            kept: HashSet::new(),
+        }
+    }
+}
+
 /// Keeps `cache` current for ever.
 async fn fill<K>(client: kube::Client, selection: Selection, cache: Cache<K>)
 where
@@ -383,11 +400,14 @@ where
         field_selector: selection.fields,
         ..watcher::Config::default()
     };
-    let mut listing = Vec::new();
+    let mut listing = Listing::default();
     let kind = K::kind(&());
     crate::watch::follow(api, config, &kind, |shown| match shown {
         Shown::Event(event) => cache.take_in(&mut listing, event),
         Shown::Lost { key, version } => cache.lose(&key, version),
+        Shown::Kept { key } => {
+            listing.kept.insert(key);
+        }
     })
     .await;
 }

@@ -162,13 +162,14 @@ impl<K: Object> State<K> {
         self.unconfirmed.clear();
     }
 
-    /// Replaces everything by a complete list, keeping writes made since it began.
-    pub(super) fn finish_list(&mut self, objects: Vec<K>) -> Vec<Change<K>> {
+    /// Replaces everything by a complete list, keeping writes made since it began, and the last readable state of what is
+    /// listed and cannot be read.
+    pub(super) fn finish_list(&mut self, objects: Vec<K>, kept: &HashSet<Key>) -> Vec<Change<K>> {
         let listed: HashSet<Key> = objects.iter().map(Key::of).collect();
         let gone: Vec<Key> = self
             .objects
             .keys()
-            .filter(|key| !listed.contains(key) && !self.unconfirmed.contains(key))
+            .filter(|key| !listed.contains(key) && !kept.contains(key) && !self.unconfirmed.contains(key))
             .cloned()
             .collect();
         let mut changes: Vec<_> = gone.iter().filter_map(|key| self.take(key)).collect();
@@ -315,12 +316,27 @@ mod tests {
         state.record(object("before", 2));
         state.begin_list();
         state.record(object("meanwhile", 4));
-        let changes = state.finish_list(vec![object("new", 3)]);
+        let changes = state.finish_list(vec![object("new", 3)], &HashSet::new());
         assert_eq!(changes.len(), 3);
         assert_eq!(
             state.keys(),
             vec![Key::new("ns", "meanwhile"), Key::new("ns", "new")]
         );
+    }
+
+    #[test]
+    fn list_keeps_the_last_readable_state_of_what_it_shows_and_cannot_be_read() {
+        let mut state = State::default();
+        state.observe(owned("a", 1, "one"));
+        state.observe(object("b", 2));
+        state.begin_list();
+        // One that was never readable stays unknown.
+        let kept = HashSet::from([Key::new("ns", "a"), Key::new("ns", "c")]);
+        let changes = state.finish_list(vec![], &kept);
+        assert_eq!(changes.len(), 1, "only what is not there is gone");
+        assert_eq!(state.keys(), vec![Key::new("ns", "a")]);
+        assert_eq!(known(&state, "a"), Some(1));
+        assert_eq!(state.controlled_by("one").len(), 1);
     }
 
     #[test]
