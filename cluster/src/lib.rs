@@ -24,7 +24,8 @@ use tokio::task::JoinSet;
 use node_link::SharedNode;
 
 pub use cluster_apiserver::{
-    Admission, AdmissionHandler, Concern, KubeconfigEntry, KubeconfigError, Rule, write_kubeconfig,
+    Admission, AdmissionHandler, Concern, Conversion, ConversionHandler, KubeconfigEntry, KubeconfigError,
+    Rule, write_kubeconfig,
 };
 
 mod endpoints;
@@ -47,6 +48,8 @@ pub struct Config {
     pub registry_names: Vec<String>,
     /// Admission handlers, called in process.
     pub admission: Vec<Admission>,
+    /// Conversion webhooks in process.
+    pub conversions: Vec<Conversion>,
     /// The program that is run as `<program> shim …` for each pod.
     pub shim: PathBuf,
 }
@@ -133,6 +136,7 @@ impl Cluster {
                 prefix: service_cidr.prefix(),
             },
             admission: config.admission,
+            conversions: config.conversions,
             node: node_link.clone(),
             extra_sans: vec![gateway.to_string()],
             ..ApiConfig::new(config.data_dir.join("api"))
@@ -333,6 +337,7 @@ pub async fn clean_up(data_dir: &std::path::Path, name: &str) -> Result<(), Erro
         registry: listen(ephemeral).await?,
         registry_names: vec!["localhost".to_owned()],
         admission: Vec::new(),
+        conversions: Vec::new(),
         shim: std::env::current_exe().unwrap_or_default(),
     })
     .await?;

@@ -23,11 +23,14 @@ mod triggers;
 mod unknown;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, CustomResourceSubresourceStatus, CustomResourceSubresources,
-    CustomResourceValidation,
+    CustomResourceConversion, CustomResourceDefinition, CustomResourceSubresourceStatus,
+    CustomResourceSubresources, CustomResourceValidation, ServiceReference, WebhookClientConfig,
+    WebhookConversion,
 };
 use kube::CustomResourceExt as _;
 use serde_json::{Value, json};
+
+use crate::names;
 
 pub(crate) use unknown::unknown_fields;
 
@@ -103,7 +106,7 @@ fn eventing_crds() -> impl Iterator<Item = CustomResourceDefinition> {
 pub fn tekton() -> Vec<CustomResourceDefinition> {
     use crate::tekton as t;
     let crds = [
-        // Admission turns the fields that v1beta1 called otherwise into those of v1.
+        // A webhook turns what v1beta1 says otherwise into what v1 says, and back.
         (t::Task::crd(), tekton::task(), &["v1beta1"][..]),
         (t::TaskRun::crd(), tekton::task_run(), &["v1beta1"]),
         (t::Pipeline::crd(), tekton::pipeline(), &["v1beta1"]),
@@ -117,9 +120,39 @@ pub fn tekton() -> Vec<CustomResourceDefinition> {
             if let Some(spec) = schema.pointer_mut("/properties/spec") {
                 *spec = build::or_empty(duck::keeping_unknown(spec.take()));
             }
-            with_status(with_versions(with_schema(crd, schema), more))
+            let crd = with_status(with_versions(with_schema(crd, schema), more));
+            if more.is_empty() { crd } else { converted(crd) }
         })
         .collect()
+}
+
+/// Has the versions of a kind converted by the webhook, which adds by itself how its certificate is checked.
+fn converted(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    for version in crd.spec.versions.iter_mut().filter(|version| !version.storage) {
+        let schema = version.schema.as_mut();
+        let schema = schema.and_then(|schema| schema.open_api_v3_schema.as_mut());
+        let properties = schema.and_then(|schema| schema.properties.as_mut());
+        // It has fields that the stored version does not have, as the spec has, where unknown ones are kept anyway.
+        if let Some(status) = properties.and_then(|properties| properties.get_mut("status")) {
+            status.x_kubernetes_preserve_unknown_fields = Some(true);
+        }
+    }
+    crd.spec.conversion = Some(CustomResourceConversion {
+        strategy: "Webhook".to_owned(),
+        webhook: Some(WebhookConversion {
+            client_config: Some(WebhookClientConfig {
+                service: Some(ServiceReference {
+                    namespace: names::SYSTEM_NAMESPACE.to_owned(),
+                    name: names::WEBHOOK_SERVICE.to_owned(),
+                    path: Some(crate::tekton::names::CONVERSION_PATH.to_owned()),
+                    port: None,
+                }),
+                ..WebhookClientConfig::default()
+            }),
+            conversion_review_versions: vec!["v1".to_owned()],
+        }),
+    });
+    crd
 }
 
 /// The CRDs of what Spindrift has of its own.

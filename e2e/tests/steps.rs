@@ -211,6 +211,49 @@ spec:
     Ok(())
 }
 
+fn each_version_is_read_in_its_own_shape() -> anyhow::Result<()> {
+    let (platform, image) = platform()?;
+    let older = format!(
+        r#"
+apiVersion: tekton.dev/v1beta1
+kind: Task
+metadata:
+  name: of-old
+spec:
+  steps:
+    - name: say
+      image: {image}
+      ports: [{{containerPort: 8080}}]
+      resources: {{requests: {{memory: 16Mi}}}}
+      script: "echo said"
+"#
+    );
+    platform.apply(&older, &[])?.ok()?;
+    // Applied again, nothing is found to change.
+    let again = platform.apply(&older, &[])?.ok()?;
+    ensure!(again.contains("unchanged"), "{again}");
+    let step = |version: &str| {
+        let task = platform.get(&[&format!("tasks.{version}.tekton.dev"), "of-old"])?;
+        ensure!(task["apiVersion"] == format!("tekton.dev/{version}"), "{task}");
+        anyhow::Ok(task["spec"]["steps"][0].clone())
+    };
+    let (old, new) = (step("v1beta1")?, step("v1")?);
+    let requests = json!({"requests": {"memory": "16Mi"}});
+    ensure!(
+        old["resources"] == requests && old["ports"][0]["containerPort"] == 8080,
+        "{old}"
+    );
+    ensure!(
+        new["computeResources"] == requests && new.get("ports").is_none() && new.get("resources").is_none(),
+        "{new}"
+    );
+    let run = ended(
+        platform,
+        &run_of("of-old", json!({"taskRef": {"name": "of-old"}})),
+    )?;
+    expect(&run, "True", "Succeeded", "")
+}
+
 fn credentials_of_the_service_account_are_there_for_git_and_docker() -> anyhow::Result<()> {
     let (platform, image) = platform()?;
     let objects = r#"
@@ -322,6 +365,7 @@ fn main() -> ExitCode {
             a_step_can_leave_its_command_to_its_image,
             a_claim_is_made_for_a_run_and_goes_with_it,
             a_step_can_be_a_step_action,
+            each_version_is_read_in_its_own_shape,
             credentials_of_the_service_account_are_there_for_git_and_docker,
             large_results_come_by_the_log,
         ]],

@@ -36,24 +36,30 @@ fn decide(webhook: Webhook, write: &Write<'_>, settings: &Settings) -> Result<De
     let Some(resource) = Resource::find(&kind.group, &kind.kind) else {
         return Ok(Decision::Unchanged);
     };
-    let mut upgraded = given.clone();
-    if kind.version == v1beta1::VERSION {
-        v1beta1::upgrade(resource, &mut upgraded);
+    // Everything is decided by what is stored in the end.
+    let older = kind.version == v1beta1::VERSION && v1beta1::has_both(resource);
+    let (mut object, mut old) = (given.clone(), write.old.clone());
+    if older {
+        v1beta1::to_stored(resource, &mut object);
+        if let Some(old) = &mut old {
+            v1beta1::to_stored(resource, old);
+        }
     }
-    let object = &upgraded;
     let context = Context {
         configs: &settings.configs,
-        old: write.old.as_ref(),
+        old: old.as_ref(),
         status_only: write.is_status_only(),
     };
-    decode(resource, object, &context)?;
+    decode(resource, &object, &context)?;
     match webhook {
         Webhook::Defaulting => {
-            let mut defaulted = object.clone();
-            defaulting::apply(resource, &mut defaulted, &context);
-            Ok(Decision::between(given, &defaulted))
+            defaulting::apply(resource, &mut object, &context);
+            if older {
+                v1beta1::from_stored(resource, &mut object);
+            }
+            Ok(Decision::between(given, &object))
         }
-        _ => validate(resource, object, &context),
+        _ => validate(resource, &object, &context),
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod cel;
 pub mod config;
+pub mod conversion;
 pub mod graph;
 pub mod matrix;
 pub mod params;

@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 
-use cluster_apiserver::{Admission, ApiServer, Config, Rule};
+use cluster_apiserver::{Admission, ApiServer, Config, Conversion, Rule};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
 use kube::runtime::{conditions::is_crd_established, wait::await_condition};
 use pipelines::admission::{Review, Settings, WEBHOOKS, Webhook, handle};
+use pipelines::conversion;
 use serde_json::{Value, json};
 
 fn admission() -> Vec<Admission> {
@@ -35,6 +36,14 @@ fn admission() -> Vec<Admission> {
     all.collect()
 }
 
+fn conversions() -> Vec<Conversion> {
+    let of = |definition: &&str| Conversion {
+        definition: (*definition).to_owned(),
+        handler: Arc::new(|review| std::future::ready(conversion::handle(review))),
+    };
+    conversion::DEFINITIONS.iter().map(of).collect()
+}
+
 struct Home {
     client: Client,
     _server: ApiServer,
@@ -46,6 +55,7 @@ impl Home {
         let dir = tempfile::tempdir().unwrap();
         let config = Config {
             admission: admission(),
+            conversions: conversions(),
             ..Config::ephemeral(dir.path())
         };
         let server = ApiServer::open(config).await.unwrap();
@@ -344,8 +354,21 @@ spec:
         taskSpec: {steps: [{name: s, image: i, resources: {limits: {cpu: 100m}}}]}
   taskRunSpecs: [{pipelineTaskName: one, taskServiceAccountName: other}]
 "#;
-    let stored = home.create(old).await.unwrap();
-    assert_eq!(stored["apiVersion"], "tekton.dev/v1beta1");
+    let shown = home.create(old).await.unwrap();
+    assert_eq!(shown["apiVersion"], "tekton.dev/v1beta1");
+    let written: Value = serde_saphyr::from_str(old).unwrap();
+    for field in ["serviceAccountName", "podTemplate", "taskRunSpecs"] {
+        assert_eq!(shown["spec"][field], written["spec"][field], "{field}");
+    }
+    assert!(shown["spec"]["timeout"].as_str().unwrap().starts_with("5m"));
+    let step = &shown["spec"]["pipelineSpec"]["tasks"][0]["taskSpec"]["steps"][0];
+    assert_eq!(step["resources"]["limits"]["cpu"], "100m");
+    for new in ["taskRunTemplate", "timeouts"] {
+        assert!(shown["spec"].get(new).is_none(), "{new}");
+    }
+    let older = home.api(&json!({"apiVersion": "tekton.dev/v1beta1", "kind": "PipelineRun"}));
+    let read = serde_json::to_value(older.get("old").await.unwrap()).unwrap();
+    assert_eq!(read["spec"], shown["spec"]);
     let newest = home.api(&json!({"apiVersion": "tekton.dev/v1", "kind": "PipelineRun"}));
     let found = serde_json::to_value(newest.get("old").await.unwrap()).unwrap();
     assert_eq!(found["apiVersion"], "tekton.dev/v1");

@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use cluster::{Admission, Concern, Rule};
+use cluster::{Admission, Concern, Conversion, Rule};
 use eventing::admission::{Bindings, Reach};
 use k8s_openapi::api::admissionregistration::v1::RuleWithOperations;
+use kube::core::conversion::ConversionReview;
 use reconciler::ConfigStore;
 use reconciler::admission::{Review, Webhook, Webhooks};
 use serving::admission::Settings;
@@ -38,6 +39,24 @@ pub struct Live {
     /// For those who ask it in process.
     pub concern: Concern,
 }
+
+/// A webhook that converts between the versions of kinds.
+#[derive(Clone, Copy)]
+pub struct Converter {
+    /// Where it is asked over HTTP.
+    pub path: &'static str,
+    /// The definitions whose objects it converts.
+    pub definitions: &'static [&'static str],
+    /// Answers a review; waits for nothing.
+    pub convert: fn(ConversionReview) -> ConversionReview,
+}
+
+/// Converts tasks, pipelines and their runs.
+pub const PIPELINES_CONVERTER: Converter = Converter {
+    path: crds::tekton::names::CONVERSION_PATH,
+    definitions: &pipelines::conversion::DEFINITIONS,
+    convert: pipelines::conversion::handle,
+};
 
 /// The webhooks of serving, in the order in which they are asked. `settings` says what they go by at each moment.
 pub fn serving(settings: impl Fn() -> Settings + Send + Sync + 'static) -> Vec<Hook> {
@@ -189,6 +208,20 @@ pub fn embedded(config: &LateConfig) -> Vec<Admission> {
         .chain(triggers())
         .chain([of_bindings])
         .map(in_process)
+        .collect()
+}
+
+/// The conversions of the whole platform for the embedded API server.
+pub fn embedded_conversions() -> Vec<Conversion> {
+    let Converter {
+        definitions, convert, ..
+    } = PIPELINES_CONVERTER;
+    definitions
+        .iter()
+        .map(|definition| Conversion {
+            definition: (*definition).to_owned(),
+            handler: Arc::new(move |review| std::future::ready(convert(review))),
+        })
         .collect()
 }
 

@@ -14,12 +14,13 @@ use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, CustomResourceDefinitionStatus,
+    CustomResourceConversion, CustomResourceDefinition, CustomResourceDefinitionStatus, WebhookConversion,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ApiResource, Patch, PatchParams, PostParams};
 use kube::core::object::{NotUsed, Object};
 use kube::{Api, Client, ResourceExt};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -69,8 +70,9 @@ pub async fn crds(client: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn define(client: Client, crd: CustomResourceDefinition) -> anyhow::Result<()> {
+async fn define(client: Client, mut crd: CustomResourceDefinition) -> anyhow::Result<()> {
     let name = crd.name_any();
+    keep_conversion(&client, &mut crd).await?;
     let params = PatchParams::apply(MANAGER).force();
     let api: Api<Installed> = Api::all_with(
         client.clone(),
@@ -92,6 +94,37 @@ async fn define(client: Client, crd: CustomResourceDefinition) -> anyhow::Result
         .await
         .with_context(|| format!("the API server does not serve {name} within {ESTABLISHED:?}"))?
         .with_context(|| format!("cannot watch {name}"))?;
+    Ok(())
+}
+
+/// What of a definition a webhook that is reached by URL has said about itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Converted {
+    conversion: Option<CustomResourceConversion>,
+}
+
+/// A webhook that is outside of the cluster has put its URL where the Service was, and beside a URL there is none.
+async fn keep_conversion(client: &Client, crd: &mut CustomResourceDefinition) -> anyhow::Result<()> {
+    let Some(conversion) = &mut crd.spec.conversion else {
+        return Ok(());
+    };
+    let name = crd.metadata.name.clone().unwrap_or_default();
+    let resource = ApiResource::erase::<CustomResourceDefinition>(&());
+    let api: Api<Object<Converted, NotUsed>> = Api::all_with(client.clone(), &resource);
+    let found = api
+        .get_opt(&name)
+        .await
+        .with_context(|| format!("cannot read {name}"))?;
+    let webhook = found
+        .and_then(|found| found.spec.conversion)
+        .and_then(|conversion| conversion.webhook);
+    let by_url = |webhook: &WebhookConversion| {
+        let config = webhook.client_config.as_ref();
+        config.is_some_and(|config| config.url.is_some())
+    };
+    if let Some(webhook) = webhook.filter(by_url) {
+        conversion.webhook = Some(webhook);
+    }
     Ok(())
 }
 

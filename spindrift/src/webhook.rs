@@ -4,5 +4,5 @@
 mod registration;
 mod server;
 
-pub use registration::{Reached, register};
+pub use registration::{Reached, register, register_converters};
 pub use server::serve;

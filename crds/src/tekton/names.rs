@@ -3,6 +3,8 @@
 use super::param::{Param, ParamValue};
 use crate::names::child_name;
 
+/// Where the webhook converts between versions of a kind.
+pub const CONVERSION_PATH: &str = "/pipelines/resource-conversion";
 /// Namespace of the ConfigMaps that steer tasks and pipelines.
 pub const NAMESPACE: &str = "tekton-pipelines";
 /// Namespace of the ConfigMaps that steer resolvers.

@@ -1,104 +1,195 @@
-//! What v1beta1 called otherwise.
+//! v1beta1 of the kinds that are stored as v1, and the way from one to the other and back.
 //!
-//! Both versions are stored as v1. An API server turns one into the other by the name of the version alone, so the few
-//! fields with other names get those of v1 when they are written; who reads v1beta1 finds the names of v1.
+//! Most fields are the same in both versions and some have other names. What v1 has no place for, and how something was
+//! said that v1 has one way to say, is kept in an annotation of the v1 object, by the place where it was: whoever reads
+//! v1beta1 again finds it there, unless the place is gone or says something else by then. In v1beta1 there is no such annotation.
+
+mod kept;
+mod places;
+#[cfg(test)]
+mod tests;
 
 use serde_json::{Map, Value, json};
 
+use self::kept::Kept;
+use self::places::{Part, Place};
 use crate::resource::tekton::Resource;
+use crate::tekton::GROUP;
+
+pub use self::kept::ANNOTATION;
 
 /// The version.
 pub const VERSION: &str = "v1beta1";
+/// The version that is stored.
+pub const STORED: &str = "v1";
 
-/// Gives the fields of a v1beta1 object the names of v1. A field that has its new name already stays as it is.
-pub fn upgrade(resource: Resource, object: &mut Value) {
-    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else {
-        return;
-    };
-    match resource {
-        Resource::Task => task(spec),
-        Resource::TaskRun => task_run(spec),
-        Resource::Pipeline => pipeline(spec),
-        Resource::PipelineRun => pipeline_run(spec),
-        Resource::StepAction | Resource::CustomRun | Resource::ResolutionRequest => {}
+/// Fields of a step, or of the template of steps, that v1 has no place for.
+const OF_STEPS: [&str; 10] = [
+    "ports",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "lifecycle",
+    "terminationMessagePath",
+    "terminationMessagePolicy",
+    "stdin",
+    "stdinOnce",
+    "tty",
+];
+/// Parts of the status of a TaskRun that v1 has no place for.
+const OF_TASK_RUNS: [&str; 2] = ["cloudEvents", "resourcesResult"];
+/// Parts of the status of a PipelineRun that v1 has no place for.
+const OF_PIPELINE_RUNS: [&str; 2] = ["taskRuns", "runs"];
+
+/// What v1beta1 says about all TaskRuns of a PipelineRun beside other things, and v1 in a template.
+const OF_TEMPLATE: [&str; 2] = ["serviceAccountName", "podTemplate"];
+
+/// Fields that have another name in v1, by what they are part of.
+fn names(part: Part) -> &'static [(&'static str, &'static str)] {
+    match part {
+        Part::Step | Part::StepTemplate | Part::Sidecar | Part::OverriddenContainer => {
+            &[("resources", "computeResources")]
+        }
+        Part::TaskRun => &[
+            ("stepOverrides", "stepSpecs"),
+            ("sidecarOverrides", "sidecarSpecs"),
+        ],
+        Part::OfPipelineTask => &[
+            ("taskServiceAccountName", "serviceAccountName"),
+            ("taskPodTemplate", "podTemplate"),
+            ("stepOverrides", "stepSpecs"),
+            ("sidecarOverrides", "sidecarSpecs"),
+        ],
+        Part::TaskRunStatus => &[("taskResults", "results")],
+        Part::PipelineRunStatus => &[("pipelineResults", "results")],
+        Part::PipelineRun | Part::TaskReference | Part::PipelineReference => &[],
     }
 }
 
 type Fields = Map<String, Value>;
 
-fn task(spec: &mut Fields) {
-    for list in ["steps", "sidecars"] {
-        each(spec, list, |container| {
-            rename(container, "resources", "computeResources")
-        });
-    }
-    within(spec, "stepTemplate", |template| {
-        rename(template, "resources", "computeResources");
-    });
+/// Whether a kind has both versions.
+pub fn has_both(resource: Resource) -> bool {
+    matches!(
+        resource,
+        Resource::Task | Resource::TaskRun | Resource::Pipeline | Resource::PipelineRun
+    )
 }
 
-fn task_run(spec: &mut Fields) {
-    overrides(spec);
-    within(spec, "taskRef", |reference| bundle(reference, "task"));
-    within(spec, "taskSpec", task);
-}
-
-fn pipeline(spec: &mut Fields) {
-    for list in ["tasks", "finally"] {
-        each(spec, list, |of_pipeline| {
-            within(of_pipeline, "taskRef", |reference| bundle(reference, "task"));
-            within(of_pipeline, "taskSpec", task);
-        });
-    }
-}
-
-fn pipeline_run(spec: &mut Fields) {
-    within(spec, "pipelineRef", |reference| bundle(reference, "pipeline"));
-    within(spec, "pipelineSpec", pipeline);
-    into(
-        spec,
-        "serviceAccountName",
-        "taskRunTemplate",
-        "serviceAccountName",
-    );
-    into(spec, "podTemplate", "taskRunTemplate", "podTemplate");
-    into(spec, "timeout", "timeouts", "pipeline");
-    each(spec, "taskRunSpecs", |of_task| {
-        rename(of_task, "taskServiceAccountName", "serviceAccountName");
-        rename(of_task, "taskPodTemplate", "podTemplate");
-        overrides(of_task);
-    });
-}
-
-fn overrides(holder: &mut Fields) {
-    for (old, new) in [
-        ("stepOverrides", "stepSpecs"),
-        ("sidecarOverrides", "sidecarSpecs"),
-    ] {
-        rename(holder, old, new);
-        each(holder, new, |of_container| {
-            rename(of_container, "resources", "computeResources");
-        });
-    }
-}
-
-/// A reference into an image, as the resolver is told it.
-fn bundle(reference: &mut Fields, kind: &str) {
-    if reference.contains_key("resolver") {
+/// Turns an object of v1beta1 into one of v1. One that is of v1 in all but its name stays as it is; a field that has its
+/// new name already, too.
+pub fn to_stored(resource: Resource, object: &mut Value) {
+    if !has_both(resource) || !object.is_object() {
         return;
     }
-    let Some(Value::String(image)) = reference.remove("bundle") else {
+    let mut kept = Kept::default();
+    Kept::take(object);
+    places::visit(resource, object, &mut |part, place, fields| {
+        upgrade(part, place, fields, &mut kept);
+    });
+    kept.write(object);
+    object["apiVersion"] = json!(format!("{GROUP}/{STORED}"));
+}
+
+/// Turns an object of v1 into one of v1beta1: what [`to_stored`] undoes, and the other way round.
+pub fn from_stored(resource: Resource, object: &mut Value) {
+    if !has_both(resource) || !object.is_object() {
         return;
+    }
+    let kept = Kept::take(object);
+    places::visit(resource, object, &mut |part, place, fields| {
+        downgrade(part, place, fields, &kept);
+    });
+    object["apiVersion"] = json!(format!("{GROUP}/{VERSION}"));
+}
+
+fn upgrade(part: Part, place: &Place, fields: &mut Fields, kept: &mut Kept) {
+    for (old, new) in names(part) {
+        rename(fields, old, new);
+    }
+    let without_place: &[&str] = match part {
+        Part::Step | Part::StepTemplate => &OF_STEPS,
+        Part::TaskRunStatus => &OF_TASK_RUNS,
+        Part::PipelineRunStatus => &OF_PIPELINE_RUNS,
+        _ => &[],
     };
-    if image.is_empty() {
-        return;
+    let mut gone = Fields::new();
+    for name in without_place {
+        if let Some(value) = fields.remove(*name) {
+            gone.insert((*name).to_owned(), value);
+        }
     }
-    let name = reference.remove("name").unwrap_or(Value::Null);
-    reference.remove("kind");
-    reference.insert("resolver".to_owned(), json!("bundles"));
+    match part {
+        Part::TaskReference | Part::PipelineReference => {
+            if let Some(resolved) = bundled(fields, part) {
+                gone = std::mem::replace(fields, resolved);
+            }
+        }
+        Part::PipelineRun => {
+            for name in OF_TEMPLATE {
+                into(fields, name, "taskRunTemplate", name);
+            }
+            if into(fields, "timeout", "timeouts", "pipeline") {
+                gone.insert("timeout".to_owned(), json!(true));
+            }
+        }
+        _ => {}
+    }
+    kept.keep(place, gone);
+}
+
+fn downgrade(part: Part, place: &Place, fields: &mut Fields, kept: &Kept) {
+    for (old, new) in names(part) {
+        rename(fields, new, old);
+    }
+    let gone = kept.at(place);
+    match part {
+        Part::TaskReference | Part::PipelineReference => {
+            // As long as it still says the same.
+            if let Some(gone) = gone
+                && bundled(gone, part).as_ref() == Some(fields)
+            {
+                fields.clone_from(gone);
+            }
+        }
+        Part::PipelineRun => {
+            for name in OF_TEMPLATE {
+                out_of(fields, "taskRunTemplate", name, name);
+            }
+            if gone.is_some_and(|gone| gone.contains_key("timeout")) {
+                out_of(fields, "timeouts", "pipeline", "timeout");
+            }
+        }
+        _ => {
+            for (name, value) in gone.into_iter().flatten() {
+                if !fields.contains_key(name) {
+                    fields.insert(name.clone(), value.clone());
+                }
+            }
+        }
+    }
+}
+
+/// A reference into an image, as the resolver is told it; `None` if it is none.
+fn bundled(reference: &Fields, part: Part) -> Option<Fields> {
+    let image = reference.get("bundle")?.as_str()?;
+    if image.is_empty() || reference.contains_key("resolver") {
+        return None;
+    }
+    let kind = match part {
+        Part::PipelineReference => "pipeline",
+        _ => "task",
+    };
+    let name = reference.get("name").cloned().unwrap_or(Value::Null);
     let params = [("bundle", json!(image)), ("name", name), ("kind", json!(kind))];
     let params = params.map(|(name, value)| json!({"name": name, "value": value}));
-    reference.insert("params".to_owned(), json!(params));
+    let mut resolved = reference.clone();
+    for said in ["bundle", "name", "kind"] {
+        resolved.remove(said);
+    }
+    resolved.insert("resolver".to_owned(), json!("bundles"));
+    resolved.insert("params".to_owned(), json!(params));
+    Some(resolved)
 }
 
 fn rename(holder: &mut Fields, old: &str, new: &str) {
@@ -109,127 +200,39 @@ fn rename(holder: &mut Fields, old: &str, new: &str) {
     }
 }
 
-/// Moves a field into an object beside it.
-fn into(holder: &mut Fields, old: &str, object: &str, new: &str) {
-    let there = holder.get(object).is_some_and(|found| found.get(new).is_some());
-    if there || holder.get(object).is_some_and(|found| !found.is_object()) {
+/// Moves a field into an object beside it; returns whether it did.
+fn into(holder: &mut Fields, old: &str, object: &str, new: &str) -> bool {
+    let free = match holder.get(object) {
+        None => true,
+        Some(Value::Object(found)) => !found.contains_key(new),
+        Some(_) => false,
+    };
+    if !free {
+        return false;
+    }
+    let Some(value) = holder.remove(old) else {
+        return false;
+    };
+    let object = holder.entry(object).or_insert_with(|| json!({}));
+    if let Some(object) = object.as_object_mut() {
+        object.insert(new.to_owned(), value);
+    }
+    true
+}
+
+/// Moves a field out of an object, which goes if nothing else is in it.
+fn out_of(holder: &mut Fields, object: &str, old: &str, new: &str) {
+    if holder.contains_key(new) {
         return;
     }
-    if let Some(value) = holder.remove(old) {
-        let object = holder.entry(object).or_insert_with(|| json!({}));
-        if let Some(object) = object.as_object_mut() {
-            object.insert(new.to_owned(), value);
-        }
+    let Some(found) = holder.get_mut(object).and_then(Value::as_object_mut) else {
+        return;
+    };
+    let Some(value) = found.remove(old) else {
+        return;
+    };
+    if found.is_empty() {
+        holder.remove(object);
     }
-}
-
-fn within(holder: &mut Fields, name: &str, change: impl FnOnce(&mut Fields)) {
-    if let Some(found) = holder.get_mut(name).and_then(Value::as_object_mut) {
-        change(found);
-    }
-}
-
-fn each(holder: &mut Fields, list: &str, change: impl Fn(&mut Fields)) {
-    let elements = holder.get_mut(list).and_then(Value::as_array_mut);
-    elements
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_object_mut)
-        .for_each(change);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_get_their_new_names() {
-        let limits = json!({"limits": {"cpu": "1"}});
-        let old_task = json!({
-            "steps": [{"image": "i", "resources": limits}], "sidecars": [{"resources": limits}],
-            "stepTemplate": {"resources": limits},
-        });
-        let new_task = json!({
-            "steps": [{"image": "i", "computeResources": limits}], "sidecars": [{"computeResources": limits}],
-            "stepTemplate": {"computeResources": limits},
-        });
-        let bundle = |kind: &str| {
-            json!({"resolver": "bundles", "params": [
-                {"name": "bundle", "value": "b"}, {"name": "name", "value": "n"}, {"name": "kind", "value": kind},
-            ]})
-        };
-        let old_pipeline = json!({
-            "tasks": [{"name": "a", "taskRef": {"name": "n", "kind": "Task", "bundle": "b"}}],
-            "finally": [{"name": "z", "taskSpec": old_task}],
-        });
-        let new_pipeline = json!({
-            "tasks": [{"name": "a", "taskRef": bundle("task")}], "finally": [{"name": "z", "taskSpec": new_task}],
-        });
-        for (resource, old, new) in [
-            (Resource::Task, old_task.clone(), new_task.clone()),
-            (
-                Resource::TaskRun,
-                json!({
-                    "taskSpec": old_task, "timeout": "1m", "stepOverrides": [{"name": "s", "resources": limits}],
-                    "sidecarOverrides": [{"name": "s", "resources": limits}],
-                }),
-                json!({
-                    "taskSpec": new_task, "timeout": "1m", "stepSpecs": [{"name": "s", "computeResources": limits}],
-                    "sidecarSpecs": [{"name": "s", "computeResources": limits}],
-                }),
-            ),
-            (Resource::Pipeline, old_pipeline.clone(), new_pipeline.clone()),
-            (
-                Resource::PipelineRun,
-                json!({
-                    "pipelineSpec": old_pipeline, "serviceAccountName": "s", "podTemplate": {"nodeSelector": {"a": "b"}},
-                    "timeout": "5m", "timeouts": {"finally": "1m"},
-                    "taskRunSpecs": [{
-                        "pipelineTaskName": "a", "taskServiceAccountName": "t", "taskPodTemplate": {},
-                        "stepOverrides": [{"name": "s", "resources": limits}],
-                    }],
-                }),
-                json!({
-                    "pipelineSpec": new_pipeline,
-                    "taskRunTemplate": {"serviceAccountName": "s", "podTemplate": {"nodeSelector": {"a": "b"}}},
-                    "timeouts": {"finally": "1m", "pipeline": "5m"},
-                    "taskRunSpecs": [{
-                        "pipelineTaskName": "a", "serviceAccountName": "t", "podTemplate": {},
-                        "stepSpecs": [{"name": "s", "computeResources": limits}],
-                    }],
-                }),
-            ),
-            (
-                Resource::PipelineRun,
-                json!({"pipelineRef": {"name": "n", "bundle": "b"}}),
-                json!({"pipelineRef": bundle("pipeline")}),
-            ),
-            (
-                Resource::PipelineRun,
-                json!({"timeout": "5m", "timeouts": {"pipeline": "1m"}, "pipelineRef": {"name": "n", "bundle": ""}}),
-                json!({"timeout": "5m", "timeouts": {"pipeline": "1m"}, "pipelineRef": {"name": "n"}}),
-            ),
-        ] {
-            let mut object = json!({"apiVersion": "tekton.dev/v1beta1", "spec": old});
-            upgrade(resource, &mut object);
-            assert_eq!(object["spec"], new, "{resource:?}");
-            upgrade(resource, &mut object);
-            assert_eq!(object["spec"], new, "{resource:?} twice");
-        }
-    }
-
-    #[test]
-    fn what_is_no_object_stays() {
-        for spec in [
-            json!(null),
-            json!(1),
-            json!({"steps": 1, "tasks": [1], "taskRef": [], "timeouts": 3, "timeout": 1}),
-        ] {
-            for resource in Resource::ALL {
-                let mut object = json!({ "spec": spec });
-                upgrade(*resource, &mut object);
-                assert_eq!(object["spec"], spec);
-            }
-        }
-    }
+    holder.insert(new.to_owned(), value);
 }

@@ -2,9 +2,9 @@
 
 use crds::config::tekton::Configs;
 use crds::resource::tekton::Resource;
-use crds::tekton::GROUP;
+use crds::tekton::{GROUP, v1beta1};
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::admission;
 
@@ -34,77 +34,11 @@ pub(super) fn decode<K: DeserializeOwned>(
             "what was found is {version:?} {kind:?}, a {resource:?} of {GROUP} is wanted"
         ));
     }
-    if version == format!("{GROUP}/v1beta1") && matches!(resource, Resource::Task | Resource::Pipeline) {
-        modernise(resource, &mut object);
+    if version == format!("{GROUP}/{}", v1beta1::VERSION) {
+        v1beta1::to_stored(resource, &mut object);
     }
     let object = admission::admitted(resource, object, configs)?;
     serde_json::from_value(object).map_err(|error| format!("what was found cannot be read: {error}"))
-}
-
-/// From v1beta1 to v1. What became of fields that have no successor is told by admission.
-fn modernise(resource: Resource, object: &mut Value) {
-    object["apiVersion"] = format!("{GROUP}/v1").into();
-    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else {
-        return;
-    };
-    match resource {
-        Resource::Task => task(spec),
-        _ => {
-            for list in ["tasks", "finally"] {
-                for entry in objects(spec, list) {
-                    if let Some(reference) = entry.get_mut("taskRef").and_then(Value::as_object_mut) {
-                        bundle(reference);
-                    }
-                    if let Some(embedded) = entry.get_mut("taskSpec").and_then(Value::as_object_mut) {
-                        task(embedded);
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn task(spec: &mut Map<String, Value>) {
-    for list in ["steps", "sidecars"] {
-        objects(spec, list).for_each(resources);
-    }
-    if let Some(template) = spec.get_mut("stepTemplate").and_then(Value::as_object_mut) {
-        resources(template);
-    }
-}
-
-fn resources(container: &mut Map<String, Value>) {
-    if let Some(amounts) = container.remove("resources") {
-        container.entry("computeResources").or_insert(amounts);
-    }
-}
-
-/// A reference to a bundle is one by the resolver of bundles now.
-fn bundle(reference: &mut Map<String, Value>) {
-    let Some(Value::String(bundle)) = reference.remove("bundle") else {
-        return;
-    };
-    let name = reference.remove("name").unwrap_or_default();
-    reference.remove("kind");
-    reference.insert("resolver".to_owned(), "bundles".into());
-    reference.insert(
-        "params".to_owned(),
-        serde_json::json!([
-            {"name": "bundle", "value": bundle}, {"name": "name", "value": name}, {"name": "kind", "value": "task"},
-        ]),
-    );
-}
-
-fn objects<'a>(
-    holder: &'a mut Map<String, Value>,
-    list: &str,
-) -> impl Iterator<Item = &'a mut Map<String, Value>> {
-    holder
-        .get_mut(list)
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_object_mut)
 }
 
 #[cfg(test)]

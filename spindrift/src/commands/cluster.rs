@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use cluster::{Admission, Cluster};
+use cluster::{Admission, Cluster, Conversion};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +27,7 @@ pub async fn run(args: ClusterUpArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut interrupt = Interrupt::listen()?;
-    let (started, interrupted) = interrupt.after(start(&args, Vec::new())).await?;
+    let (started, interrupted) = interrupt.after(start(&args, Vec::new(), Vec::new())).await?;
     let started = started?;
     let run = Run {
         ready: !interrupted,
@@ -118,7 +118,11 @@ pub struct Started {
 }
 
 /// Checks the machine, chooses ports, starts the cluster and writes the kubeconfig.
-pub async fn start(args: &ClusterUpArgs, admission: Vec<Admission>) -> anyhow::Result<Started> {
+pub async fn start(
+    args: &ClusterUpArgs,
+    admission: Vec<Admission>,
+    conversions: Vec<Conversion>,
+) -> anyhow::Result<Started> {
     let data_dir = &args.data.data_dir;
     if let Some(run) = Run::read(data_dir)?.filter(Run::alive) {
         anyhow::bail!(
@@ -152,6 +156,7 @@ pub async fn start(args: &ClusterUpArgs, admission: Vec<Admission>) -> anyhow::R
         registry,
         registry_names: vec![registry_name.clone(), format!("127.0.0.1:{registry_port}")],
         admission,
+        conversions,
         shim: std::env::current_exe().context("cannot tell where this program lies")?,
     })
     .await?;

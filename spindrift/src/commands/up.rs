@@ -19,7 +19,7 @@ use super::{detach, say};
 use crate::cli::UpArgs;
 use crate::demo;
 use crate::events::{self, Events};
-use crate::hooks::{LateConfig, LiveConfig, embedded};
+use crate::hooks::{LateConfig, LiveConfig, embedded, embedded_conversions};
 use crate::install;
 use crate::platform::{Listeners, Pipelines, Platform};
 use crate::run_file::Run;
@@ -73,7 +73,7 @@ impl Up {
         let late = LateConfig::default();
         let external = external_listeners(args.cluster.listen, args.http_port)?;
         let port = external.first().context("no listener")?.local_addr()?.port();
-        let started = bare::start(&args.cluster, embedded(&late)).await?;
+        let started = bare::start(&args.cluster, embedded(&late), embedded_conversions()).await?;
         let data_dir = args.cluster.data.data_dir.canonicalize()?;
         match Self::finish(started, &late, external, port, &data_dir).await {
             Ok(up) => Ok(up),

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::component::{beside_health, client, listen};
 use crate::cli::WebhookArgs;
-use crate::webhook::{Reached, register, serve};
+use crate::webhook::{Reached, register, register_converters, serve};
 use crate::{events, hooks};
 
 /// How often certificate and registration are looked at again.
@@ -48,7 +48,9 @@ pub async fn run(args: WebhookArgs) -> anyhow::Result<ExitCode> {
     hooks.extend(hooks::eventing(move || {
         eventing::admission::Settings::default().with_present(&of_events)
     }));
+    let mut converters = Vec::new();
     if args.pipelines {
+        converters.push(hooks::PIPELINES_CONVERTER);
         let of_pipelines = ConfigStore::start(&caches, crds::tekton::names::NAMESPACE);
         hooks.extend(hooks::pipelines(move || {
             pipelines::admission::Settings::default().with_present(&of_pipelines)
@@ -66,6 +68,7 @@ pub async fn run(args: WebhookArgs) -> anyhow::Result<ExitCode> {
     let keeping = {
         let (identity, ready, client, hooks) =
             (identity.clone(), ready.clone(), client.clone(), hooks.clone());
+        let converters = converters.clone();
         let namespace = &component.system_namespace;
         async move {
             caches.synced().await;
@@ -76,7 +79,8 @@ pub async fn run(args: WebhookArgs) -> anyhow::Result<ExitCode> {
                     identity.set(part(Profile::WEBHOOK.certificate), part(Profile::WEBHOOK.key))?;
                     // Registered only now: whoever asks us gets an answer.
                     let bundle = part(Profile::WEBHOOK.authority);
-                    register(&client, &hooks, &reached, namespace, bundle).await
+                    register(&client, &hooks, &reached, namespace, bundle).await?;
+                    register_converters(&client, &converters, &reached, namespace, bundle).await
                 };
                 let wait = match kept.await {
                     Ok(()) => {
@@ -94,7 +98,7 @@ pub async fn run(args: WebhookArgs) -> anyhow::Result<ExitCode> {
             }
         }
     };
-    let serving = serve(listener, identity, hooks);
+    let serving = serve(listener, identity, hooks, converters);
     let work = async {
         tokio::select! {
             () = keeping => {}

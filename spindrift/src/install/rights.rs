@@ -105,11 +105,14 @@ mod tests {
                 .map(|name| name.as_str().unwrap().to_owned())
                 .collect()
         };
-        let hooks = |mutating: bool| -> BTreeSet<String> {
+        let registered = |mutating: bool| -> BTreeSet<String> {
             let of_kind = all.iter().filter(|hook| hook.mutating == mutating);
             of_kind.map(|hook| hook.name.clone()).collect()
         };
-        assert_eq!(named("mutatingwebhookconfigurations"), hooks(true));
-        assert_eq!(named("validatingwebhookconfigurations"), hooks(false));
+        assert_eq!(named("mutatingwebhookconfigurations"), registered(true));
+        assert_eq!(named("validatingwebhookconfigurations"), registered(false));
+        let converted = hooks::PIPELINES_CONVERTER.definitions.iter();
+        let converted: BTreeSet<String> = converted.map(|name| (*name).to_owned()).collect();
+        assert_eq!(named("customresourcedefinitions"), converted);
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crds::labels::BINDING_EXCLUDE;
 
-use crate::hooks::Hook;
+use crate::hooks::{Converter, Hook};
 
 const MANAGER: &str = "spindrift-webhook";
 /// Seconds the API server waits for us.
@@ -79,6 +79,46 @@ pub async fn register(
     Ok(())
 }
 
+/// Tells the definitions of `converters` where they are reached; equal ones stay as they are.
+///
+/// # Errors
+/// When the API refuses, or a definition is not there.
+pub async fn register_converters(
+    client: &Client,
+    converters: &[Converter],
+    reached: &Reached,
+    namespace: &str,
+    ca_bundle: &str,
+) -> anyhow::Result<()> {
+    let kind = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::from_gvk(&kind));
+    let params = PatchParams {
+        field_manager: Some(MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    for converter in converters {
+        let patch = conversion(converter, reached, namespace, ca_bundle);
+        for definition in converter.definitions {
+            api.patch_metadata(definition, &params, &Patch::Merge(&patch))
+                .await
+                .with_context(|| format!("cannot register the conversion of {definition}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// A merge patch, which, unlike an apply, takes away what others said about the way here.
+fn conversion(converter: &Converter, reached: &Reached, namespace: &str, ca_bundle: &str) -> Value {
+    let mut config = reached.client_config(namespace, converter.path, ca_bundle);
+    let other = match reached {
+        Reached::Service { .. } => "url",
+        Reached::Url(_) => "service",
+    };
+    config[other] = Value::Null;
+    let webhook = json!({"conversionReviewVersions": ["v1"], "clientConfig": config});
+    json!({"spec": {"conversion": {"strategy": "Webhook", "webhook": webhook}}})
+}
+
 fn kind(hook: &Hook) -> &'static str {
     if hook.mutating {
         "MutatingWebhookConfiguration"
@@ -145,6 +185,30 @@ mod tests {
 
     use super::*;
     use crate::hooks::{Live, sink_bindings};
+
+    #[test]
+    fn a_definition_is_told_one_way_here() {
+        let of = |reached: &Reached| {
+            let patch = conversion(&crate::hooks::PIPELINES_CONVERTER, reached, "ns", "pem");
+            patch["spec"]["conversion"]["webhook"]["clientConfig"].clone()
+        };
+        let path = "/pipelines/resource-conversion";
+        let url = of(&Reached::Url("https://10.0.0.1:8443".parse().unwrap()));
+        let bundle = STANDARD.encode("pem");
+        assert_eq!(
+            url,
+            json!({"url": format!("https://10.0.0.1:8443{path}"), "service": null, "caBundle": bundle})
+        );
+        let service = of(&Reached::Service {
+            name: "webhook".to_owned(),
+            port: 443,
+        });
+        let expected = json!({"namespace": "ns", "name": "webhook", "port": 443, "path": path});
+        assert_eq!(
+            service,
+            json!({"service": expected, "url": null, "caBundle": bundle})
+        );
+    }
 
     #[test]
     fn sink_bindings_are_asked_about_where_there_are_some_and_hold_up_nobody() {

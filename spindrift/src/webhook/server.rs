@@ -16,12 +16,14 @@ use hyper_util::server::conn::auto;
 use prometheus::{HistogramOpts, HistogramVec};
 use reconciler::admission::Review;
 use rustls::ServerConfig;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
-use crate::hooks::Hook;
+use crate::hooks::{Converter, Hook};
 
 /// Connections at once; API servers keep few and reuse them.
 const MAX_CONNECTIONS: usize = 256;
@@ -34,12 +36,17 @@ const BODY: Duration = Duration::from_secs(10);
 /// Largest review: two objects of the largest size that an API server stores, and what is around them.
 const MAX_REVIEW: usize = 4 << 20;
 
-/// Serves `hooks` until the future is dropped. They do not wait for anything, so nothing is left half done.
+/// Serves `hooks` and `converters` until the future is dropped. They do not wait for anything, so nothing is left half done.
 ///
 /// # Errors
 /// If TLS cannot be set up, or somebody has registered metrics of the same names.
-pub async fn serve(listener: TcpListener, identity: Arc<Identity>, hooks: Vec<Hook>) -> anyhow::Result<()> {
-    let hooks = Arc::new(Hooks::new(hooks)?);
+pub async fn serve(
+    listener: TcpListener,
+    identity: Arc<Identity>,
+    hooks: Vec<Hook>,
+    converters: Vec<Converter>,
+) -> anyhow::Result<()> {
+    let hooks = Arc::new(Hooks::new(hooks, converters)?);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut tls = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -99,7 +106,7 @@ async fn connection(acceptor: TlsAcceptor, stream: TcpStream, hooks: Arc<Hooks>)
 }
 
 async fn respond(request: Request<Incoming>, hooks: &Hooks) -> Response<Full<Bytes>> {
-    let Some(hook) = hooks.at(request.uri().path()) else {
+    let Some(asked) = hooks.at(request.uri().path()) else {
         return plain(StatusCode::NOT_FOUND, "there is no webhook at this path");
     };
     if request.method() != Method::POST {
@@ -116,16 +123,27 @@ async fn respond(request: Request<Incoming>, hooks: &Hooks) -> Response<Full<Byt
         }
         Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "the review does not arrive"),
     };
-    let review: Review = match serde_json::from_slice(&body) {
+    match asked {
+        Asked::Hook(hook) => answer(&body, |review| hooks.ask(hook, review)),
+        Asked::Converter(converter) => answer(&body, converter.convert),
+    }
+}
+
+/// Reads a review and writes the answer to it.
+fn answer<R: DeserializeOwned + Serialize>(
+    body: &[u8],
+    decide: impl FnOnce(R) -> R,
+) -> Response<Full<Bytes>> {
+    let review: R = match serde_json::from_slice(body) {
         Ok(review) => review,
         Err(error) => {
             return plain(
                 StatusCode::BAD_REQUEST,
-                format!("this is no AdmissionReview: {error}"),
+                format!("this is no review of this webhook: {error}"),
             );
         }
     };
-    match serde_json::to_vec(&hooks.ask(hook, review)) {
+    match serde_json::to_vec(&decide(review)) {
         Ok(answer) => {
             let mut response = Response::new(Full::new(answer.into()));
             response.headers_mut().insert(
@@ -144,14 +162,21 @@ fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
     response
 }
 
+/// Who answers at a path.
+enum Asked<'a> {
+    Hook(&'a Hook),
+    Converter(&'a Converter),
+}
+
 /// The hooks that are served, and how long they take.
 struct Hooks {
     all: Vec<Hook>,
+    converters: Vec<Converter>,
     seconds: HistogramVec,
 }
 
 impl Hooks {
-    fn new(all: Vec<Hook>) -> Result<Self, prometheus::Error> {
+    fn new(all: Vec<Hook>, converters: Vec<Converter>) -> Result<Self, prometheus::Error> {
         let seconds = HistogramVec::new(
             HistogramOpts::new(
                 "spindrift_webhook_review_seconds",
@@ -161,13 +186,20 @@ impl Hooks {
             &["webhook", "allowed"],
         )?;
         prometheus::default_registry().register(Box::new(seconds.clone()))?;
-        Ok(Self { all, seconds })
+        Ok(Self {
+            all,
+            converters,
+            seconds,
+        })
     }
 
     /// The hook at a path; a slash at its end does not matter.
-    fn at(&self, path: &str) -> Option<&Hook> {
+    fn at(&self, path: &str) -> Option<Asked<'_>> {
         let path = path.strip_suffix('/').unwrap_or(path);
-        self.all.iter().find(|hook| hook.path == path)
+        let mut converters = self.converters.iter();
+        let converter = converters.find(|converter| converter.path == path);
+        let hook = self.all.iter().find(|hook| hook.path == path);
+        hook.map(Asked::Hook).or(converter.map(Asked::Converter))
     }
 
     fn ask(&self, hook: &Hook, review: Review) -> Review {
@@ -187,10 +219,16 @@ mod tests {
 
     #[test]
     fn hooks_are_found_by_their_paths() {
-        let hooks = Hooks::new(crate::hooks::serving(serving::admission::Settings::default)).unwrap();
+        let hooks = crate::hooks::serving(serving::admission::Settings::default);
+        let hooks = Hooks::new(hooks, vec![crate::hooks::PIPELINES_CONVERTER]).unwrap();
         for hook in &hooks.all {
-            assert_eq!(hooks.at(&hook.path).map(|found| &found.name), Some(&hook.name));
+            let Some(Asked::Hook(found)) = hooks.at(&hook.path) else {
+                panic!("{}", hook.path);
+            };
+            assert_eq!(found.name, hook.name);
         }
+        let converter = hooks.at(crds::tekton::names::CONVERSION_PATH);
+        assert!(matches!(converter, Some(Asked::Converter(_))));
         assert!(hooks.at("/defaulting/").is_some());
         assert!(hooks.at("/other").is_none());
     }
