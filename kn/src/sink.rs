@@ -74,16 +74,7 @@ pub fn parse(flag: &str, value: &str, mappings: &[SinkMapping]) -> Result<Sink, 
         return Ok(Sink::Uri(value.to_owned()));
     }
     let wrong = |why: &str| CliError::usage(format!("--{flag} {value}: {why}: expected {FORMS}"));
-    let parts: Vec<&str> = value.split(':').collect();
-    let (prefix, name, namespace) = match parts.as_slice() {
-        [name] => ("ksvc", *name, None),
-        [prefix, name] => (*prefix, *name, None),
-        [prefix, name, namespace] => (*prefix, *name, Some(*namespace)),
-        _ => return Err(wrong("too many colons")),
-    };
-    if name.is_empty() || namespace == Some("") {
-        return Err(wrong("a name is missing"));
-    }
+    let (prefix, name, namespace) = split(value).map_err(wrong)?;
     let Some(resource) = resource(prefix, mappings) else {
         let known = known(mappings);
         return Err(wrong(&format!(
@@ -95,6 +86,23 @@ pub fn parse(flag: &str, value: &str, mappings: &[SinkMapping]) -> Result<Sink, 
         name: name.to_owned(),
         namespace: namespace.map(str::to_owned),
     })
+}
+
+/// Splits `NAME`, `PREFIX:NAME` or `PREFIX:NAME:NAMESPACE`; the prefix of a name alone is `ksvc`.
+///
+/// # Errors
+/// What is wrong about it.
+pub fn split(value: &str) -> Result<(&str, &str, Option<&str>), &'static str> {
+    let (prefix, name, namespace) = match value.split(':').collect::<Vec<_>>().as_slice() {
+        [name] => ("ksvc", *name, None),
+        [prefix, name] => (*prefix, *name, None),
+        [prefix, name, namespace] => (*prefix, *name, Some(*namespace)),
+        _ => return Err("too many colons"),
+    };
+    if name.is_empty() || namespace == Some("") {
+        return Err("a name is missing");
+    }
+    Ok((prefix, name, namespace))
 }
 
 fn resource(prefix: &str, mappings: &[SinkMapping]) -> Option<Resource> {

@@ -6,6 +6,7 @@ use crate::commands::list::text;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::kind::Kind;
+use crate::sink;
 
 /// Longest name of an object.
 const LONGEST_NAME: usize = 253;
@@ -17,15 +18,7 @@ fn parse(value: &str) -> Result<(Kind, &str, Option<&str>), CliError> {
             "--ref {value}: {why}: expected NAME, ksvc:NAME, kroute:NAME, or one of these with :NAMESPACE"
         ))
     };
-    let (prefix, name, namespace) = match value.split(':').collect::<Vec<_>>().as_slice() {
-        [name] => ("ksvc", *name, None),
-        [prefix, name] => (*prefix, *name, None),
-        [prefix, name, namespace] => (*prefix, *name, Some(*namespace)),
-        _ => return Err(wrong("too many colons")),
-    };
-    if name.is_empty() || namespace == Some("") {
-        return Err(wrong("a name is missing"));
-    }
+    let (prefix, name, namespace) = sink::split(value).map_err(wrong)?;
     let kind = match prefix {
         "ksvc" | "kservice" => Kind::Service,
         "kroute" => Kind::Route,
