@@ -219,6 +219,8 @@ pub const CHANNEL_NAME: &str = "knative.dev/channelName";
 
 /// On the Service in front of the receiver of webhooks: the URL under which it is reached from outside.
 pub const EXTERNAL_URL: &str = "eventing.spindrift.dev/external-url";
+/// In the status of an ApiServerSource: what its sender may not watch, though the source's account may.
+pub const REFUSED: &str = "sources.spindrift.dev/refused";
 /// In the status of a GitHubSource: the URL that its webhook calls.
 pub const WEBHOOK_URL: &str = "eventing.spindrift.dev/webhook-url";
 /// In the status of a GitHubSource: what its webhook was last set up with.

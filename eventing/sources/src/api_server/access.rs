@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crds::annotations::REFUSED;
 use crds::conditions::ConditionedStatus as _;
 use crds::sources::ApiServerSource;
 use informer::Key;
@@ -18,9 +19,6 @@ use tokio::time::Instant;
 
 use super::plan::Scope;
 use super::watch::Access;
-
-/// In the status of a source: what its sender may not watch. The control plane has the same.
-const REFUSED: &str = "sources.spindrift.dev/refused";
 
 /// Reason of `SufficientPermissions` while that annotation is there and all else is granted. The control plane has the
 /// same.

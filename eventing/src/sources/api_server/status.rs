@@ -1,5 +1,6 @@
 //! The status of an ApiServerSource from what was observed.
 
+use crds::annotations::REFUSED;
 use crds::duck::CloudEventAttributes;
 use crds::sources::{ApiServerSource, ApiServerSourceStatus};
 use k8s_openapi::jiff::Timestamp;
@@ -11,8 +12,6 @@ use crate::sources::sink::{self, SINK_PROVIDED, Sink};
 
 const DEPLOYED: &str = "Deployed";
 const SUFFICIENT_PERMISSIONS: &str = "SufficientPermissions";
-/// In the status: what the sender may not watch, though the source's account may. The sender has the same.
-const REFUSED: &str = "sources.spindrift.dev/refused";
 /// The sender goes on trying while this is the reason. It has the same.
 const SENDER_NOT_PERMITTED: &str = "SenderNotPermitted";
 const CONDITIONS: ConditionSet = ConditionSet::new(&[
