@@ -15,7 +15,6 @@ mod template;
 use std::sync::Arc;
 
 use cluster_events::{Recorder, Severity, reference};
-use futures::future::join_all;
 use informer::object::controller_of;
 use informer::{Cache, Key, Queue, Selection};
 use k8s_openapi::api::batch::v1::{Job, JobStatus};
@@ -24,6 +23,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
 
+use crate::batch::doubling;
 use crate::worker::{Next, Setup, is_conflict, is_not_found};
 use facts::{Facts, PodFacts};
 
@@ -178,40 +178,28 @@ async fn delete(context: &Context, namespace: &str, job: &Job, pod: &PodFacts) -
     }
 }
 
-/// Creates a pod for each of `indexes` in batches that double, so that a quota or admission error is met once.
+/// Creates a pod for each of `indexes`.
 async fn create(context: &Context, key: &Key, job: &Job, indexes: &[Option<u32>]) -> Result<(), kube::Error> {
     let api: Api<Pod> = Api::namespaced(context.client.clone(), &key.namespace);
-    let params = PostParams::default();
-    let (mut left, mut batch) = (indexes, 1);
-    while !left.is_empty() {
-        let (now, later) = left.split_at(batch.min(left.len()));
-        let pods: Vec<Pod> = now
-            .iter()
-            .filter_map(|index| template::pod_from(job, *index))
-            .collect();
-        let mut failure = None;
-        for result in join_all(pods.iter().map(|pod| api.create(&params, pod))).await {
-            match result {
-                Ok(pod) => {
-                    let message = format!("Created pod: {}", pod.name_any());
-                    context
-                        .events
-                        .record(reference(job), Severity::Normal, "SuccessfulCreate", message);
-                    context.pods.record(pod);
-                }
-                Err(error) => failure = Some(error),
-            }
-        }
-        if let Some(error) = failure {
-            let message = format!("Error creating: {error}");
-            context
-                .events
-                .record(reference(job), Severity::Warning, "FailedCreate", message);
-            return Err(error);
-        }
-        (left, batch) = (later, batch * 2);
-    }
-    Ok(())
+    let pods: Vec<Pod> = indexes
+        .iter()
+        .filter_map(|index| template::pod_from(job, *index))
+        .collect();
+    let created = doubling(&pods, async |pod| {
+        let pod = api.create(&PostParams::default(), pod).await?;
+        let message = format!("Created pod: {}", pod.name_any());
+        context
+            .events
+            .record(reference(job), Severity::Normal, "SuccessfulCreate", message);
+        context.pods.record(pod);
+        Ok(())
+    });
+    created.await.inspect_err(|error| {
+        let message = format!("Error creating: {error}");
+        context
+            .events
+            .record(reference(job), Severity::Warning, "FailedCreate", message);
+    })
 }
 
 /// Deletes a Job that has been finished for as long as it is to be kept.

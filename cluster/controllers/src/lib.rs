@@ -5,6 +5,7 @@
 //! looks at what *is*, and a pure module next to it decides what should be done. They talk to the API through an
 //! ordinary [`kube::Client`] and would run against any API server.
 
+mod batch;
 mod deployment;
 mod endpoints;
 mod garbage;
@@ -14,6 +15,7 @@ mod pod;
 mod replica_set;
 mod scheduler;
 mod service_account;
+mod template;
 mod volume_claim;
 mod worker;
 

@@ -6,7 +6,6 @@ mod status;
 use std::sync::Arc;
 
 use cluster_events::{Recorder, Severity, reference};
-use futures::future::join_all;
 use informer::object::controller_of;
 use informer::{Cache, Key, Queue, Selection};
 use k8s_openapi::api::apps::v1::ReplicaSet;
@@ -14,6 +13,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
 
+use crate::batch::doubling;
 use crate::pod::is_active;
 use crate::worker::{Next, Setup, is_conflict, is_not_found};
 
@@ -81,41 +81,28 @@ async fn reconcile(context: Arc<Context>, key: Key) -> Result<Next, kube::Error>
     }
 }
 
-/// Creates `count` pods in batches that double, so that a quota or admission error is met once, not `count` times.
+/// Creates `count` pods.
 async fn create(context: &Context, key: &Key, set: &ReplicaSet, count: usize) -> Result<(), kube::Error> {
     let api: Api<Pod> = Api::namespaced(context.client.clone(), &key.namespace);
     let Some(pod) = plan::pod_from(set) else {
         return Ok(());
     };
-    let params = PostParams::default();
-    let (mut left, mut batch) = (count, 1);
-    while left > 0 {
-        let size = batch.min(left);
-        let created = join_all((0..size).map(|_| api.create(&params, &pod))).await;
-        let mut error = None;
-        for result in created {
-            match result {
-                Ok(pod) => {
-                    let message = format!("Created pod: {}", pod.name_any());
-                    context
-                        .events
-                        .record(reference(set), Severity::Normal, "SuccessfulCreate", message);
-                    context.pods.record(pod);
-                }
-                Err(e) => error = Some(e),
-            }
-        }
-        if let Some(error) = error {
-            let message = format!("Error creating: {error}");
-            context
-                .events
-                .record(reference(set), Severity::Warning, "FailedCreate", message);
-            return Err(error);
-        }
-        left -= size;
-        batch *= 2;
-    }
-    Ok(())
+    let each = vec![(); count];
+    let created = doubling(&each, async |()| {
+        let pod = api.create(&PostParams::default(), &pod).await?;
+        let message = format!("Created pod: {}", pod.name_any());
+        context
+            .events
+            .record(reference(set), Severity::Normal, "SuccessfulCreate", message);
+        context.pods.record(pod);
+        Ok(())
+    });
+    created.await.inspect_err(|error| {
+        let message = format!("Error creating: {error}");
+        context
+            .events
+            .record(reference(set), Severity::Warning, "FailedCreate", message);
+    })
 }
 
 async fn delete(

@@ -7,6 +7,8 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, ReplicaSetSpec};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use kube::{Resource, ResourceExt};
 
+use crate::template;
+
 /// Counts the templates that a Deployment has had; on the Deployment and on its ReplicaSets.
 pub const REVISION: &str = "deployment.kubernetes.io/revision";
 /// The Deployment's replicas when the ReplicaSet was last scaled; `kubectl` reads it.
@@ -68,15 +70,15 @@ pub fn desired(deployment: &Deployment, owned: &[Arc<ReplicaSet>], replicas: i32
         .as_ref()
         .and_then(|s| s.collision_count)
         .unwrap_or(0);
-    let hash = template_hash(&spec.template, collisions);
-    let mut template = spec.template.clone();
-    let mut metadata = template.metadata.take().unwrap_or_default();
+    let hash = template::hash(&spec.template, collisions);
+    let mut labelled = spec.template.clone();
+    let mut metadata = labelled.metadata.take().unwrap_or_default();
     metadata
         .labels
         .get_or_insert_default()
         .insert(POD_TEMPLATE_HASH.to_owned(), hash.clone());
     let labels = metadata.labels.clone();
-    template.metadata = Some(metadata);
+    labelled.metadata = Some(metadata);
     let mut selector = spec.selector.clone();
     selector
         .match_labels
@@ -88,7 +90,7 @@ pub fn desired(deployment: &Deployment, owned: &[Arc<ReplicaSet>], replicas: i32
             min_ready_seconds: spec.min_ready_seconds,
             replicas: Some(replicas),
             selector,
-            template: Some(template),
+            template: Some(labelled),
         },
         ..ReplicaSet::default()
     };
@@ -140,22 +142,4 @@ pub fn revision(set: &ReplicaSet) -> u64 {
         .get(REVISION)
         .and_then(|text| text.parse().ok())
         .unwrap_or(0)
-}
-
-/// FNV-1a over the template's JSON, in the letters that Kubernetes uses for such names (no vowels, no look-alikes).
-fn template_hash(template: &PodTemplateSpec, collisions: i32) -> String {
-    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-    let json = serde_json::to_vec(template).unwrap_or_default();
-    let mut hash: u32 = 0x811c_9dc5;
-    for byte in json
-        .iter()
-        .copied()
-        .chain(collisions.to_le_bytes().into_iter().filter(|_| collisions > 0))
-    {
-        hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-    }
-    hash.to_string()
-        .bytes()
-        .map(|digit| char::from(LETTERS[usize::from(digit) % LETTERS.len()]))
-        .collect()
 }

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, EnvVarSource, ObjectFieldSel
 use kube::{Resource, ResourceExt};
 
 use super::TRACKING;
+use crate::template;
 
 /// Annotation and label with the completion index of a pod.
 pub const INDEX: &str = "batch.kubernetes.io/job-completion-index";
@@ -15,22 +16,12 @@ const PREFIX: usize = 58;
 
 /// The pod that `job` wants one more of, with a completion index if it gives its pods one.
 pub fn pod_from(job: &Job, index: Option<u32>) -> Option<Pod> {
-    let template = &job.spec.as_ref()?.template;
     let owner = job.controller_owner_ref(&())?;
-    let mut pod = Pod {
-        spec: template.spec.clone(),
-        ..Pod::default()
-    };
-    if let Some(metadata) = &template.metadata {
-        pod.metadata.labels = metadata.labels.clone();
-        pod.metadata.annotations = metadata.annotations.clone();
-        pod.metadata.finalizers = metadata.finalizers.clone();
-    }
+    let mut pod = template::pod_from(&job.spec.as_ref()?.template, owner);
     let finalizers = pod.metadata.finalizers.get_or_insert_default();
     if !finalizers.iter().any(|finalizer| finalizer == TRACKING) {
         finalizers.push(TRACKING.to_owned());
     }
-    pod.metadata.owner_references = Some(vec![owner]);
     let mut suffix = "-".to_owned();
     if let Some(index) = index {
         suffix = format!("-{index}-");

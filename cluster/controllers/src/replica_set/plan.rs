@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Resource, ResourceExt};
 
 use crate::pod::ready_since;
+use crate::template;
 
 /// What to do about the number of pods.
 #[derive(Debug, PartialEq)]
@@ -65,21 +66,11 @@ fn deletion_rank(pod: &Pod) -> impl Ord + use<> {
 
 /// The pod that `set` wants one more of; `None` for a set without template.
 pub fn pod_from(set: &ReplicaSet) -> Option<Pod> {
-    let template = set.spec.template.as_ref()?;
     let owner = set.controller_owner_ref(&())?;
-    let mut pod = Pod {
-        spec: template.spec.clone(),
-        ..Pod::default()
-    };
-    if let Some(metadata) = &template.metadata {
-        pod.metadata.labels = metadata.labels.clone();
-        pod.metadata.annotations = metadata.annotations.clone();
-        pod.metadata.finalizers = metadata.finalizers.clone();
-    }
+    let mut pod = template::pod_from(set.spec.template.as_ref()?, owner);
     // The API server appends five characters; 58 leaves room for them.
     let prefix: String = set.name_any().chars().take(57).collect();
     pod.metadata.generate_name = Some(format!("{prefix}-"));
-    pod.metadata.owner_references = Some(vec![owner]);
     Some(pod)
 }
 
