@@ -11,6 +11,8 @@ use formats::quantity::Quantity;
 use k8s_openapi::api::core::v1::{Container, Node, NodeSelectorTerm, Pod, PodSpec, Taint, Toleration};
 use kube::ResourceExt;
 
+use super::affinity::{self, Surroundings};
+
 /// Where a pod goes.
 #[derive(Debug, PartialEq)]
 pub enum Decision {
@@ -19,16 +21,16 @@ pub enum Decision {
     Unschedulable(String),
 }
 
-/// Chooses the first node that `pod` fits; `pods` are all pods of the cluster.
-pub fn decide(pod: &Pod, nodes: &[Arc<Node>], pods: &[Arc<Pod>]) -> Decision {
+/// Chooses the first node that `pod` fits.
+pub fn decide(pod: &Pod, around: &Surroundings) -> Decision {
     let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
-    for node in nodes {
+    for node in around.nodes {
         let name = node.name_any();
-        let there = pods.iter().filter(|other| {
+        let there = around.pods.iter().filter(|other| {
             crate::pod::is_active(other)
                 && other.spec.as_ref().and_then(|s| s.node_name.as_deref()) == Some(name.as_str())
         });
-        match misfit(pod, node, there) {
+        match misfit(pod, node, there).or_else(|| affinity::misfit(pod, node, around).map(str::to_owned)) {
             None => return Decision::Bind(name),
             Some(reason) => *reasons.entry(reason).or_default() += 1,
         }
@@ -42,20 +44,22 @@ pub fn decide(pod: &Pod, nodes: &[Arc<Node>], pods: &[Arc<Pod>]) -> Decision {
     } else {
         detail.join(", ")
     };
-    Decision::Unschedulable(format!("0/{} nodes are available: {detail}.", nodes.len()))
+    Decision::Unschedulable(format!("0/{} nodes are available: {detail}.", around.nodes.len()))
 }
 
 /// Why `pod` cannot go on `node`; `None` if it can.
 fn misfit<'a>(pod: &Pod, node: &Node, there: impl Iterator<Item = &'a Arc<Pod>>) -> Option<String> {
     let spec = pod.spec.as_ref()?;
     let node_spec = node.spec.as_ref();
-    if node_spec.and_then(|s| s.unschedulable) == Some(true) {
+    let tolerations = spec.tolerations.as_deref().unwrap_or_default();
+    if node_spec.and_then(|s| s.unschedulable) == Some(true)
+        && !tolerations.iter().any(|t| tolerates(t, &cordon()))
+    {
         return Some("node(s) were unschedulable".to_owned());
     }
     if is_short_of_disk(node) && !is_of_the_system(spec) {
         return Some("node(s) had untolerated taint {node.kubernetes.io/disk-pressure: }".to_owned());
     }
-    let tolerations = spec.tolerations.as_deref().unwrap_or_default();
     let taints = node_spec.and_then(|s| s.taints.as_deref()).unwrap_or_default();
     if let Some(taint) = taints.iter().find(|taint| {
         matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute")
@@ -109,7 +113,15 @@ fn misfit<'a>(pod: &Pod, node: &Node, there: impl Iterator<Item = &'a Arc<Pod>>)
         .map(|(_, reason, _)| reason.to_owned())
 }
 
-/// What `pod` asks of `resource`, in thousandths: the sum over containers, or the largest init container if that is more.
+/// What a node that is cordoned would be tainted with: pods of every node tolerate it.
+fn cordon() -> Taint {
+    Taint {
+        key: "node.kubernetes.io/unschedulable".to_owned(),
+        effect: "NoSchedule".to_owned(),
+        ..Taint::default()
+    }
+}
+
 fn is_short_of_disk(node: &Node) -> bool {
     let conditions = node
         .status
@@ -125,6 +137,7 @@ fn is_of_the_system(spec: &PodSpec) -> bool {
     matches!(class, Some("system-cluster-critical" | "system-node-critical"))
 }
 
+/// What `pod` asks of `resource`, in thousandths: the sum over containers, or the largest init container if that is more.
 fn requests(pod: &Pod, resource: &str) -> i128 {
     let Some(spec) = &pod.spec else { return 0 };
     let of = |container: &Container| {
@@ -212,6 +225,15 @@ mod tests {
         Arc::new(serde_json::from_value(json!({ "metadata": { "name": "p" }, "spec": spec })).unwrap())
     }
 
+    fn decide_among(pod: &Pod, nodes: &[Arc<Node>], pods: &[Arc<Pod>]) -> Decision {
+        let around = Surroundings {
+            nodes,
+            pods,
+            namespaces: &[],
+        };
+        decide(pod, &around)
+    }
+
     #[test]
     fn a_node_without_room_on_its_disk_takes_pods_of_the_system_only() {
         for (pressure, class, expected) in [
@@ -222,7 +244,7 @@ mod tests {
         ] {
             let conditions = json!([{"type": "DiskPressure", "status": pressure}]);
             let node = node(json!({"status": {"conditions": conditions}}));
-            let decision = decide(&pod(json!({}), class.clone()), &[node], &[]);
+            let decision = decide_among(&pod(json!({}), class.clone()), &[node], &[]);
             match decision {
                 Decision::Bind(_) => assert!(expected, "{pressure} {class}"),
                 Decision::Unschedulable(why) => {
@@ -289,6 +311,28 @@ mod tests {
                 Some("1 node(s) were unschedulable"),
             ),
             (
+                "cordoned, for pods of every node",
+                pod(
+                    none.clone(),
+                    json!({ "tolerations": [{ "key": "node.kubernetes.io/unschedulable", "operator": "Exists" }] }),
+                ),
+                node(json!({ "spec": { "unschedulable": true } })),
+                vec![],
+                None,
+            ),
+            (
+                "apart",
+                pod(
+                    none.clone(),
+                    json!({ "affinity": { "podAntiAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": [
+                        { "labelSelector": {}, "topologyKey": "disk" },
+                    ]}}}),
+                ),
+                plain(),
+                vec![idle()],
+                Some("1 node(s) didn't match pod anti-affinity rules"),
+            ),
+            (
                 "taint",
                 idle(),
                 node(json!({ "spec": { "taints": [{ "key": "k", "value": "v", "effect": "NoSchedule" }] } })),
@@ -307,7 +351,7 @@ mod tests {
             ),
         ];
         for (name, pod, node, there, expected) in cases {
-            let decision = decide(&pod, &[node], &there);
+            let decision = decide_among(&pod, &[node], &there);
             match expected {
                 None => assert_eq!(decision, Decision::Bind("n".into()), "{name}"),
                 Some(reason) => assert_eq!(
@@ -318,7 +362,7 @@ mod tests {
             }
         }
         assert_eq!(
-            decide(&idle(), &[], &[]),
+            decide_among(&idle(), &[], &[]),
             Decision::Unschedulable("0/0 nodes are available: no nodes are registered.".into())
         );
     }
