@@ -64,6 +64,8 @@ pub(crate) fn roles() -> Vec<(String, Value)> {
         ],
         &READ,
     ));
+    // What `kubectl rollout history` reads; only controllers write it.
+    view.push(rule(&["apps"], &["controllerrevisions"], &READ));
     let mut edit = on_workloads(&WRITE);
     edit.push(rule(
         &[""],

@@ -301,6 +301,66 @@ fn workloads_select_their_own_pods() {
     );
 }
 
+fn stateful_set(change: impl FnOnce(&mut Value)) -> Value {
+    let mut set = deployment(|_| {});
+    set["kind"] = json!("StatefulSet");
+    change(&mut set["spec"]);
+    set
+}
+
+#[test]
+fn stateful_sets_have_claims_and_ordinals() {
+    let mounts = |spec: &mut Value| {
+        spec["volumeClaimTemplates"] = json!([{"metadata": {"name": "data"}, "spec": {
+            "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
+        }}]);
+        spec["template"]["spec"]["containers"][0]["volumeMounts"] =
+            json!([{"name": "data", "mountPath": "/data"}]);
+    };
+    assert_eq!(create(stateful_set(mounts)), Vec::<String>::new());
+    let strategy = |kind: &str, rolling: Value| json!({"type": kind, "rollingUpdate": rolling});
+    for (field, value, error) in [
+        (
+            "ordinals",
+            json!({"start": -1}),
+            "spec.ordinals.start: Invalid value: -1: must be greater than or equal to 0",
+        ),
+        (
+            "persistentVolumeClaimRetentionPolicy",
+            json!({"whenScaled": "Keep"}),
+            "spec.persistentVolumeClaimRetentionPolicy.whenScaled: Unsupported value: \"Keep\": supported values: \
+             \"Retain\", \"Delete\"",
+        ),
+        (
+            "updateStrategy",
+            strategy("RollingUpdate", json!({"partition": -1})),
+            "spec.updateStrategy.rollingUpdate.partition: Invalid value: -1: must be greater than or equal to 0",
+        ),
+        (
+            "updateStrategy",
+            strategy("RollingUpdate", json!({"maxUnavailable": 0})),
+            "spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: 0: cannot be 0",
+        ),
+        (
+            "updateStrategy",
+            strategy("RollingUpdate", json!({"maxUnavailable": "101%"})),
+            "spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: \"101%\": must not be greater than 100%",
+        ),
+        (
+            "updateStrategy",
+            strategy("OnDelete", json!({"partition": 1})),
+            "spec.updateStrategy.rollingUpdate: Invalid value: {\"partition\":1}: only allowed for updateStrategy \
+             'RollingUpdate'",
+        ),
+    ] {
+        assert_eq!(
+            create(stateful_set(|spec| spec[field] = value.clone())),
+            [error],
+            "{field} {value}"
+        );
+    }
+}
+
 #[test]
 fn jobs_must_be_able_to_end() {
     let job = |policy: &str| {

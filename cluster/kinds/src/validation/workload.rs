@@ -8,7 +8,7 @@ use super::metadata::{label_selector, labels};
 use super::path::Path;
 use super::pod;
 use super::rule::{Errors, count_or_percent, immutable, not_negative, one_of};
-use crate::json::{at, integer, is_empty, text};
+use crate::json::{at, integer, is_empty, items, text};
 
 /// Checks what all workloads of `apps` share. `kind` is the word for the workload in errors.
 fn common<'a>(errors: &mut Errors, object: &'a Value, kind: &str) -> (&'a Value, Path) {
@@ -117,6 +117,10 @@ fn rolling_update(errors: &mut Errors, rolling: &Value, path: &Path) {
         let problem = "may not be 0 when `maxSurge` is 0";
         errors.push(FieldError::invalid(path.child("maxUnavailable"), value, problem));
     }
+    at_most_all(errors, rolling, path);
+}
+
+fn at_most_all(errors: &mut Errors, rolling: &Value, path: &Path) {
     let percent = rolling
         .get("maxUnavailable")
         .and_then(Value::as_str)
@@ -153,7 +157,8 @@ pub(super) fn daemon_set(errors: &mut Errors, object: &Value) {
 }
 
 pub(super) fn stateful_set(errors: &mut Errors, object: &Value) {
-    let (spec, path) = common(errors, object, "statefulset");
+    let with_claims = with_claims(object);
+    let (spec, path) = common(errors, &with_claims, "statefulset");
     match text(spec, &["podManagementPolicy"]) {
         "OrderedReady" | "Parallel" => {}
         "" => errors.push(FieldError::required(path.child("podManagementPolicy"), "")),
@@ -163,6 +168,26 @@ pub(super) fn stateful_set(errors: &mut Errors, object: &Value) {
             "must be 'OrderedReady' or 'Parallel'",
         )),
     }
+    if let Some(ordinals) = spec.get("ordinals") {
+        not_negative(errors, ordinals, &path.child("ordinals"), "start");
+    }
+    if let Some(retention) = spec.get("persistentVolumeClaimRetentionPolicy") {
+        let path = path.child("persistentVolumeClaimRetentionPolicy");
+        for when in ["whenDeleted", "whenScaled"] {
+            one_of(errors, retention, &path, when, &["Retain", "Delete"]);
+        }
+    }
+    if let Some(rolling) = at(spec, &["updateStrategy", "rollingUpdate"]) {
+        let path = path.child("updateStrategy").child("rollingUpdate");
+        if text(spec, &["updateStrategy", "type"]) == "OnDelete" {
+            let problem = "only allowed for updateStrategy 'RollingUpdate'";
+            errors.push(FieldError::invalid(&path, rolling, problem));
+        }
+        not_negative(errors, rolling, &path, "partition");
+        count_or_percent(errors, rolling, &path, "maxUnavailable");
+        at_most_all(errors, rolling, &path);
+        at_least_one(errors, rolling, &path);
+    }
     match text(spec, &["updateStrategy", "type"]) {
         "RollingUpdate" | "OnDelete" => {}
         "" => errors.push(FieldError::required(path.child("updateStrategy"), "")),
@@ -171,6 +196,41 @@ pub(super) fn stateful_set(errors: &mut Errors, object: &Value) {
             spec.get("updateStrategy").unwrap_or(&Value::Null),
             "must be 'RollingUpdate' or 'OnDelete'",
         )),
+    }
+}
+
+/// The set with a volume in its template for each claim, as its pods will have it: containers mount those.
+fn with_claims(set: &Value) -> Value {
+    let mut set = set.clone();
+    let claims: Vec<Value> = items(&set, &["spec", "volumeClaimTemplates"])
+        .iter()
+        .map(|claim| text(claim, &["metadata", "name"]))
+        .filter(|name| {
+            let volumes = items(&set, &["spec", "template", "spec", "volumes"]);
+            !name.is_empty() && volumes.iter().all(|volume| text(volume, &["name"]) != *name)
+        })
+        .map(|name| json!({ "name": name, "persistentVolumeClaim": { "claimName": name } }))
+        .collect();
+    if let Some(pod) = set
+        .pointer_mut("/spec/template/spec")
+        .and_then(Value::as_object_mut)
+        && let Some(volumes) = pod.entry("volumes").or_insert_with(|| json!([])).as_array_mut()
+    {
+        volumes.extend(claims);
+    }
+    set
+}
+
+/// An update that may make nothing unavailable would never begin.
+fn at_least_one(errors: &mut Errors, rolling: &Value, path: &Path) {
+    if let Some(most) = rolling.get("maxUnavailable")
+        && (*most == 0 || *most == "0%")
+    {
+        errors.push(FieldError::invalid(
+            path.child("maxUnavailable"),
+            most,
+            "cannot be 0",
+        ));
     }
 }
 
