@@ -15,6 +15,7 @@ mod pod;
 mod replica_set;
 mod scheduler;
 mod service_account;
+mod stateful_set;
 mod template;
 mod volume_claim;
 mod worker;
@@ -51,6 +52,7 @@ pub fn start(client: Client, config: Config) -> Controllers {
     deployment::spawn(&mut setup);
     replica_set::spawn(&mut setup);
     job::spawn(&mut setup);
+    stateful_set::spawn(&mut setup);
     endpoints::spawn(&mut setup);
     scheduler::spawn(&mut setup);
     namespace::spawn(&mut setup);
