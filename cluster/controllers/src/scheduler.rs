@@ -61,7 +61,10 @@ pub fn spawn(setup: &mut Setup) {
             on_pod.add(Key::of(pod.as_ref()));
         } else if let (Some(pod), Some(context)) = (change.latest(), weak.upgrade()) {
             // It is where the cache shows it now.
-            context.assumed.lock().remove(&Key::of(pod.as_ref()));
+            let mut assumed = context.assumed.lock();
+            if !assumed.is_empty() {
+                assumed.remove(&Key::of(pod.as_ref()));
+            }
         }
         let (old, new) = (change.old.as_deref(), change.new.as_deref());
         if let Some(context) = weak.upgrade() {
@@ -96,18 +99,20 @@ enum Affected {
 
 fn affected(old: Option<&Pod>, new: Option<&Pod>) -> Affected {
     let active = |pod: Option<&Pod>| pod.is_some_and(crate::pod::is_active);
-    let placed = |pod: Option<&Pod>| {
-        pod.filter(|pod| affinity::counts(pod))
-            .map(ResourceExt::labels)
-            .cloned()
-    };
-    match (placed(old), placed(new)) {
+    let (was, is) = (placed_labels(old), placed_labels(new));
+    match (was, is) {
         // Room was made.
         _ if active(old) && !active(new) => Affected::All,
         (None, Some(_)) => Affected::Followers,
-        (old, new) if old != new => Affected::All,
+        _ if was != is => Affected::All,
         _ => Affected::Nobody,
     }
+}
+
+/// The labels of a pod that others look at.
+fn placed_labels(pod: Option<&Pod>) -> Option<&Option<BTreeMap<String, String>>> {
+    let placed = pod.filter(|pod| affinity::counts(pod))?;
+    Some(&placed.metadata.labels)
 }
 
 impl Context {
