@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use crate::substitution::{Selector, Variable, each_variable, pipeline, task};
 
+/// Where the fields of an embedded spec are, in references.
+const EMBEDDED: &str = "taskSpec.";
+
 /// The tasks of a pipeline by their positions in its list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Graph {
@@ -22,7 +25,7 @@ pub struct ResultReference {
     /// The task's name within the pipeline.
     pub task: String,
     pub kind: ReferenceKind,
-    /// Name of the result or artifact.
+    /// Name of the result or artifact; empty for the first artifact.
     pub result: String,
     /// The key that is asked for, of an object.
     pub key: Option<String>,
@@ -30,6 +33,23 @@ pub struct ResultReference {
     pub index: Option<usize>,
     /// The field that has the reference, for messages.
     pub field: String,
+}
+
+impl ResultReference {
+    /// What messages call it.
+    pub fn title(&self) -> String {
+        let (noun, task) = (self.kind.noun(), &self.task);
+        match self.result.as_str() {
+            "" => format!("an {noun} of task {task}"),
+            name => format!("{noun} {name} of task {task}"),
+        }
+    }
+
+    /// May what it asks for be missing? Upstream leaves variables of artifacts that were not made as written where it
+    /// replaces them at all, in embedded specs, and some look at that.
+    pub fn is_optional(&self) -> bool {
+        self.kind != ReferenceKind::Result && self.field.starts_with(EMBEDDED)
+    }
 }
 
 /// What of a task is referred to.
@@ -138,7 +158,7 @@ pub fn references(pipeline_task: &PipelineTask) -> Vec<ResultReference> {
     if let Some(spec) = json.get("taskSpec") {
         let within = references_in(spec, &task::FIELDS, "tasks");
         found.extend(within.into_iter().map(|reference| ResultReference {
-            field: format!("taskSpec.{}", reference.field),
+            field: format!("{EMBEDDED}{}", reference.field),
             ..reference
         }));
     }
@@ -167,6 +187,8 @@ fn reference(variable: &Variable<'_>, field: &str, list: &str) -> Option<ResultR
         }
         [first, task, "inputs", artifact] if *first == list => (task, ReferenceKind::Input, artifact, None),
         [first, task, "outputs", artifact] if *first == list => (task, ReferenceKind::Output, artifact, None),
+        [first, task, "inputs"] if *first == list => (task, ReferenceKind::Input, &"", None),
+        [first, task, "outputs"] if *first == list => (task, ReferenceKind::Output, &"", None),
         _ => return None,
     };
     Some(ResultReference {
@@ -263,6 +285,7 @@ mod tests {
             json!({"params": [{"name": "p", "value": result}]}),
             json!({"params": [{"name": "p", "value": "$(tasks.a.outputs.image)"}]}),
             json!({"taskSpec": {"steps": [{"script": "$(tasks.a.inputs.source)"}]}}),
+            json!({"taskSpec": {"steps": [{"script": "$(tasks.a.outputs)"}]}}),
             json!({"params": [{"name": "p", "value": ["x", "$(tasks.a.results.r[*])"]}]}),
             json!({"params": [{"name": "p", "value": {"k": "$(tasks.a.results['r'].key)"}}]}),
             json!({"matrix": {"params": [{"name": "p", "value": "$(tasks.a.results.r[*])"}]}}),

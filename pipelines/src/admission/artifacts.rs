@@ -58,7 +58,8 @@ fn is_of_artifacts(variable: &Variable<'_>) -> bool {
         variable.path.as_slice(),
         ["artifacts", "path"]
             | ["step", "artifacts", "path"]
-            | ["steps" | "tasks", _, "inputs" | "outputs", ..]
+            // Those without a name are none to upstream's admission.
+            | ["steps" | "tasks", _, "inputs" | "outputs", _, ..]
     )
 }
 
@@ -93,6 +94,7 @@ mod tests {
                 task("$(steps.a.results.image) $(params.inputs)"),
                 None,
             ),
+            (Resource::Task, task("$(steps.a.outputs)"), None),
             (
                 Resource::StepAction,
                 json!({"image": "i", "args": ["a"], "script": "$(step.artifacts.path)"}),

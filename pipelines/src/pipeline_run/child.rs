@@ -118,14 +118,16 @@ impl Child {
         }
     }
 
-    /// The values of an artifact as JSON, as steps of the same task would see them.
+    /// The values of an artifact as JSON, as steps of the same task would see them. Without a name it is the first one.
     pub fn artifact(&self, kind: ReferenceKind, name: &str) -> Option<String> {
         let all = match kind {
             ReferenceKind::Result => return None,
             ReferenceKind::Input => &self.artifacts.inputs,
             ReferenceKind::Output => &self.artifacts.outputs,
         };
-        let artifact = all.iter().find(|artifact| artifact.name == name)?;
+        let artifact = all
+            .iter()
+            .find(|artifact| name.is_empty() || artifact.name == name)?;
         serde_json::to_string(&artifact.values).ok()
     }
 

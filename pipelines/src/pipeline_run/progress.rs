@@ -264,11 +264,9 @@ impl Inputs<'_> {
                 return done(skipped::MISSING_RESULTS);
             }
             let message = format!(
-                "task {} needs {} {} of task {} in {}, which did not produce it",
+                "task {} needs {} in {}, which did not produce it",
                 task.spec.name,
-                missing.kind.noun(),
-                missing.result,
-                missing.task,
+                missing.title(),
                 missing.field
             );
             return Judged::State(State::Invalid(Invalid::new(reasons::VALIDATION_FAILED, message)));

@@ -35,9 +35,11 @@ impl Variables {
         for reference in &task.references {
             match inputs.result(reference) {
                 Some(value) => {
-                    let path = ["tasks", &reference.task, reference.kind.word(), &reference.result];
+                    let mut path = vec!["tasks", reference.task.as_str(), reference.kind.word()];
+                    path.extend(Some(reference.result.as_str()).filter(|name| !name.is_empty()));
                     results.set(&path, value);
                 }
+                None if reference.is_optional() => {}
                 None => missing.push(reference.clone()),
             }
         }

@@ -182,10 +182,12 @@ fn a_condition_in_cel_decides_with_what_was_put_in() {
 #[test]
 fn artifacts_reach_those_that_need_them() {
     let spec = json!({"steps": [{"name": "s", "image": "i", "script": "$(tasks.a.inputs.source)"}]});
+    let optional = "$(tasks.a.outputs) $(tasks.a.outputs.none) $(tasks.c.inputs)";
+    let optional = json!({"steps": [{"name": "s", "image": "i", "script": optional}]});
     let mut world = World::new(
         json!({"tasks": [
             named("a"), needs("b", "<$(tasks.a.outputs.image)>"), {"name": "c", "taskSpec": spec},
-            needs("d", "$(tasks.b.outputs.none)"),
+            needs("d", "$(tasks.b.outputs.none)"), {"name": "e", "taskSpec": optional},
         ]}),
         json!({}),
     );
@@ -202,9 +204,17 @@ fn artifacts_reach_those_that_need_them() {
     assert_eq!(param.as_str(), Some(expected));
     let script = &world.task_run("run-c").spec.task_spec.as_ref().unwrap().steps[0].script;
     assert_eq!(script, r#"[{"uri":"git+https://h/r"}]"#);
-    // What is not there fails the run, as a result would.
-    world.succeed("b");
+    // What is not there fails the run, as a result would; a spec that is embedded keeps the variable.
     world.succeed("c");
+    assert_eq!(world.step(), ["run-e"]);
+    let script = &world.task_run("run-e").spec.task_spec.as_ref().unwrap().steps[0].script;
+    let first = r#"[{"digest":{"sha256":"d"},"uri":"pkg:oci/i"}]"#;
+    assert_eq!(
+        script,
+        &format!("{first} $(tasks.a.outputs.none) $(tasks.c.inputs)")
+    );
+    world.succeed("e");
+    world.succeed("b");
     world.step();
     assert_eq!(world.told(), "False PipelineValidationFailed");
     assert!(
