@@ -175,6 +175,7 @@ impl Resolver {
                 let configs = Configs {
                     defaults: (*self.config.get::<Defaults>()).clone(),
                     features: (*self.config.get::<Features>()).clone(),
+                    ..Configs::default()
                 };
                 let object = decode::decode(resource, &data, &configs).map_err(unresolved)?;
                 let source = source.filter(|_| configs.features.enable_provenance_in_status);

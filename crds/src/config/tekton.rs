@@ -4,9 +4,11 @@ use super::data::ConfigError;
 use super::{Data, Snapshot};
 
 mod defaults;
+mod events;
 mod features;
 
 pub use defaults::Defaults;
+pub use events::Events;
 pub use features::{ApiFields, Coschedule, Features, ResultsFrom};
 
 /// All snapshots that admission and the controllers look at.
@@ -16,6 +18,8 @@ pub struct Configs {
     pub defaults: Defaults,
     /// `feature-flags`
     pub features: Features,
+    /// `config-events`
+    pub events: Events,
 }
 
 impl Configs {
@@ -27,6 +31,7 @@ impl Configs {
         match name {
             Defaults::NAME => self.defaults = Snapshot::parse(data)?,
             Features::NAME => self.features = Snapshot::parse(data)?,
+            Events::NAME => self.events = Snapshot::parse(data)?,
             _ => {}
         }
         Ok(())

@@ -29,6 +29,7 @@ impl Settings {
         let configs = Configs {
             defaults: present(store),
             features: present(store),
+            events: present(store),
         };
         Self {
             configs,

@@ -38,6 +38,8 @@ pub struct Defaults {
     pub maximum_resolution_timeout: Duration,
     /// StepActions of a task that are fetched at the same time.
     pub step_ref_concurrency_limit: usize,
+    /// Where CloudEvents about runs go, unless `config-events` says.
+    pub cloud_events_sink: String,
 }
 
 impl Default for Defaults {
@@ -56,6 +58,7 @@ impl Default for Defaults {
             create_container_error_timeout: Duration::ZERO,
             maximum_resolution_timeout: Duration::from_secs(60),
             step_ref_concurrency_limit: 5,
+            cloud_events_sink: String::new(),
         }
     }
 }
@@ -121,6 +124,7 @@ impl Snapshot for Defaults {
         let key = "default-step-ref-concurrency-limit";
         read(data, key, &mut found.step_ref_concurrency_limit)?;
         ensure(found.step_ref_concurrency_limit > 0, key, 0, "must be at least 1")?;
+        found.cloud_events_sink = super::events::sink(data, "default-cloud-events-sink")?;
         Ok(found)
     }
 }

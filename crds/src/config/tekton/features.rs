@@ -101,6 +101,8 @@ pub struct Features {
     pub enable_concise_resolver_syntax: bool,
     /// Does a status tell where specs came from?
     pub enable_provenance_in_status: bool,
+    /// Is the sink of CloudEvents told of custom runs?
+    pub send_cloudevents_for_runs: bool,
     /// Kinds whose specs may not be written into runs: `pipeline`, `pipelinerun`, `taskrun`.
     pub disable_inline_spec: Vec<String>,
 }
@@ -125,6 +127,7 @@ impl Default for Features {
             enable_artifacts: false,
             enable_concise_resolver_syntax: false,
             enable_provenance_in_status: true,
+            send_cloudevents_for_runs: true,
             disable_inline_spec: Vec::new(),
         }
     }
@@ -197,6 +200,7 @@ impl Snapshot for Features {
                 "enable-provenance-in-status",
                 &mut found.enable_provenance_in_status,
             ),
+            ("send-cloudevents-for-runs", &mut found.send_cloudevents_for_runs),
         ] {
             read_bool(data, key, field)?;
         }

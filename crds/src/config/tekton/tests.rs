@@ -68,9 +68,37 @@ fn bad_values_name_their_key_and_change_nothing() {
         ("feature-flags", "coschedule", "never"),
         ("feature-flags", "max-result-size", "1572864"),
         ("feature-flags", "keep-pod-on-cancel", "maybe"),
+        ("config-events", "formats", ""),
+        ("config-events", "formats", "tektonv1,tektonv1"),
+        ("config-events", "formats", "cdevents"),
+        ("config-events", "sink", "events.sink"),
+        ("config-events", "sink", "http:///path"),
+        (
+            "config-defaults",
+            "default-cloud-events-sink",
+            "nats://events.sink",
+        ),
     ] {
         let error = configs.update(map, &data(&[(key, value)])).unwrap_err();
         assert!(error.to_string().contains(key), "{error}");
         assert_eq!(configs, Configs::default());
     }
+}
+
+#[test]
+fn the_sink_of_events_comes_before_the_one_of_old() {
+    for (sink, older, wanted) in [
+        ("", "", None),
+        ("https://a", "", Some("https://a")),
+        ("", " http://b/x ", Some("http://b/x")),
+        ("http://a", "http://b", Some("http://a")),
+    ] {
+        let events = Events::parse(&data(&[("formats", "tektonv1"), ("sink", sink)])).unwrap();
+        let defaults = Defaults::parse(&data(&[("default-cloud-events-sink", older)])).unwrap();
+        assert_eq!(events.sink(&defaults), wanted, "{sink:?} {older:?}");
+    }
+    assert!(
+        Features::default().send_cloudevents_for_runs,
+        "as upstream has it"
+    );
 }
