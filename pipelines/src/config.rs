@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crds::config::Snapshot;
-use crds::config::tekton::{Defaults, Features};
+use crds::config::tekton::{Defaults, Events, Features};
 use crds::labels::APP_NAME;
 use crds::tekton::labels;
 use crds::tekton::names::NAMESPACE;
@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 /// The ConfigMaps of an install where volumes are on the one node and nobody else puts sidecars into pods: pods need
 /// not be near to each other then, and first steps need not wait for a second look at their pod.
 pub fn manifests() -> Vec<ConfigMap> {
-    let settings: [(&str, &[(&str, &str)]); 2] = [
+    let settings: [(&str, &[(&str, &str)]); 3] = [
         (
             Features::NAME,
             &[
@@ -22,6 +22,8 @@ pub fn manifests() -> Vec<ConfigMap> {
             ],
         ),
         (Defaults::NAME, &[]),
+        // Who is told of runs is for the operator to say.
+        (Events::NAME, &[("formats", "tektonv1")]),
     ];
     let map = |name: &str, settings: &[(&str, &str)]| ConfigMap {
         metadata: ObjectMeta {
@@ -83,6 +85,7 @@ mod tests {
                     let features = Features::parse(&data).unwrap();
                     assert!(!features.running_in_environment_with_injected_sidecars);
                 }
+                Some(Events::NAME) => assert_eq!(Events::parse(&data).unwrap(), Events::default()),
                 _ => assert_eq!(Defaults::parse(&data).unwrap(), Defaults::default()),
             }
         }

@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod cel;
+mod cloud_events;
 pub mod config;
 pub mod conversion;
 pub mod graph;
@@ -17,4 +18,5 @@ pub mod substitution;
 mod task_run;
 pub mod when;
 
+pub use event_client::{Allowed, Config as Outgoing};
 pub use run::{Config, run_until, run_with};

@@ -6,9 +6,12 @@ use crds::tekton::names::NAMESPACE;
 use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;
 use reconciler::{Caches, Candidate, Clock, ConfigStore, Manager, Recorder, Selection};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
+use crate::cloud_events::Follower;
 use crate::shared::Shared;
-use crate::{pipeline_run, task_run};
+use crate::{Outgoing, pipeline_run, task_run};
 
 /// How the controllers run.
 #[derive(Clone)]
@@ -17,6 +20,8 @@ pub struct Config {
     pub system_namespace: String,
     /// The image of the entrypoint of steps.
     pub entrypoint_image: String,
+    /// How the sink of CloudEvents about runs is reached.
+    pub outgoing: Outgoing,
     /// `None` if there is only one process.
     pub election: Option<Candidate>,
     pub clock: Clock,
@@ -28,6 +33,10 @@ impl Config {
         Self {
             system_namespace: NAMESPACE.to_owned(),
             entrypoint_image: entrypoint_image.into(),
+            outgoing: Outgoing {
+                max_idle: 8,
+                ..Outgoing::default()
+            },
             election: None,
             clock: Arc::new(Timestamp::now),
         }
@@ -60,8 +69,21 @@ async fn controllers(caches: Caches, config: Config, mut stop: BoxFuture<'static
         client: client.clone(),
     };
     let task_runs = task_run::controller(&shared);
-    let of_pipelines = Shared::new(&caches, shared.config.clone(), events, config.clock.clone());
+    let of_pipelines = Shared::new(
+        &caches,
+        shared.config.clone(),
+        events.clone(),
+        config.clock.clone(),
+    );
     let pipeline_runs = pipeline_run::controller(&of_pipelines);
+    let follower = Follower::new(
+        &caches,
+        shared.config.clone(),
+        events,
+        config.outgoing,
+        config.clock,
+        &config.system_namespace,
+    );
     // Everything that reads has subscribed by now; writing begins when the caches are complete.
     tokio::select! {
         () = caches.synced() => {}
@@ -80,5 +102,10 @@ async fn controllers(caches: Caches, config: Config, mut stop: BoxFuture<'static
     );
     manager.start("taskrun", task_runs);
     manager.start("pipelinerun", pipeline_runs);
-    manager.run_until(stop).await;
+    let (closing, mut telling) = (CancellationToken::new(), JoinSet::new());
+    telling.spawn(follower.run(manager.leadership("cloudevents"), closing.clone()));
+    manager.work_until(stop).await;
+    closing.cancel();
+    while telling.join_next().await.is_some() {}
+    manager.shut_down().await;
 }

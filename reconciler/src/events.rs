@@ -63,7 +63,7 @@ impl Recorder {
         reason: &'static str,
         message: impl Into<String>,
     ) {
-        self.record(about, Kind::Normal, reason, message.into());
+        self.note(about.object_ref(&()), Kind::Normal, reason, message);
     }
 
     pub fn warning<K: Resource<DynamicType = ()>>(
@@ -72,16 +72,12 @@ impl Recorder {
         reason: &'static str,
         message: impl Into<String>,
     ) {
-        self.record(about, Kind::Warning, reason, message.into());
+        self.note(about.object_ref(&()), Kind::Warning, reason, message);
     }
 
-    fn record<K: Resource<DynamicType = ()>>(
-        &self,
-        about: &K,
-        kind: Kind,
-        reason: &'static str,
-        mut message: String,
-    ) {
+    /// About an object that is not at hand any more.
+    pub fn note(&self, about: ObjectReference, kind: Kind, reason: &'static str, message: impl Into<String>) {
+        let mut message = message.into();
         if message.len() > MESSAGE_MAX {
             let end = (0..=MESSAGE_MAX)
                 .rev()
@@ -90,7 +86,7 @@ impl Recorder {
             message.truncate(end);
         }
         let note = Note {
-            about: about.object_ref(&()),
+            about,
             kind,
             reason,
             message,

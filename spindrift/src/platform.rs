@@ -192,6 +192,8 @@ pub struct Platform {
     senders: JoinHandle<()>,
     /// Likewise, once its requests have.
     sinks: JoinHandle<()>,
+    /// Likewise, once it has told of runs what it can.
+    task_runs: JoinHandle<()>,
     /// Likewise, once its deliveries have.
     push: JoinHandle<()>,
     /// Likewise, once its requests have.
@@ -224,7 +226,6 @@ impl Platform {
         } = events;
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         tasks.spawn(serving::run_with(caches.clone(), serving::Config::default()));
-        tasks.spawn(pipelines::run_with(caches.clone(), pipelines.tasks));
         let runs = tokio::spawn(archive::run_until(
             caches.clone(),
             archive::Config {
@@ -236,17 +237,30 @@ impl Platform {
         ));
         // Processes of the machine do not use the cluster's DNS by themselves.
         let dns = Some(SocketAddr::from((inside, DNS_PORT)));
+        // One machine and one user: sinks and git hosts may be on it.
+        let allowed = pipelines::Allowed {
+            loopback: true,
+            ..pipelines::Allowed::default()
+        };
+        let task_runs = tokio::spawn(pipelines::run_until(
+            caches.clone(),
+            pipelines::Config {
+                outgoing: pipelines::Outgoing {
+                    dns,
+                    allowed,
+                    ..pipelines.tasks.outgoing
+                },
+                ..pipelines.tasks
+            },
+            Box::pin(stop.clone().cancelled_owned()),
+        ));
         let push = tokio::spawn(push::run_until(
             caches.clone(),
             push::Config {
                 grace: GRACE,
                 outgoing: push::Outgoing {
                     dns,
-                    // One machine and one user: git hosts may be on it.
-                    allowed: push::Allowed {
-                        loopback: true,
-                        ..push::Allowed::default()
-                    },
+                    allowed,
                     ..pipelines.push.outgoing
                 },
                 ..pipelines.push
@@ -362,6 +376,7 @@ impl Platform {
             broker,
             senders,
             sinks,
+            task_runs,
             push,
             runs,
             request_replies,
@@ -384,6 +399,7 @@ impl Platform {
             &mut self.senders,
             &mut self.broker,
             &mut self.sinks,
+            &mut self.task_runs,
             &mut self.push,
             &mut self.runs,
             &mut self.request_replies

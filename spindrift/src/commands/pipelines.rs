@@ -13,9 +13,14 @@ use crate::cli::{PipelinesArgs, ProcessArgs, PushArgs, RunArchiveArgs};
 
 pub async fn controller(args: PipelinesArgs) -> anyhow::Result<ExitCode> {
     let client = client(&args.process).await?;
+    let defaults = pipelines::Config::new(args.entrypoint_image);
     let config = pipelines::Config {
+        outgoing: pipelines::Outgoing {
+            cluster_domain: args.process.cluster_domain.clone(),
+            ..defaults.outgoing.clone()
+        },
         election: Some(candidate()),
-        ..pipelines::Config::new(args.entrypoint_image)
+        ..defaults
     };
     let listeners = args.event_listener_image.map(|image| triggers::Config {
         cluster_domain: args.process.cluster_domain.clone(),
