@@ -69,7 +69,7 @@ impl Filter {
             return true;
         }
         let object = match object {
-            Shown::Stored(raw) if self.asks_metadata_only() => Cow::Owned(crate::meta::only(raw)),
+            Shown::Stored(raw) => Cow::Owned(self.needed(resource, raw)),
             object => object.value(),
         };
         let object = &*object;
@@ -81,9 +81,21 @@ impl Filter {
                 .is_none_or(|name| name == crate::meta::name(object))
     }
 
-    fn asks_metadata_only(&self) -> bool {
-        let mut requirements = self.fields.requirements().iter();
-        requirements.all(|requirement| requirement.path.starts_with("metadata."))
+    /// What of a stored object the selectors look at. Every event of a watch passes here, and large objects change often.
+    fn needed(&self, resource: &ResourceRef, raw: &[u8]) -> Value {
+        let text = std::str::from_utf8(raw).unwrap_or_default();
+        let requirements = self.fields.requirements();
+        let owned: Vec<Vec<&str>> = requirements
+            .iter()
+            .flat_map(|requirement| paths(resource, &requirement.path))
+            .collect();
+        let mut paths: Vec<&[&str]> = owned.iter().map(Vec::as_slice).collect();
+        paths.extend([
+            &["metadata", "name"][..],
+            &["metadata", "namespace"],
+            &["metadata", "labels"],
+        ]);
+        crate::meta::pick(text, &paths)
     }
 }
 
@@ -113,5 +125,13 @@ fn field(resource: &ResourceRef, object: &Value, path: &str) -> Option<String> {
             Value::String(text) => Some(text.clone()),
             other => Some(other.to_string()),
         },
+    }
+}
+
+/// Returns where [`field`] finds what it reads, besides the metadata that is always read.
+fn paths<'a>(resource: &ResourceRef, path: &'a str) -> Vec<Vec<&'a str>> {
+    match &resource.origin {
+        Origin::Builtin(kind) => kind.field_paths(path).into_iter().map(<[_]>::to_vec).collect(),
+        Origin::Custom(_) => vec![path.split('.').collect()],
     }
 }

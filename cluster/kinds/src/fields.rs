@@ -20,6 +20,17 @@ enum Field {
     PodIps,
 }
 
+impl Field {
+    /// What of an object has to be known to read the field.
+    fn paths(&self) -> Vec<&'static [&'static str]> {
+        match *self {
+            Self::Text(path) | Self::Flag(path) | Self::Number(path) => vec![path],
+            Self::Either(paths) => paths.to_vec(),
+            Self::PodIps => vec![&["status", "podIPs"]],
+        }
+    }
+}
+
 type Row = (&'static str, Field);
 
 const POD: &[Row] = &[
@@ -141,12 +152,7 @@ impl Kind {
             }
             _ => {}
         }
-        let rows = TABLE
-            .iter()
-            .find(|row| row.0 == self.group && row.1 == self.kind)?
-            .2;
-        let field = rows.iter().find(|row| row.0 == label)?.1;
-        Some(match field {
+        Some(match self.field(label)? {
             Field::Text(path) => text(object, path).to_owned(),
             Field::Flag(path) => at(object, path)
                 .and_then(Value::as_bool)
@@ -168,6 +174,20 @@ impl Kind {
                 ips.join(",")
             }
         })
+    }
+
+    /// Returns the members of an object that [`Kind::field_label`] reads for a label, besides its metadata: an object
+    /// without all others gives the same text.
+    pub fn field_paths(&self, label: &str) -> Vec<&'static [&'static str]> {
+        self.field(label).map(|field| field.paths()).unwrap_or_default()
+    }
+
+    fn field(&self, label: &str) -> Option<Field> {
+        let rows = TABLE
+            .iter()
+            .find(|row| row.0 == self.group && row.1 == self.kind)?
+            .2;
+        Some(rows.iter().find(|row| row.0 == label)?.1)
     }
 }
 

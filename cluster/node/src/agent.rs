@@ -19,7 +19,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tracing::{debug, info, warn};
 
 use crate::cgroup::{Hierarchies, Limits, QuickMoves};
-use crate::context::{Context, cgroup_of, pods_dir};
+use crate::context::{Context, cgroup_of, logs_dir, pods_dir};
+use crate::disk;
 use crate::event::Recorder;
 use crate::eviction;
 use crate::image_collection;
@@ -169,7 +170,12 @@ impl NodeAgent {
     }
 
     async fn start_parts(config: NodeConfig) -> Result<Self, StartError> {
-        std::fs::create_dir_all(pods_dir(&config.data_dir))?;
+        for dir in [pods_dir(&config.data_dir), logs_dir(&config.data_dir)] {
+            std::fs::create_dir_all(&dir)?;
+            if let Err(error) = disk::spread(&dir) {
+                debug!(dir = %dir.display(), %error, "Directories of pods lie close together");
+            }
+        }
         let data_dir = std::fs::canonicalize(&config.data_dir)?;
         let hierarchies = Hierarchies::detect()?;
         let cgroup = cgroup_of(hierarchies.clone(), &data_dir);
@@ -505,7 +511,7 @@ async fn remove_pods(context: &Context, keep: &HashSet<String>) {
         }
     });
     futures::future::join_all(removals).await;
-    let logs = std::fs::read_dir(context.data_dir.join("logs"))
+    let logs = std::fs::read_dir(logs_dir(&context.data_dir))
         .into_iter()
         .flatten()
         .flatten();

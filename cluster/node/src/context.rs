@@ -63,7 +63,7 @@ impl Context {
             text(&meta.name),
             text(&meta.uid)
         );
-        self.data_dir.join("logs").join(name)
+        logs_dir(&self.data_dir).join(name)
     }
 
     /// The base of the log files of one run.
@@ -75,6 +75,11 @@ impl Context {
 /// Where pods have their directories.
 pub(crate) fn pods_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("pods")
+}
+
+/// Where the output of their containers goes, a directory for each pod.
+pub(crate) fn logs_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("logs")
 }
 
 /// The group above all pods of an agent; two agents on one machine differ by their data directory.

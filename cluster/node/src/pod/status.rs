@@ -12,14 +12,15 @@ use super::plan::{PULL_ERROR_SHOWN, is_over, will_restart};
 use super::{container_id, is_sidecar};
 use crate::resources;
 
-/// Computes the status. `pod` carries the previous one, for transition times and for conditions of others.
-pub fn pod_status(pod: &Pod, facts: &Facts, host_ip: &str, now: Timestamp) -> PodStatus {
-    let spec = pod.spec.clone().unwrap_or_default();
-    let before = pod.status.clone().unwrap_or_default();
+/// Computes the status. `before` is the previous one, for transition times and for conditions of others; that of `pod` is
+/// not looked at.
+pub fn pod_status(pod: &Pod, before: &PodStatus, facts: &Facts, host_ip: &str, now: Timestamp) -> PodStatus {
+    let none = PodSpec::default();
+    let spec = pod.spec.as_ref().unwrap_or(&none);
     let uid = pod.metadata.uid.as_deref().unwrap_or_default();
     let view = View {
         pod,
-        spec: &spec,
+        spec,
         facts,
         uid,
         now,
@@ -34,7 +35,7 @@ pub fn pod_status(pod: &Pod, facts: &Facts, host_ip: &str, now: Timestamp) -> Po
     };
     PodStatus {
         phase: Some(phase.to_owned()),
-        conditions: Some(conditions(&view, &before, phase)),
+        conditions: Some(conditions(&view, before, phase)),
         container_statuses: statuses(&spec.containers),
         init_container_statuses: statuses(spec.init_containers.as_deref().unwrap_or_default()),
         host_ip: Some(host_ip.to_owned()),
@@ -45,7 +46,8 @@ pub fn pod_status(pod: &Pod, facts: &Facts, host_ip: &str, now: Timestamp) -> Po
         pod_ips: facts.ip.clone().map(|ip| vec![PodIP { ip }]),
         qos_class: before
             .qos_class
-            .or_else(|| Some(resources::qos_class(&spec).to_owned())),
+            .clone()
+            .or_else(|| Some(resources::qos_class(spec).to_owned())),
         start_time: facts.started_at.map(Time),
         reason: facts.ending.as_ref().map(|ending| ending.reason.to_owned()),
         message: facts.ending.as_ref().map(|ending| ending.message.clone()),

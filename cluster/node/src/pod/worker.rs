@@ -291,23 +291,22 @@ impl Worker {
         if self.facts.confirmation != Step::Pending {
             return;
         }
-        let mut pod = self.pod.as_ref().clone();
         // Transition times continue from what was written last, which the watch may not have brought back yet;
         // conditions of others come from the watch.
         let mut shown = self.status.current();
-        if let Some(seen) = pod.status.take() {
+        if let Some(seen) = &self.pod.status {
             let ours = shown.conditions.get_or_insert_default();
-            for other in seen.conditions.into_iter().flatten() {
+            for other in seen.conditions.iter().flatten() {
                 match ours.iter_mut().find(|known| known.type_ == other.type_) {
-                    Some(known) if is_foreign(&other.type_) => *known = other,
+                    Some(known) if is_foreign(&other.type_) => known.clone_from(other),
                     Some(_) => {}
-                    None => ours.push(other),
+                    None => ours.push(other.clone()),
                 }
             }
-            shown.qos_class = shown.qos_class.or(seen.qos_class);
+            shown.qos_class = shown.qos_class.or_else(|| seen.qos_class.clone());
         }
-        pod.status = Some(shown);
-        let status = pod_status(&pod, &self.facts, &self.context.host_ip, Timestamp::now());
+        let (context, now) = (&self.context, Timestamp::now());
+        let status = pod_status(&self.pod, &shown, &self.facts, &context.host_ip, now);
         self.status.publish(status);
     }
 

@@ -34,7 +34,8 @@ fn ended(exit_code: i32, attempt: u32) -> Run {
 }
 
 fn status(pod: &Pod, facts: &Facts) -> Value {
-    serde_json::to_value(pod_status(pod, facts, "10.0.0.1", at(NOW))).unwrap()
+    let before = pod.status.clone().unwrap_or_default();
+    serde_json::to_value(pod_status(pod, &before, facts, "10.0.0.1", at(NOW))).unwrap()
 }
 
 fn set(facts: &mut Facts, name: &str, change: impl FnOnce(&mut ContainerFacts)) {
@@ -204,12 +205,11 @@ fn readiness_gates_are_asked_and_kept() {
 
 #[test]
 fn transition_times_move_only_with_the_status() {
-    let mut pod = pod(json!({"containers": [{"name": "c"}]}));
+    let pod = pod(json!({"containers": [{"name": "c"}]}));
     let facts = facts(&pod);
-    let first = pod_status(&pod, &facts, "10.0.0.1", at(5));
-    pod.status = Some(first.clone());
+    let first = pod_status(&pod, &PodStatus::default(), &facts, "10.0.0.1", at(5));
     assert_eq!(
-        pod_status(&pod, &facts, "10.0.0.1", at(500)),
+        pod_status(&pod, &first, &facts, "10.0.0.1", at(500)),
         first,
         "equal facts give an equal status"
     );
