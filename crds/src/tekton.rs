@@ -37,7 +37,7 @@ pub use pipeline_run::{
     ChildStatusReference, PipelineRun, PipelineRunSpec, PipelineRunSpecStatus, PipelineRunStatus,
     PipelineTaskRunSpec, PipelineTaskRunTemplate, SkippedTask, TimeoutFields,
 };
-pub use pod_template::PodTemplate;
+pub use pod_template::{AssistantTemplate, PodTemplate};
 pub use reference::{PipelineRef, StepRef, TaskRef};
 pub use resolution::{ResolutionRequest, ResolutionRequestSpec, ResolutionRequestStatus};
 pub use result::{PipelineResult, PipelineRunResult, StepResult, TaskResult, TaskRunResult};

@@ -4,6 +4,7 @@
 //! end, and what the status is. It remembers nothing: how far the tasks are is read off the children, whose names are
 //! functions of the run and the task, so a crash at any point makes nothing twice and forgets nothing.
 
+mod assistants;
 mod child;
 mod children;
 mod metrics;
@@ -24,6 +25,7 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
+pub use assistants::Assistant;
 pub use child::{Child, Kind, Outcome};
 pub use children::NewChild;
 pub use prepare::{Invalid, Prepared, Task, prepare};
@@ -31,7 +33,10 @@ use progress::{Inputs, Mode, Progress};
 pub(crate) use reconcile::controller;
 pub use reconcile::run;
 use status::Summary;
-use timeouts::{Budgets, Clocks};
+use timeouts::{Budgets, Clocks, sooner};
+
+/// How often the nodes of assistants are looked at while a child waits for one; of nodes no watch tells.
+const LOOK_AFTER_NODES: Duration = Duration::from_secs(10);
 
 /// Everything a decision follows from.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +66,8 @@ pub struct Elapsed {
 pub struct Decision {
     /// Claims that have to be there before children.
     pub claims: Vec<PersistentVolumeClaim>,
+    /// Affinity assistants that have to be there, too, on nodes that still take pods.
+    pub assistants: Vec<Assistant>,
     /// Children to make.
     pub create: Vec<NewChild>,
     /// Children to end, before the status may say that the run is over.
@@ -163,8 +170,10 @@ fn go_on(facts: &Facts<'_>, mut status: PipelineRunStatus, prepared: &Prepared, 
         .collect();
     let cancel = cancellations(&inputs, prepared, facts.children);
     let summary = status::summary(&progress, &inputs);
+    let goes_on = summary.status == ConditionStatus::Unknown;
+    let may_wait = goes_on && assistants::may_wait(&prepared.run, facts.children);
     fill(&mut status, &inputs, &progress, &create);
-    if summary.status != ConditionStatus::Unknown {
+    if !goes_on {
         status.results = status::results(&inputs);
     }
     Decision {
@@ -173,12 +182,14 @@ fn go_on(facts: &Facts<'_>, mut status: PipelineRunStatus, prepared: &Prepared, 
         } else {
             children::claims(&prepared.run)
         },
+        assistants: if create.is_empty() && !may_wait {
+            Vec::new()
+        } else {
+            assistants::of_run(&prepared.run)
+        },
         create,
         cancel,
-        next: inputs
-            .clocks
-            .next()
-            .filter(|_| summary.status == ConditionStatus::Unknown),
+        next: sooner(inputs.clocks.next(), may_wait.then_some(LOOK_AFTER_NODES)).filter(|_| goes_on),
         ..finish(facts, status, summary)
     }
 }

@@ -4,6 +4,7 @@
 //! keep running (`restartPolicy: Always`): Kubernetes stops them when the steps are over, on any cluster, without a
 //! second image.
 
+mod affinity;
 mod debug;
 mod init;
 mod merge;
@@ -21,7 +22,10 @@ use std::time::Duration;
 use crds::tekton::{PodTemplate, TaskRun, TaskSpec};
 use k8s_openapi::api::core::v1::{Pod, PodSpec, Volume};
 
+pub(crate) use affinity::{HOST, assistant, assistant_name, changed as changed_affinity};
 use debug::Breakpoints;
+pub(crate) use init::without_rights;
+pub(crate) use merge::pod_template as template;
 use registries::Command;
 use volumes::Implicit;
 use workspaces::Workspaces;
@@ -135,7 +139,7 @@ pub fn desired(attempt: &Attempt<'_>) -> Result<Pod, PodError> {
     let Attempt { run, settings, .. } = attempt;
     let task = &merge::with_template(attempt.spec);
     let workspaces = Workspaces::of(run, task).map_err(PodError::Workspace)?;
-    let template = merge::pod_template(run.spec.pod_template.as_ref(), settings.pod_template.as_ref());
+    let mut template = merge::pod_template(run.spec.pod_template.as_ref(), settings.pod_template.as_ref());
     let sidecars = sidecar::containers(attempt, task, &workspaces)?;
     let breakpoints = Breakpoints::of(run, task)?;
     let own = init::containers(task, settings, breakpoints);
@@ -178,6 +182,7 @@ pub fn desired(attempt: &Attempt<'_>) -> Result<Pod, PodError> {
             init_containers: Some(own.into_iter().chain(sidecars).collect()),
             containers,
             volumes: Some(pod_volumes),
+            affinity: affinity::beside(affinity::assistant(run), template.affinity.take()),
             ..from_template(template)
         }),
         status: None,
@@ -219,7 +224,6 @@ fn from_template(template: PodTemplate) -> PodSpec {
     PodSpec {
         node_selector: (!template.node_selector.is_empty()).then_some(template.node_selector),
         tolerations: unless_empty(template.tolerations),
-        affinity: template.affinity,
         security_context: template.security_context,
         runtime_class_name: template.runtime_class_name,
         automount_service_account_token: template.automount_service_account_token,

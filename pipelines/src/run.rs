@@ -74,6 +74,7 @@ async fn controllers(caches: Caches, config: Config, mut stop: BoxFuture<'static
         shared.config.clone(),
         events.clone(),
         config.clock.clone(),
+        config.entrypoint_image.clone(),
     );
     let pipeline_runs = pipeline_run::controller(&of_pipelines);
     let follower = Follower::new(

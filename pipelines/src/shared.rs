@@ -10,6 +10,8 @@ pub(crate) struct Shared {
     pub client: kube::Client,
     pub events: Recorder,
     pub clock: Clock,
+    /// The image of the entrypoint, which affinity assistants have as well.
+    pub entrypoint_image: String,
     pub pipeline_runs: Cache<PipelineRun>,
     pub task_runs: Cache<TaskRun>,
     pub custom_runs: Cache<CustomRun>,
@@ -19,11 +21,18 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(caches: &Caches, config: ConfigStore, events: Recorder, clock: Clock) -> Self {
+    pub(crate) fn new(
+        caches: &Caches,
+        config: ConfigStore,
+        events: Recorder,
+        clock: Clock,
+        entrypoint_image: String,
+    ) -> Self {
         let client = caches.client().clone();
         Self {
             events,
             clock,
+            entrypoint_image,
             pipeline_runs: caches.cache(),
             task_runs: caches.cache(),
             custom_runs: caches.cache(),

@@ -36,7 +36,7 @@ fn controller(client: Client) -> JoinHandle<()> {
     tokio::spawn(async move {
         tokio::join!(
             resolvers::run_with(caches.clone(), resolvers::Config::default()),
-            pipelines::pipeline_run::run(caches, Arc::new(Timestamp::now)),
+            pipelines::pipeline_run::run(caches, Arc::new(Timestamp::now), "entrypoint".to_owned()),
         );
     })
 }

@@ -17,6 +17,9 @@ pub const DEBUG: &str = "spindrift.dev/debug";
 pub const AFFINITY_ASSISTANT: &str = "pipeline.tekton.dev/affinity-assistant";
 /// On TaskRuns: `continue` if a failure of theirs is ignored.
 pub const PIPELINE_TASK_ON_ERROR: &str = "pipeline.tekton.dev/pipeline-task-on-error";
+/// On PipelineRuns: how its TaskRuns are kept together, as `coschedule` of `feature-flags` was when the run began. What it
+/// has made is named by it, so a change of the flag must not change it.
+pub const COSCHEDULE: &str = "spindrift.dev/coschedule";
 /// On PipelineRuns: `true` deletes the claims made from templates when the run ends.
 pub const AUTO_CLEANUP_PVC: &str = "tekton.dev/auto-cleanup-pvc";
 /// On TaskRuns: `hermetic` takes the network away from steps.
@@ -33,5 +36,5 @@ pub const CHAINS_PREFIX: &str = "chains.tekton.dev/";
 
 /// May a label or annotation be passed on from a run to its children?
 pub fn is_inherited(key: &str) -> bool {
-    ![LAST_APPLIED, RERUN_OF].contains(&key) && !key.starts_with(CHAINS_PREFIX)
+    ![LAST_APPLIED, RERUN_OF, COSCHEDULE].contains(&key) && !key.starts_with(CHAINS_PREFIX)
 }

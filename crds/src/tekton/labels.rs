@@ -36,6 +36,12 @@ pub const EVENT_LISTENER: &str = "triggers.tekton.dev/eventlistener";
 pub const TRIGGER: &str = "triggers.tekton.dev/trigger";
 /// On what a trigger made: id of the event.
 pub const TRIGGER_EVENT_ID: &str = "triggers.tekton.dev/triggers-eventid";
+/// On affinity assistants: their own name, by which pods find them.
+pub const INSTANCE: &str = "app.kubernetes.io/instance";
+/// On affinity assistants: [`COMPONENT_AFFINITY_ASSISTANT`], by which they keep away from each other.
+pub const COMPONENT: &str = "app.kubernetes.io/component";
+/// Value of [`COMPONENT`].
+pub const COMPONENT_AFFINITY_ASSISTANT: &str = "affinity-assistant";
 /// On CRDs: what they are a part of.
 pub const PART_OF: &str = "app.kubernetes.io/part-of";
 /// Value of [`PART_OF`].

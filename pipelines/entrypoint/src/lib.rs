@@ -2,7 +2,8 @@
 //! that ended.
 //!
 //! All containers of a pod start together; this program puts the steps in order. It is also what prepares the pod (its
-//! own installation, scripts, working directories), so that a pod needs one image besides those of its steps.
+//! own installation, scripts, working directories), so that a pod needs one image besides those of its steps. Pods
+//! that only hold a place for others run it as well.
 //!
 //! What other parts of the platform may rely on: the paths in [`paths`], the flags in [`Flags`], the records in
 //! [`message`].
@@ -18,6 +19,7 @@ pub mod log_results;
 pub mod message;
 mod outcome;
 pub mod paths;
+mod pause;
 mod platform_command;
 mod results;
 mod signals;
@@ -43,6 +45,7 @@ pub fn run(arguments: &[String]) -> i32 {
         "init" => install::init(rest),
         "decode-script" => install::scripts(rest),
         "working-dir" => install::working_directories(rest),
+        "pause" => pause::run(),
         _ => {
             return match Flags::parse(arguments) {
                 Ok(flags) => step::run(&flags),

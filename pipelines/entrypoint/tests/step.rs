@@ -277,10 +277,8 @@ fn signals_reach_every_process_of_the_command() {
     pod.wait_for("inner");
 }
 
-#[test]
-fn a_step_that_waits_can_be_stopped() {
-    let pod = Pod::new();
-    let child = pod.start("-wait_file @/turn", "true");
+/// A signal that came before would end any process.
+fn until_it_takes_signals(child: &Child) {
     let takes_signals = || {
         let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
         let blocked = status
@@ -294,6 +292,13 @@ fn a_step_that_waits_can_be_stopped() {
         assert!(Instant::now() < deadline);
         std::thread::yield_now();
     }
+}
+
+#[test]
+fn a_step_that_waits_can_be_stopped() {
+    let pod = Pod::new();
+    let child = pod.start("-wait_file @/turn", "true");
+    until_it_takes_signals(&child);
     kill(pid(&child), Signal::SIGTERM).unwrap();
     assert_eq!(code(&child.wait_with_output().unwrap()), 143);
     assert!(pod.has("out.err"));
@@ -494,6 +499,18 @@ fn a_user_command_named_like_a_sub_command_is_the_users() {
         .output()
         .unwrap();
     assert_eq!(output.stdout, b"init decode-script\n");
+}
+
+#[test]
+fn what_holds_a_place_ends_well_when_it_is_told() {
+    let child = Command::new(env!("CARGO_BIN_EXE_entrypoint"))
+        .arg("pause")
+        .spawn()
+        .unwrap();
+    until_it_takes_signals(&child);
+    kill(pid(&child), Signal::SIGHUP).unwrap();
+    kill(pid(&child), Signal::SIGTERM).unwrap();
+    assert_eq!(code(&child.wait_with_output().unwrap()), 0);
 }
 
 #[test]

@@ -5,18 +5,20 @@ mod workspaces;
 
 use crds::tekton::{
     CustomRun, CustomRunSpec, Duration, EmbeddedCustomRunSpec, PipelineRun, PipelineRunSpec, PipelineTask,
-    PipelineTaskRunSpec, TaskRun, TaskRunSpec, TimeoutFields, annotations,
+    PipelineTaskRunSpec, TaskRun, TaskRunSpec, TimeoutFields, WorkspaceBinding, annotations,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::SignedDuration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::assistants;
 use super::child::Kind;
 use super::progress::Planned;
 use super::timeouts::Clocks;
 
-pub use workspaces::claims;
+pub use workspaces::{claim_name, claims, template_name};
 
 /// A child as it has to be made; its owner is added by whoever makes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,11 +82,14 @@ pub fn child(run: &PipelineRun, pipeline: &str, planned: &Planned, clocks: &Cloc
                     "continue".to_owned(),
                 );
             }
+            note_assistant(&mut child.metadata, run, &child.spec.workspaces);
             NewChild::TaskRun(Box::new(child))
         }
         Kind::CustomRun => {
             let mut child = CustomRun::new(&planned.name, parts.custom_run());
             child.metadata = meta;
+            // It may make pods that have to be there, too.
+            note_assistant(&mut child.metadata, run, &child.spec.workspaces);
             NewChild::CustomRun(Box::new(child))
         }
         Kind::PipelineRun => {
@@ -92,6 +97,14 @@ pub fn child(run: &PipelineRun, pipeline: &str, planned: &Planned, clocks: &Cloc
             child.metadata = meta;
             NewChild::PipelineRun(Box::new(child))
         }
+    }
+}
+
+/// Says what the pods of a child have to be near to.
+fn note_assistant(meta: &mut ObjectMeta, run: &PipelineRun, workspaces: &[WorkspaceBinding]) {
+    if let Some(assistant) = assistants::of_task(run, workspaces) {
+        let all = meta.annotations.get_or_insert_default();
+        all.insert(annotations::AFFINITY_ASSISTANT.to_owned(), assistant);
     }
 }
 

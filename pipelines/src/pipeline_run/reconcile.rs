@@ -1,5 +1,6 @@
 //! The reconciler of PipelineRuns: gathers the facts, and does what follows from them.
 
+mod assistants;
 mod make;
 mod start;
 
@@ -50,13 +51,14 @@ pub(crate) fn controller(shared: &Shared) -> Controller<PipelineRuns> {
         .owns::<PipelineRun, ResolutionRequest>(&shared.requests)
 }
 
-/// Keeps PipelineRuns alone, until the future is dropped: for processes that leave TaskRuns to others.
-pub fn run(caches: Caches, clock: Clock) -> BoxFuture<'static, ()> {
+/// Keeps PipelineRuns alone, until the future is dropped: for processes that leave TaskRuns to others. Assistants have
+/// the image of the entrypoint.
+pub fn run(caches: Caches, clock: Clock, entrypoint_image: String) -> BoxFuture<'static, ()> {
     // Boxed, so that all below is compiled with this crate and not again with each program that calls it.
     Box::pin(async move {
         let events = Recorder::new(caches.client().clone(), "pipelines-controller");
         let config = ConfigStore::start(&caches, names::NAMESPACE);
-        let shared = Shared::new(&caches, config, events, clock);
+        let shared = Shared::new(&caches, config, events, clock, entrypoint_image);
         let controller = controller(&shared);
         // Everything that reads has subscribed by now; writing begins when the caches are complete.
         caches.synced().await;
@@ -181,7 +183,7 @@ impl PipelineRuns {
         }
         let made = make::all(&self.shared, &self.applier, run, decision).await;
         match made {
-            Err(make::Error::ForGood(message)) => {
+            Err(make::Error::ForGood { reason, message }) => {
                 let created = std::mem::take(&mut decision.create);
                 let children = self.children(run);
                 // Those that were not made are not there to be referred to.
@@ -193,7 +195,6 @@ impl PipelineRuns {
                     .status
                     .child_references
                     .retain(|reference| !missing(&reference.name));
-                let reason = reasons::CREATE_RUN_FAILED;
                 decision
                     .status
                     .set_succeeded(ConditionStatus::False, reason, &message, &now);
@@ -262,6 +263,9 @@ impl PipelineRuns {
         if result.is_ok() || decision.status.is_done() {
             updated.status = Some(decision.status);
         }
+        if is_done(&updated) {
+            assistants::clean(&self.shared, &self.applier, run).await?;
+        }
         let stored = self
             .applier
             .update_status(&self.shared.pipeline_runs, run, &updated)
@@ -295,6 +299,7 @@ impl PipelineRuns {
         for told in super::end(&self.children(run), child::CANCELLED, |_| true) {
             self.end(run, &told).await?;
         }
+        assistants::clean(&self.shared, &self.applier, run).await?;
         let now = Time(second(self.shared.now()));
         let status = updated.status.get_or_insert_default();
         // The children are found by their labels, and the pipeline is where it was.

@@ -115,7 +115,7 @@ fn container(name: &str, arguments: Vec<String>, mounts: Vec<VolumeMount>, setti
     }
 }
 
-fn without_rights(read_only: bool) -> SecurityContext {
+pub(crate) fn without_rights(read_only: bool) -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),
         run_as_non_root: Some(true),

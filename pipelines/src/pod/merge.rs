@@ -124,7 +124,7 @@ pub(super) fn env(step: &Step, template: &PodTemplate, forbidden: &[String]) -> 
 }
 
 /// The template of the run, with what only the install says.
-pub(super) fn pod_template(run: Option<&PodTemplate>, install: Option<&PodTemplate>) -> PodTemplate {
+pub(crate) fn pod_template(run: Option<&PodTemplate>, install: Option<&PodTemplate>) -> PodTemplate {
     let (Some(run), Some(install)) = (run, install) else {
         return run.or(install).cloned().unwrap_or_default();
     };

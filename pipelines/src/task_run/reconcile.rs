@@ -259,6 +259,16 @@ impl TaskRuns {
         let settings = self.settings(&defaults);
         let default_binding = defaults.task_run_workspace_binding.as_ref();
         let bound = with_default(&run, &found.spec, default_binding);
+        let features = self.shared.config.get::<Features>();
+        if let Err(message) = claims::fit(&bound, features.coschedule) {
+            refuse(
+                &run,
+                status,
+                Invalid::new(reasons::VALIDATION_FAILED, message),
+                now,
+            );
+            return Ok(Created::Not(run, Next::OnChange));
+        }
         if let Err(message) = claims::make(&self.shared.client, &bound).await? {
             let reason = reasons::COULDNT_CREATE_WORKSPACE_PVC;
             refuse(&run, status, Invalid::new(reason, message), now);
@@ -273,7 +283,6 @@ impl TaskRuns {
                 return Ok(Created::Not(run, Next::OnChange));
             }
         };
-        let features = self.shared.config.get::<Features>();
         let credentials = match credentials::look_up(&self.shared.client, &features, &run).await? {
             Ok(found) => found,
             Err(message) => {
@@ -320,7 +329,14 @@ impl TaskRuns {
         let name = wanted.name_any();
         let created = self.applier.create(run.as_ref(), &self.shared.pods, wanted).await;
         let pod = match created {
-            Ok(pod) => pod,
+            Ok(pod) => {
+                if let Some(message) = pod::changed_affinity(&run, &name) {
+                    self.shared
+                        .events
+                        .warning(run.as_ref(), "PodAffinityOverwrite", message);
+                }
+                pod
+            }
             Err(error) => {
                 let Error::Api { source, .. } = &error else {
                     return Err(error);

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 
 use crate::config::data::{ConfigError, ensure, read, read_text};
 use crate::config::{Data, Snapshot};
-use crate::tekton::{PodTemplate, WorkspaceBinding};
+use crate::tekton::{AssistantTemplate, PodTemplate, WorkspaceBinding};
 
 /// What runs get where they say nothing, and how patient their controllers are.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +20,8 @@ pub struct Defaults {
     pub managed_by_label_value: String,
     /// Fields of the pods, below those of a run.
     pub pod_template: Option<PodTemplate>,
+    /// Fields of the pods of affinity assistants, below those of a run.
+    pub affinity_assistant_pod_template: Option<AssistantTemplate>,
     /// What is bound to workspaces of a TaskRun that nothing is bound to; its name is ignored.
     pub task_run_workspace_binding: Option<WorkspaceBinding>,
     /// Combinations that a matrix may have.
@@ -49,6 +51,7 @@ impl Default for Defaults {
             service_account: "default".to_owned(),
             managed_by_label_value: crate::tekton::labels::MANAGED_BY_VALUE.to_owned(),
             pod_template: None,
+            affinity_assistant_pod_template: None,
             task_run_workspace_binding: None,
             max_matrix_combinations: 256,
             forbidden_env: Vec::new(),
@@ -89,6 +92,7 @@ impl Snapshot for Defaults {
             &mut found.managed_by_label_value,
         );
         found.pod_template = yaml(data, "default-pod-template")?;
+        found.affinity_assistant_pod_template = yaml(data, "default-affinity-assistant-pod-template")?;
         found.task_run_workspace_binding = yaml(data, "default-task-run-workspace-binding")?;
         read(
             data,

@@ -24,6 +24,10 @@ fn values_are_read() {
         ("default-timeout-minutes", "5"),
         ("default-service-account", "builder"),
         ("default-pod-template", "nodeSelector:\n  a: b\n"),
+        (
+            "default-affinity-assistant-pod-template",
+            "serviceAccountName: placeholder\n",
+        ),
         ("default-task-run-workspace-binding", "emptyDir: {}\n"),
         ("default-forbidden-env", "A, B"),
         ("default-managed-by-label-value", ""),
@@ -38,6 +42,8 @@ fn values_are_read() {
     assert_eq!(defaults.service_account, "builder");
     assert_eq!(defaults.managed_by_label_value, "tekton-pipelines");
     assert_eq!(defaults.pod_template.unwrap().node_selector["a"], "b");
+    let assistant = defaults.affinity_assistant_pod_template.unwrap();
+    assert_eq!(assistant.service_account_name, "placeholder");
     assert!(defaults.task_run_workspace_binding.unwrap().empty_dir.is_some());
     assert_eq!(defaults.forbidden_env, ["A", "B"]);
     assert_eq!(defaults.image_pull_backoff_timeout, Duration::from_secs(300));
@@ -64,6 +70,7 @@ fn bad_values_name_their_key_and_change_nothing() {
         ("config-defaults", "default-maximum-resolution-timeout", "1"),
         ("config-defaults", "default-step-ref-concurrency-limit", "0"),
         ("config-defaults", "default-pod-template", "["),
+        ("config-defaults", "default-affinity-assistant-pod-template", "["),
         ("feature-flags", "enable-api-fields", "gamma"),
         ("feature-flags", "coschedule", "never"),
         ("feature-flags", "max-result-size", "1572864"),

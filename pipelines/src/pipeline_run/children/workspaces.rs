@@ -6,7 +6,11 @@ use crds::tekton::{PipelineRun, PipelineTask, TaskSpec, WorkspaceBinding, Worksp
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimVolumeSource};
 use sha2::{Digest as _, Sha256};
 
+use super::super::assistants;
 use crate::substitution::{each_variable, task};
+
+/// Bytes that the name of a volume may have.
+const VOLUME_NAME: usize = 63;
 
 /// The claims that a run makes for the templates among its workspaces.
 pub fn claims(run: &PipelineRun) -> Vec<PersistentVolumeClaim> {
@@ -20,8 +24,19 @@ pub fn claims(run: &PipelineRun) -> Vec<PersistentVolumeClaim> {
     run.spec.workspaces.iter().filter_map(of_binding).collect()
 }
 
-/// The name of the claim that is made from a template: the same for all tasks of a run.
-fn claim_name(run: &PipelineRun, binding: &WorkspaceBinding) -> Option<String> {
+/// The name of the claim that is made from a template: the same for all tasks of a run. Where one assistant has all
+/// claims, it is the one that its StatefulSet gives to the template.
+pub fn claim_name(run: &PipelineRun, binding: &WorkspaceBinding) -> Option<String> {
+    let template = template_name(run, binding)?;
+    Some(if assistants::is_of_run(run) {
+        format!("{template}-{}-0", assistants::of_all(run))
+    } else {
+        template
+    })
+}
+
+/// The name of a template among those of one assistant, or of its claim where there are none.
+pub fn template_name(run: &PipelineRun, binding: &WorkspaceBinding) -> Option<String> {
     let template = binding.volume_claim_template.as_ref()?;
     let prefix = template
         .metadata
@@ -30,9 +45,22 @@ fn claim_name(run: &PipelineRun, binding: &WorkspaceBinding) -> Option<String> {
         .filter(|name| !name.is_empty())
         .unwrap_or("pvc");
     let uid = run.metadata.uid.as_deref().unwrap_or_default();
-    let hash = Sha256::digest(format!("{}{uid}", binding.name));
-    let hash: String = hash.iter().take(5).map(|byte| format!("{byte:02x}")).collect();
-    Some(format!("{prefix}-{hash}"))
+    let name = format!("{prefix}-{}", hash(&format!("{}{uid}", binding.name)));
+    // The volume of a template has its name, and is shorter than a claim may be.
+    Some(if assistants::is_of_run(run) && name.len() > VOLUME_NAME {
+        let mut cut = VOLUME_NAME - 11;
+        while !name.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        format!("{}-{}", &name[..cut], hash(&name))
+    } else {
+        name
+    })
+}
+
+fn hash(text: &str) -> String {
+    let digest = Sha256::digest(text);
+    digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The bindings of a task: what it names of the run's, and for an embedded spec what has the same name as what it

@@ -1,5 +1,7 @@
-//! Making claims and children. Their names are known beforehand: what is there already was made by an earlier look.
+//! Making claims, assistants and children. Their names are known beforehand: what is there already was made by an
+//! earlier look.
 
+use crds::tekton::reasons::pipeline_run as reasons;
 use crds::tekton::{PipelineRun, labels};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::{Api, PostParams};
@@ -10,18 +12,42 @@ use reconciler::{Applier, Cache, Key, Object, Scoped};
 
 use super::super::Decision;
 use super::super::children::NewChild;
+use super::assistants;
 use crate::shared::Shared;
 
 /// Pipelines that may run in each other.
 const NESTED: usize = 16;
 
+#[derive(Debug)]
 pub(super) enum Error {
     /// Trying again would not help.
-    ForGood(String),
+    ForGood {
+        reason: &'static str,
+        message: String,
+    },
     ForNow(reconciler::Error),
 }
 
-/// Makes all that was decided, claims first.
+fn for_good(message: String) -> Error {
+    Error::ForGood {
+        reason: reasons::CREATE_RUN_FAILED,
+        message,
+    }
+}
+
+/// What became of an attempt that the server did not take.
+pub(super) fn refused_or_later(reason: &'static str, doing: String, error: kube::Error) -> Error {
+    let refused = is_refused(&error);
+    let error = reconciler::Error::api(doing, error);
+    if refused {
+        let message = chain(&error);
+        Error::ForGood { reason, message }
+    } else {
+        Error::ForNow(error)
+    }
+}
+
+/// Makes all that was decided: claims, then what holds places beside them, then children.
 pub(super) async fn all(
     shared: &Shared,
     applier: &Applier,
@@ -31,6 +57,7 @@ pub(super) async fn all(
     for wanted in &decision.claims {
         claim(shared, run, wanted.clone()).await?;
     }
+    assistants::ensure(shared, applier, run, &decision.assistants).await?;
     for child in &decision.create {
         match child {
             NewChild::TaskRun(child) => one(shared, applier, run, &shared.task_runs, child.as_ref()).await?,
@@ -74,9 +101,7 @@ where
             }
             Ok(Some(_)) => {
                 let kind = K::kind(&());
-                Err(Error::ForGood(format!(
-                    "{kind} {key} exists, and is not of this run"
-                )))
+                Err(for_good(format!("{kind} {key} exists, and is not of this run")))
             }
             Ok(None) => Err(Error::ForNow(error)),
             Err(source) => Err(Error::ForNow(reconciler::Error::api(
@@ -86,7 +111,7 @@ where
         };
     }
     Err(if is_refused(source) {
-        Error::ForGood(chain(&error))
+        for_good(chain(&error))
     } else {
         Error::ForNow(error)
     })
@@ -116,13 +141,11 @@ async fn claim(shared: &Shared, run: &PipelineRun, mut claim: PersistentVolumeCl
         Err(error) if is_conflict(&error) => Ok(()),
         Err(error) => {
             let doing = format!("create PersistentVolumeClaim {namespace}/{}", claim.name_any());
-            let refused = is_refused(&error);
-            let error = reconciler::Error::api(doing, error);
-            Err(if refused {
-                Error::ForGood(chain(&error))
-            } else {
-                Error::ForNow(error)
-            })
+            Err(refused_or_later(
+                reasons::COULDNT_CREATE_WORKSPACE_PVC,
+                doing,
+                error,
+            ))
         }
     }
 }
@@ -147,12 +170,12 @@ fn refuse_circle(shared: &Shared, run: &PipelineRun, child: &PipelineRun) -> Res
         if let (Some(name), Some(wanted)) = (name_of(&run).filter(|name| !name.is_empty()), wanted)
             && name == wanted
         {
-            return Err(Error::ForGood(format!("pipeline {name} would run itself")));
+            return Err(for_good(format!("pipeline {name} would run itself")));
         }
         let owner = controller_of(&run.metadata).filter(|owner| owner.kind == PipelineRun::kind(&()));
         above = owner.and_then(|owner| shared.pipeline_runs.named(&namespace, &owner.name));
     }
-    Err(Error::ForGood(format!(
+    Err(for_good(format!(
         "pipelines run in each other more than {NESTED} levels deep"
     )))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crds::config::tekton::Features;
 use crds::tekton::reasons::pipeline_run as reasons;
 use crds::tekton::{Pipeline, PipelineRun, PipelineSpec, RefSource, annotations, labels};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -10,7 +11,7 @@ use kube::ResourceExt;
 use reconciler::{Applier, Error, Key};
 use serde_json::json;
 
-use super::super::{Child, prepare};
+use super::super::{Child, assistants, prepare};
 use super::{PipelineRuns, ends_at_once, labelled};
 use crate::resolve::{self, Found};
 use crate::shared::Shared;
@@ -91,6 +92,7 @@ pub(super) async fn begin(
         run,
         &name,
         found.as_ref().map(|found| &found.meta),
+        children,
     )
     .await?;
     let (pipeline, source) = match found {
@@ -170,13 +172,15 @@ fn own_name(run: &PipelineRun) -> String {
         .map_or_else(|| run.name_any(), str::to_owned)
 }
 
-/// Gives the run the labels and annotations of its pipeline, and the pipeline's name. What it has itself stays.
+/// Gives the run the labels and annotations of its pipeline, the pipeline's name, and how its TaskRuns are kept
+/// together. What it has itself stays.
 async fn label(
     shared: &Shared,
     applier: &Applier,
     run: Arc<PipelineRun>,
     name: &str,
     pipeline: Option<&ObjectMeta>,
+    children: &[Child],
 ) -> Result<Arc<PipelineRun>, Error> {
     let mut of_run = run.metadata.labels.clone().unwrap_or_default();
     let mut notes = run.metadata.annotations.clone().unwrap_or_default();
@@ -188,6 +192,11 @@ async fn label(
         notes.entry(key.clone()).or_insert_with(|| value.clone());
     }
     of_run.insert(labels::PIPELINE.to_owned(), name.to_owned());
+    // One that has children had begun before, and made them as it was then.
+    if children.is_empty() {
+        let noted = assistants::to_note(&run, shared.config.get::<Features>().coschedule);
+        notes.extend(noted.map(|mode| (annotations::COSCHEDULE.to_owned(), mode.to_owned())));
+    }
     let same = run.metadata.labels.as_ref() == Some(&of_run)
         && run.metadata.annotations.clone().unwrap_or_default() == notes;
     if same {
