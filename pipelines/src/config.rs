@@ -3,24 +3,17 @@
 use std::collections::BTreeMap;
 
 use crds::config::Snapshot;
-use crds::config::tekton::{Defaults, Events, Features};
+use crds::config::tekton::{Coschedule, Defaults, Events, Features};
 use crds::labels::APP_NAME;
 use crds::tekton::labels;
 use crds::tekton::names::NAMESPACE;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-/// The ConfigMaps of an install where volumes are on the one node and nobody else puts sidecars into pods: pods need
-/// not be near to each other then, and first steps need not wait for a second look at their pod.
+/// The ConfigMaps of an install: what they do not say is as upstream has it.
 pub fn manifests() -> Vec<ConfigMap> {
     let settings: [(&str, &[(&str, &str)]); 3] = [
-        (
-            Features::NAME,
-            &[
-                ("coschedule", "disabled"),
-                ("running-in-environment-with-injected-sidecars", "false"),
-            ],
-        ),
+        (Features::NAME, &[]),
         (Defaults::NAME, &[]),
         // Who is told of runs is for the operator to say.
         (Events::NAME, &[("formats", "tektonv1")]),
@@ -50,6 +43,17 @@ pub fn manifests() -> Vec<ConfigMap> {
         .collect()
 }
 
+/// What an install sets in [`Features::NAME`] where all volumes are on one node and nobody else puts sidecars into
+/// pods: pods need not be near to each other then, and first steps need not wait for a second look at their pod.
+pub fn of_one_node() -> BTreeMap<&'static str, String> {
+    [
+        ("coschedule", Coschedule::Disabled.as_str()),
+        ("running-in-environment-with-injected-sidecars", "false"),
+    ]
+    .map(|(key, value)| (key, value.to_owned()))
+    .into()
+}
+
 /// Releases of upstream whose behaviour this is: `docs/compatibility.md`.
 const VERSIONS: [(&str, &str); 2] = [("pipelines-info", "v1.15.0"), ("triggers-info", "v0.36.0")];
 
@@ -77,17 +81,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_install_creates_can_be_read() {
+    fn an_install_is_as_upstream_and_on_one_node_needs_no_assistants() {
         for map in manifests() {
             let data = map.data.unwrap_or_default();
             match map.metadata.name.as_deref() {
-                Some(Features::NAME) => {
-                    let features = Features::parse(&data).unwrap();
-                    assert!(!features.running_in_environment_with_injected_sidecars);
-                }
+                Some(Features::NAME) => assert_eq!(Features::parse(&data).unwrap(), Features::default()),
                 Some(Events::NAME) => assert_eq!(Events::parse(&data).unwrap(), Events::default()),
                 _ => assert_eq!(Defaults::parse(&data).unwrap(), Defaults::default()),
             }
         }
+        assert_eq!(Features::default().coschedule, Coschedule::Workspaces);
+        let data = of_one_node().into_iter();
+        let data = data.map(|(key, value)| (key.to_owned(), value)).collect();
+        let features = Features::parse(&data).unwrap();
+        assert_eq!(features.coschedule, Coschedule::Disabled);
+        assert!(!features.running_in_environment_with_injected_sidecars);
     }
 }

@@ -150,6 +150,11 @@ impl Up {
                 (crds::names::EVENTING_NAMESPACE, "config-features"),
                 BTreeMap::from([("eventtype-auto-create", "enabled".to_owned())]),
             ),
+            // No volume is elsewhere, and no mesh is there.
+            (
+                (crds::tekton::names::NAMESPACE, "feature-flags"),
+                pipelines::config::of_one_node(),
+            ),
             // One machine and one user: git servers and registries may be on it.
             (
                 (crds::tekton::names::RESOLVERS_NAMESPACE, "resolver-addresses"),
