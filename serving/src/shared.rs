@@ -6,7 +6,7 @@ use crds::caching::Image;
 use crds::config::{HttpProtocol, Network};
 use crds::networking::{HttpOption, Ingress};
 use crds::serving::{Configuration, Revision, Route, Service};
-use crds::{annotations, autoscaling::PodAutoscaler, labels};
+use crds::{annotations, autoscaling::PodAutoscaler, labels, names};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service as KubeService};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -111,6 +111,21 @@ pub(crate) fn http_option(meta: &ObjectMeta, network: &Network) -> HttpOption {
         Some(text) if text.eq_ignore_ascii_case("enabled") => HttpOption::Enabled,
         _ if network.http_protocol == HttpProtocol::Redirected => HttpOption::Redirected,
         _ => HttpOption::Enabled,
+    }
+}
+
+/// The head of the KIngress of an object: what users wrote on that one, and who serves it.
+pub(crate) fn ingress_metadata(meta: &ObjectMeta, network: &Network) -> ObjectMeta {
+    let class = first_annotation(meta, annotations::INGRESS_CLASS_KEYS).unwrap_or(&network.ingress_class);
+    let mut annotations = annotations_of(meta);
+    annotations.remove(annotations::KUBECTL_LAST_APPLIED);
+    annotations.insert(annotations::INGRESS_CLASS.to_owned(), class.to_owned());
+    ObjectMeta {
+        name: Some(names::ingress(name_of(meta))),
+        namespace: meta.namespace.clone(),
+        labels: Some(labels_of(meta)),
+        annotations: Some(annotations),
+        ..ObjectMeta::default()
     }
 }
 

@@ -8,14 +8,12 @@ use crds::networking::{
     IngressTls, IngressVisibility,
 };
 use crds::serving::DomainMapping;
-use crds::{annotations, headers, labels, names, ports};
+use crds::{headers, labels, ports};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::reference::Target;
-use crate::shared::{
-    annotations_of, first_annotation, http_option, labels_of, name_of, namespace_of, uid_of,
-};
+use crate::shared::{http_option, ingress_metadata, name_of, namespace_of, uid_of};
 
 pub(super) fn ingress(mapping: &DomainMapping, target: &Target, network: &Network) -> Ingress {
     let meta = &mapping.metadata;
@@ -55,21 +53,12 @@ pub(super) fn ingress(mapping: &DomainMapping, target: &Target, network: &Networ
 
 fn metadata(mapping: &DomainMapping, network: &Network) -> ObjectMeta {
     let meta = &mapping.metadata;
-    let mut labels = labels_of(meta);
+    let mut head = ingress_metadata(meta, network);
+    let labels = head.labels.get_or_insert_default();
     labels.insert(labels::DOMAIN_MAPPING_UID.to_owned(), uid_of(meta).to_owned());
     labels.insert(
         labels::DOMAIN_MAPPING_NAMESPACE.to_owned(),
         namespace_of(meta).to_owned(),
     );
-    let class = first_annotation(meta, annotations::INGRESS_CLASS_KEYS).unwrap_or(&network.ingress_class);
-    let mut annotations = annotations_of(meta);
-    annotations.remove(annotations::KUBECTL_LAST_APPLIED);
-    annotations.insert(annotations::INGRESS_CLASS.to_owned(), class.to_owned());
-    ObjectMeta {
-        name: Some(names::ingress(name_of(meta))),
-        namespace: meta.namespace.clone(),
-        labels: Some(labels),
-        annotations: Some(annotations),
-        ..ObjectMeta::default()
-    }
+    head
 }

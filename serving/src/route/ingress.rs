@@ -8,14 +8,14 @@ use crds::networking::{
     IngressSpec, IngressVisibility, ProtocolType,
 };
 use crds::serving::Route;
-use crds::{annotations, headers, labels, names, ports};
+use crds::{annotations, headers, labels, ports};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::hosts::{Host, local_hosts};
 use super::rollout::Rollout;
 use super::traffic::Share;
-use crate::shared::{annotations_of, first_annotation, http_option, labels_of, name_of, namespace_of};
+use crate::shared::{http_option, ingress_metadata, name_of, namespace_of};
 
 /// A host and what its requests are split into.
 #[derive(Clone, Debug)]
@@ -72,32 +72,23 @@ pub(super) fn ingress(inputs: &Inputs<'_>) -> Ingress {
 
 fn metadata(inputs: &Inputs<'_>) -> ObjectMeta {
     let meta = &inputs.route.metadata;
-    let mut labels = labels_of(meta);
+    let mut head = ingress_metadata(meta, inputs.network);
+    let labels = head.labels.get_or_insert_default();
     labels.insert(labels::ROUTE.to_owned(), name_of(meta).to_owned());
     labels.insert(labels::ROUTE_NAMESPACE.to_owned(), namespace_of(meta).to_owned());
 
-    let class =
-        first_annotation(meta, annotations::INGRESS_CLASS_KEYS).unwrap_or(&inputs.network.ingress_class);
     let hosts: BTreeMap<&str, Vec<&str>> = inputs
         .targets
         .iter()
         .filter_map(|target| Some((target.host.tag.as_deref()?, vec![target.host.domain.as_str()])))
         .collect();
-    let mut annotations = annotations_of(meta);
-    annotations.remove(annotations::KUBECTL_LAST_APPLIED);
-    annotations.insert(annotations::INGRESS_CLASS.to_owned(), class.to_owned());
+    let annotations = head.annotations.get_or_insert_default();
     annotations.insert(annotations::ROLLOUT.to_owned(), inputs.rollout.to_json());
     if !hosts.is_empty() {
         let json = serde_json::to_string(&hosts).unwrap_or_default();
         annotations.insert(annotations::TAG_TO_HOST.to_owned(), json);
     }
-    ObjectMeta {
-        name: Some(names::ingress(name_of(meta))),
-        namespace: meta.namespace.clone(),
-        labels: Some(labels),
-        annotations: Some(annotations),
-        ..ObjectMeta::default()
-    }
+    head
 }
 
 fn paths(inputs: &Inputs<'_>, target: &Target) -> Vec<HttpIngressPath> {
