@@ -6,6 +6,9 @@
 //! ([`Budget`]), and events that wait ([`Limits::waiting`]); at any one the consumer stops reading, and the rest stays in
 //! the log.
 
+mod reading;
+mod settling;
+
 use std::collections::{HashSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
@@ -16,21 +19,19 @@ use std::time::Duration;
 use event_store::{Acks, Batch, Consumer as Source, Position, StoreError};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
+use self::reading::Current;
 use super::Limits;
-use super::attempt::{Context, Delivery, Held, Last, Trouble, attempt};
+use super::attempt::{Context, Delivery, Held, attempt};
 use super::budget::Budget;
-use super::decoded::{Decoder, Events, Loaded};
-use super::order::{Key, Order};
+use super::decoded::Decoder;
+use super::order::Order;
 use super::plan::Plan;
-use super::progress;
-use super::step::{self, Outcome, Stage, Step};
+use super::step::Outcome;
 use super::waiting::Waiting;
 use super::window::Window;
-use crate::delivery::{Failure, jittered};
 
 /// Bytes of events under way at a time, if it is more than one.
 const IN_FLIGHT_BYTES: usize = 16 << 20;
@@ -40,9 +41,6 @@ const TURN_IN_MEMORY: usize = 128;
 const WORKING: Duration = Duration::from_secs(5);
 /// Waits before a store that failed is asked again.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(15));
-/// A matched event is copied out of a batch of which less than this share matched, so that it does not hold the whole
-/// batch in memory.
-const SPARSE: usize = 8;
 
 /// Runs the consumer until the sender of its plans is gone, and then until what is under way has ended, or for
 /// [`Limits::drain`].
@@ -116,15 +114,6 @@ struct Session<S, A> {
     alarm: Pin<Box<Sleep>>,
     next_working: Instant,
     warned: Option<Instant>,
-}
-
-/// The rest of the batch that was read last.
-struct Current {
-    batch: Batch,
-    events: Events,
-    /// Indexes of the events that the filter let pass.
-    matched: std::vec::IntoIter<usize>,
-    sparse: bool,
 }
 
 /// What a session woke up for.
@@ -262,84 +251,6 @@ where
         self.waiting.len() + self.order.waiting() + self.ready.len()
     }
 
-    /// Filters a batch. What does not pass is settled.
-    fn take(&mut self, batch: Batch) {
-        let meter = &self.context.meter;
-        meter.dropped_expired.inc_by(batch.lost());
-        let events = self.decoder.decode(&batch);
-        let consumer = &self.plan.consumer;
-        let mut matched = Vec::new();
-        let mut unread = 0;
-        // The first record after the last one that passed.
-        let mut from = batch.first().map_or(0, |record| record.position);
-        let mut next = from;
-        for (index, (record, event)) in batch.iter().zip(events.iter()).enumerate() {
-            let passes = match event {
-                Some(loaded) => loaded.is_for(consumer),
-                None => {
-                    unread += 1;
-                    false
-                }
-            };
-            next = record.position + 1;
-            if !passes && event.is_some() && self.context.feed.is_watched_thoroughly() {
-                let told = progress::filtered(&self.plan, record.position);
-                self.context.feed.tell(told);
-            }
-            if passes {
-                if from < record.position {
-                    self.acks.done_range(from..record.position);
-                }
-                from = next;
-                matched.push(index);
-            }
-        }
-        if from < next {
-            self.acks.done_range(from..next);
-        }
-        meter
-            .filtered
-            .inc_by((batch.len() - matched.len()) as u64 - unread);
-        meter.dropped_unreadable.inc_by(unread);
-        if !matched.is_empty() {
-            self.current = Some(Current {
-                sparse: matched.len() * SPARSE < batch.len(),
-                matched: matched.into_iter(),
-                events,
-                batch,
-            });
-        }
-    }
-
-    fn next_event(&mut self) -> Option<Delivery> {
-        let current = self.current.as_mut()?;
-        let Some(index) = current.matched.next() else {
-            self.current = None;
-            return None;
-        };
-        let (record, loaded) = (current.batch.get(index)?, current.events.get(index)?.as_ref()?);
-        let attribute = self.plan.consumer.order_by.as_deref();
-        let key = attribute.and_then(|name| loaded.event.get(name));
-        Some(Delivery {
-            position: record.position,
-            accepted: record.time,
-            size: record.payload.len(),
-            stage: Stage::Subscriber,
-            attempt: 0,
-            key: key.map(|value| Key::from(value.text())),
-            content: match current.sparse {
-                false => Held::Shared(current.events.clone(), index),
-                true => match Loaded::read(record.position, record.detached().payload) {
-                    Some(loaded) => Held::Own(Box::new(loaded)),
-                    None => Held::Not,
-                },
-            },
-            trouble: None,
-            reply: None,
-            last: Last::default(),
-        })
-    }
-
     /// Starts an event, or lets it wait for its turn.
     fn enter(&mut self, mut delivery: Delivery) {
         let Some(key) = delivery.key.clone() else {
@@ -374,136 +285,6 @@ where
         self.context.meter.in_flight.set(self.attempts.len() as i64);
     }
 
-    /// What follows from an attempt.
-    fn settle(&mut self, mut delivery: Delivery, outcome: Outcome) {
-        self.in_flight.remove(&delivery.position);
-        self.in_flight_bytes = self.in_flight_bytes.saturating_sub(delivery.size);
-        let stage = delivery.stage;
-        if stage == Stage::Subscriber {
-            self.resize(&outcome);
-        }
-        let policy = &self.plan.consumer.policy;
-        let has_sink = self.plan.dead_letter_sink.is_some();
-        let step = step::next(stage, delivery.attempt, &outcome, policy, has_sink);
-        if self.context.feed.is_watched() {
-            let told = progress::of_attempt(&self.plan, &delivery, &outcome, step);
-            self.context.feed.tell(told);
-        }
-        if let Outcome::Failed(failure) = outcome {
-            if matches!(step, Step::Retry(_)) && !failure.unanswered {
-                self.budget.spend(Instant::now());
-                self.set_alarm();
-            }
-            self.note(&mut delivery, failure);
-        }
-        match step {
-            Step::Done => self.done(stage, delivery),
-            Step::Gone => {
-                self.context.meter.dropped_expired.inc();
-                self.leave(delivery);
-            }
-            Step::Retry(wait) => {
-                self.context.meter.retried.inc();
-                delivery.attempt = delivery.attempt.saturating_add(1);
-                if wait.is_zero() {
-                    self.ready.push_back(delivery);
-                } else {
-                    delivery.content = Held::Not;
-                    self.waiting
-                        .put(Instant::now() + jittered(wait, rand::random()), delivery);
-                    self.set_alarm();
-                }
-            }
-            Step::Move(stage) => {
-                if let (Some(trouble), Stage::DeadLetter | Stage::Keep) = (&delivery.trouble, stage) {
-                    let context = &self.context;
-                    context
-                        .reports
-                        .given_up(&self.plan, trouble, stage, Instant::now());
-                }
-                delivery.stage = stage;
-                delivery.attempt = 0;
-                self.ready.push_back(delivery);
-            }
-        }
-        self.show();
-    }
-
-    fn resize(&mut self, outcome: &Outcome) {
-        let now = Instant::now();
-        match outcome {
-            Outcome::Delivered | Outcome::Replied => {
-                self.window.grow(now);
-                self.budget.earn();
-            }
-            Outcome::Failed(failure) if failure.unanswered || matches!(failure.code, 429 | 503) => {
-                self.window.halve(now);
-            }
-            Outcome::Failed(_) | Outcome::Gone => {}
-        }
-    }
-
-    /// Remembers why it failed, for the dead letter.
-    fn note(&mut self, delivery: &mut Delivery, failure: Failure) {
-        match delivery.stage {
-            Stage::Subscriber | Stage::Reply => {}
-            Stage::DeadLetter => {
-                if let Some(trouble) = &mut delivery.trouble {
-                    trouble.sink = Some(failure);
-                }
-                return;
-            }
-            Stage::Keep => return,
-        }
-        let destination = self.plan.destination(delivery.stage).map(str::to_owned);
-        delivery.trouble = Some(Box::new(Trouble {
-            destination: destination.unwrap_or_default(),
-            failure,
-            sink: None,
-        }));
-    }
-
-    fn done(&mut self, stage: Stage, delivery: Delivery) {
-        let meter = &self.context.meter;
-        match stage {
-            Stage::Subscriber | Stage::Reply => {
-                meter.delivered.inc();
-                if stage == Stage::Reply {
-                    meter.replies.inc();
-                }
-                let took = Timestamp::now().duration_since(delivery.accepted);
-                meter.seconds.observe(took.as_secs_f64());
-            }
-            Stage::DeadLetter => meter.dead_lettered.inc(),
-            Stage::Keep => {
-                meter.kept.inc();
-                self.warn(&delivery);
-            }
-        }
-        self.leave(delivery);
-    }
-
-    fn leave(&mut self, delivery: Delivery) {
-        self.acks.done(delivery.position);
-        if let Some(next) = delivery.key.as_ref().and_then(|key| self.order.leave(key)) {
-            self.ready.push_back(next);
-        }
-    }
-
-    /// Says that events are not delivered, once in a while.
-    fn warn(&mut self, delivery: &Delivery) {
-        let now = Instant::now();
-        let quiet = self
-            .warned
-            .is_some_and(|warned| now.duration_since(warned) < Duration::from_secs(10));
-        if let (Some(trouble), false) = (&delivery.trouble, quiet) {
-            self.warned = Some(now);
-            let (namespace, consumer) = (&self.plan.consumer.namespace, &self.plan.consumer.object);
-            let (destination, code) = (&trouble.destination, trouble.failure.code);
-            tracing::warn!(%namespace, %consumer, %destination, code, "Events cannot be delivered and are kept as dead letters");
-        }
-    }
-
     fn alarm(&mut self) {
         let now = Instant::now();
         self.budget.reopen(now);
@@ -523,15 +304,6 @@ where
             self.show();
         }
         self.set_alarm();
-    }
-
-    /// What passed the filter and was not begun yet.
-    fn unread(&self) -> impl Iterator<Item = Position> {
-        let current = self.current.iter();
-        current.flat_map(|current| {
-            let left = current.matched.as_slice().iter();
-            left.filter_map(|index| Some(current.batch.get(*index)?.position))
-        })
     }
 
     fn alarm_is_set(&self) -> bool {
