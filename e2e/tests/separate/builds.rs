@@ -6,7 +6,7 @@ use e2e::{block_on, eventually, run};
 use registries::Registry;
 use serde_json::json;
 
-use super::{Separate, log, platform, spindrift};
+use super::processes::{Separate, log, platform, spindrift};
 
 impl Separate {
     /// The image that builds run in; made of packages of this machine.

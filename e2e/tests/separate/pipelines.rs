@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use e2e::{busybox, eventually, free_port, run};
 use serde_json::{Value, json};
 
-use super::{Separate, log, logged, platform, spindrift};
+use super::processes::{Separate, log, logged, platform, spindrift};
 
 impl Separate {
     fn object(&self, arguments: &[&str]) -> anyhow::Result<Value> {

@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use e2e::eventually;
 use serde_json::{Value, json};
 
-use super::{Separate, platform};
+use super::processes::{Separate, platform};
 
 /// Beginning of the names of those whom the install gives their rights.
 const OURS: [&str; 3] = ["knative-serving:", "knative-eventing:", "tekton-"];
