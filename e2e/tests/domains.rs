@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use anyhow::ensure;
 use e2e::tools::Need;
 use e2e::{Platform, Workload, cases, eventually, shared, stop_shared, suite};
-use serde_json::json;
 
 const NEEDS: &[Need] = &[Need::Root, Need::Kubectl, Need::Curl];
 const DOMAIN: &str = "shop.example.com";
@@ -30,7 +29,9 @@ fn a_claimed_domain_leads_to_its_service_also_from_zero() -> anyhow::Result<()> 
     }
 
     let create = ["domain", "create", DOMAIN, "--ref", "ksvc:blue"];
-    platform.kn(&create)?.ok()?;
+    let created = platform.kn(&create)?;
+    ensure!(created.stderr.contains("kn domain claim"), "{}", created.stderr);
+    created.ok()?;
     eventually("the missing claim to be told", || {
         let described = platform.kn(&["domain", "describe", DOMAIN])?.ok()?;
         ensure!(described.contains("DomainClaimFailed"), "{described}");
@@ -39,11 +40,7 @@ fn a_claimed_domain_leads_to_its_service_also_from_zero() -> anyhow::Result<()> 
     let refused = platform.curl(DOMAIN, "/", &["-o", "/dev/null", "-w", "%{http_code}"])?;
     ensure!(refused.ok()? == "404", "nobody has claimed it");
 
-    let claim = json!({
-        "apiVersion": "networking.internal.knative.dev/v1alpha1", "kind": "ClusterDomainClaim",
-        "metadata": {"name": DOMAIN}, "spec": {"namespace": "default"},
-    });
-    platform.apply(&claim.to_string(), &[])?.ok()?;
+    platform.kn(&["domain", "claim", DOMAIN])?.ok()?;
     platform
         .kubectl(&[
             "wait",

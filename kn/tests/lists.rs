@@ -10,6 +10,8 @@
 mod cluster;
 
 use cluster::Cluster;
+use crds::networking::ClusterDomainClaim;
+use kube::Api;
 use serde_json::json;
 
 #[tokio::test]
@@ -159,7 +161,22 @@ async fn domains_are_mapped_listed_described_changed_and_deleted() {
             "Domain mapping 'www.example.com'",
             "created",
             "namespace 'default'",
-        ]);
+        ])
+        .complains(&["hint:", "`kn domain claim www.example.com -n default`"]);
+    cluster
+        .kn("domain claim www.example.com -n default")
+        .await
+        .code(0)
+        .says(&["belongs to namespace 'default'"]);
+    let claims: Api<ClusterDomainClaim> = Api::all(cluster.client.clone());
+    let claim = claims.get("www.example.com").await.unwrap();
+    assert_eq!(claim.spec.namespace, "default");
+    cluster.kn("domain claim www.example.com").await.code(0);
+    cluster
+        .kn("domain claim www.example.com -n other")
+        .await
+        .code(4)
+        .complains(&["belongs to namespace 'default'"]);
     let path = "serving.knative.dev/v1beta1/domainmappings";
     let mapping = cluster.get(path, "www.example.com").await;
     assert_eq!(

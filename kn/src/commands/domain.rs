@@ -1,5 +1,6 @@
 //! `kn domain`
 
+mod claim;
 mod create;
 mod reference;
 mod update;
@@ -20,6 +21,8 @@ use crate::output::Output;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Give a domain to a namespace
+    Claim(claim::Claim),
     /// Map a domain to a service
     Create(create::Create),
     /// Delete domain mappings
@@ -46,6 +49,7 @@ pub enum Command {
 impl Command {
     pub async fn run(&self, context: &Context, output: &mut Output) -> Result<Exit, CliError> {
         match self {
+            Self::Claim(command) => command.run(context, output).await,
             Self::Create(command) => command.run(context, output).await,
             Self::Delete(delete) => delete.run(context, Kind::DomainMapping, output).await,
             Self::Describe(describe) => describe.run(context, Kind::DomainMapping, render, output).await,

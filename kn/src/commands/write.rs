@@ -65,6 +65,11 @@ impl WriteArgs {
         context.namespace(&self.namespace).await
     }
 
+    /// Is nothing really written?
+    pub fn is_rehearsal(&self) -> bool {
+        self.dry_run.rehearsal().is_some()
+    }
+
     /// Creates `object`, and waits for it if that was asked for.
     pub async fn create(
         &self,

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::reference;
+use super::{claim, reference};
 use crate::commands::write::{Place, WriteArgs};
 use crate::context::Context;
 use crate::error::{CliError, Exit};
@@ -41,8 +41,23 @@ impl Create {
             namespace: &namespace,
             name: &self.name,
         };
-        self.write
-            .create(context, place, &place.object(spec), output)
-            .await
+        let mapping = place.object(spec);
+        let created = self.write.create(context, place, &mapping, output).await;
+        match created {
+            Ok(exit) if self.write.is_rehearsal() => Ok(exit),
+            Ok(exit) => {
+                if let Some(hint) = claim::next_step(context, &namespace, &self.name).await {
+                    output.advice(format!("hint: {hint}"));
+                }
+                Ok(exit)
+            }
+            Err(error) if matches!(error.exit, Exit::NotReady | Exit::Timeout) => {
+                Err(match claim::next_step(context, &namespace, &self.name).await {
+                    Some(hint) => error.with_hint(hint),
+                    None => error,
+                })
+            }
+            Err(error) => Err(error),
+        }
     }
 }
