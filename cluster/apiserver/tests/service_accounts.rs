@@ -71,6 +71,31 @@ async fn the_first_pod_of_a_namespace_finds_its_account() {
 }
 
 #[tokio::test]
+async fn pods_of_a_strict_account_use_its_secrets_alone() {
+    let (server, _dir) = server().await;
+    let client = server.client();
+    let strict = json!({
+        "metadata": {"name": "strict", "annotations": {"kubernetes.io/enforce-mountable-secrets": "true"}},
+        "secrets": [{"name": "ours"}],
+    });
+    Api::<ServiceAccount>::default_namespaced(client.clone())
+        .create(&PostParams::default(), &serde_json::from_value(strict).unwrap())
+        .await
+        .unwrap();
+    let pods: Api<Pod> = Api::default_namespaced(client);
+    let spec = |secret: &str| json!({"serviceAccountName": "strict", "volumes": [{"name": "v", "secret": {"secretName": secret}}]});
+    let (code, message) = create(&pods, spec("theirs"), &PostParams::default())
+        .await
+        .unwrap_err();
+    assert_eq!(code, 403);
+    assert!(
+        message.contains("volume with secret.secretName=\"theirs\""),
+        "{message}"
+    );
+    create(&pods, spec("ours"), &PostParams::default()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_pod_of_an_account_that_is_not_there_is_refused() {
     let (server, _dir) = server().await;
     let pods: Api<Pod> = Api::default_namespaced(server.client());

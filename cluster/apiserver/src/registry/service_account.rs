@@ -3,9 +3,12 @@
 //! What upstream's admission plugin of this name does (`plugin/pkg/admission/serviceaccount`), run where upstream runs
 //! it: before webhooks, and again after them, so that containers which a webhook adds are served too.
 
+mod mountable;
+
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
+use self::mountable::Strict;
 use super::metadata::generate_name;
 use super::{Call, Registry};
 use crate::meta::{self, child_mut};
@@ -28,7 +31,8 @@ const ACCOUNTS: Subject<'static> = Subject {
 };
 
 impl Registry {
-    /// Gives a new pod its account and what belongs to it; leaves other objects alone.
+    /// Gives a new pod its account and what belongs to it, and refuses secrets that the account keeps it from; leaves other
+    /// objects alone.
     pub(super) async fn admit_account(&self, call: &Call, pod: &mut Value) -> Result<(), StatusError> {
         if !self.service_accounts || !call.resource.is("", "pods") || is_mirror(pod) {
             return Ok(());
@@ -36,7 +40,19 @@ impl Registry {
         let name = account_of(pod).to_owned();
         let account = self.account(call, &name).await?;
         give(pod, &name, &account, || generate_name(VOLUME));
-        Ok(())
+        let refused = Strict::of(&name, &account).and_then(|strict| strict.refuses(pod));
+        forbid(call, refused)
+    }
+
+    /// Refuses containers that come to a pod with secrets that its account keeps it from.
+    pub(super) async fn admit_ephemeral(&self, call: &Call, pod: &Value) -> Result<(), StatusError> {
+        if !self.service_accounts || !call.resource.is("", "pods") || is_mirror(pod) {
+            return Ok(());
+        }
+        let name = account_of(pod);
+        let account = self.account(call, name).await?;
+        let refused = Strict::of(name, &account).and_then(|strict| strict.refuses_ephemeral(pod));
+        forbid(call, refused)
     }
 
     async fn account(&self, call: &Call, name: &str) -> Result<Value, StatusError> {
@@ -86,6 +102,12 @@ impl Registry {
             }
         })
     }
+}
+
+fn forbid(call: &Call, why: Option<String>) -> Result<(), StatusError> {
+    why.map_or(Ok(()), |why| {
+        Err(StatusError::forbidden(call.resource.subject(), &call.name, why))
+    })
 }
 
 fn is_mirror(pod: &Value) -> bool {

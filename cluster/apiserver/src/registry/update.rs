@@ -160,7 +160,10 @@ impl Registry {
                 self.validate_admission(call, Operation::Update, Some(&new), Some(&old))
                     .await
             }
-            _ => {
+            subresource => {
+                if subresource == "ephemeralcontainers" {
+                    self.admit_ephemeral(call, new).await?;
+                }
                 self.validate_admission(call, Operation::Update, Some(new), Some(old))
                     .await
             }
