@@ -24,13 +24,15 @@ mod unknown;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceConversion, CustomResourceDefinition, CustomResourceSubresourceStatus,
-    CustomResourceSubresources, CustomResourceValidation, ServiceReference, WebhookClientConfig,
-    WebhookConversion,
+    CustomResourceSubresources, CustomResourceValidation, JSONSchemaProps, ServiceReference,
+    WebhookClientConfig, WebhookConversion,
 };
 use kube::CustomResourceExt as _;
 use serde_json::{Value, json};
 
 use crate::names;
+use crate::resource::tekton::Resource;
+use crate::tekton::versions::Versions;
 
 pub(crate) use unknown::unknown_fields;
 
@@ -106,14 +108,18 @@ fn eventing_crds() -> impl Iterator<Item = CustomResourceDefinition> {
 pub fn tekton() -> Vec<CustomResourceDefinition> {
     use crate::tekton as t;
     let crds = [
-        // A webhook turns what v1beta1 says otherwise into what v1 says, and back.
+        // A webhook turns what other versions say otherwise into what the stored one says, and back.
         (t::Task::crd(), tekton::task(), &["v1beta1"][..]),
         (t::TaskRun::crd(), tekton::task_run(), &["v1beta1"]),
         (t::Pipeline::crd(), tekton::pipeline(), &["v1beta1"]),
         (t::PipelineRun::crd(), tekton::pipeline_run(), &["v1beta1"]),
-        (t::StepAction::crd(), tekton::step_action(), &[]),
+        (t::StepAction::crd(), tekton::step_action(), &["v1alpha1"]),
         (t::CustomRun::crd(), tekton::custom_run(), &[]),
-        (t::ResolutionRequest::crd(), tekton::resolution_request(), &[]),
+        (
+            t::ResolutionRequest::crd(),
+            tekton::resolution_request(),
+            &["v1alpha1"],
+        ),
     ];
     crds.into_iter()
         .map(|(crd, mut schema, more)| {
@@ -121,9 +127,30 @@ pub fn tekton() -> Vec<CustomResourceDefinition> {
                 *spec = build::or_empty(duck::keeping_unknown(spec.take()));
             }
             let crd = with_status(with_versions(with_schema(crd, schema), more));
-            if more.is_empty() { crd } else { converted(crd) }
+            let resource = Resource::find(&crd.spec.group, &crd.spec.names.kind);
+            match resource.and_then(|resource| Versions::of(resource).map(|_| resource)) {
+                None => crd,
+                Some(Resource::ResolutionRequest) => with_param_map(converted(crd)),
+                Some(_) => converted(crd),
+            }
         })
         .collect()
+}
+
+/// What v1alpha1 of ResolutionRequest has another way, and the columns of which it has fewer.
+fn with_param_map(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    for version in crd.spec.versions.iter_mut().filter(|version| !version.storage) {
+        if let Some(columns) = &mut version.additional_printer_columns {
+            columns.retain(|column| matches!(column.name.as_str(), "Succeeded" | "Reason"));
+        }
+        let schema = version.schema.as_mut();
+        let root = schema.and_then(|schema| schema.open_api_v3_schema.as_mut());
+        let fields = root.and_then(|root| root.properties.as_mut()?.get_mut("spec")?.properties.as_mut());
+        if let Some(fields) = fields {
+            fields.insert("params".to_owned(), typed(tekton::param_map()));
+        }
+    }
+    crd
 }
 
 /// Has the versions of a kind converted by the webhook, which adds by itself how its certificate is checked.
@@ -222,17 +249,21 @@ fn with_versions(mut crd: CustomResourceDefinition, more: &[&str]) -> CustomReso
 }
 
 fn with_schema(mut crd: CustomResourceDefinition, schema: Value) -> CustomResourceDefinition {
-    #[expect(
-        clippy::expect_used,
-        reason = "the schemas are constants of this crate, and a test builds all of them"
-    )]
-    let schema = serde_json::from_value(schema).expect("the schema is an OpenAPI v3 schema");
+    let schema = typed(schema);
     for version in &mut crd.spec.versions {
         version.schema = Some(CustomResourceValidation {
-            open_api_v3_schema: Some(Clone::clone(&schema)),
+            open_api_v3_schema: Some(schema.clone()),
         });
     }
     crd
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "the schemas are constants of this crate, and a test builds all of them"
+)]
+fn typed(schema: Value) -> JSONSchemaProps {
+    serde_json::from_value(schema).expect("the schema is an OpenAPI v3 schema")
 }
 
 #[cfg(test)]

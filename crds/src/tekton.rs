@@ -1,6 +1,7 @@
 //! `tekton.dev` and `resolution.tekton.dev`: tasks, pipelines, and their runs.
 //!
-//! Only v1 is typed where a kind has several versions, and [`v1beta1`] knows how to become it; StepAction, CustomRun and ResolutionRequest are v1beta1.
+//! Of each kind the version is typed that is stored: v1, and v1beta1 of StepAction, CustomRun and ResolutionRequest.
+//! [`versions`] knows how others become it.
 
 pub mod annotations;
 mod custom_run;
@@ -16,7 +17,7 @@ mod pipeline_run;
 mod pod_template;
 pub mod reasons;
 mod reference;
-mod resolution;
+pub mod resolution;
 mod result;
 mod status;
 mod step;
@@ -24,6 +25,7 @@ mod step_action;
 mod task;
 mod task_run;
 pub mod v1beta1;
+pub mod versions;
 mod workspace;
 
 pub use custom_run::{

@@ -1,12 +1,12 @@
 #![no_main]
 
 use crds::resource::tekton::Resource;
-use crds::tekton::v1beta1::{from_stored, to_stored};
+use crds::tekton::versions::{from_stored, to_stored};
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
 use spindrift_fuzz::documents;
 
-// Whatever an object is, once it is what is stored, the way to v1beta1 and back changes nothing.
+// Whatever an object is, once it is what is stored, the way to the older version and back changes nothing.
 fuzz_target!(|data: &[u8]| {
     let Some([mut object]) = documents(data) else {
         return;

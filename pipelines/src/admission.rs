@@ -13,7 +13,7 @@ mod webhook;
 use crds::config::tekton::Configs;
 use crds::defaulting::tekton as defaulting;
 use crds::resource::tekton::{Context, Resource};
-use crds::tekton::v1beta1;
+use crds::tekton::versions::{self, Versions};
 use crds::validation::tekton as validation;
 use reconciler::admission::{Decision, Write, answer};
 use serde_json::Value;
@@ -37,12 +37,12 @@ fn decide(webhook: Webhook, write: &Write<'_>, settings: &Settings) -> Result<De
         return Ok(Decision::Unchanged);
     };
     // Everything is decided by what is stored in the end.
-    let older = kind.version == v1beta1::VERSION && v1beta1::has_both(resource);
+    let older = Versions::of(resource).is_some_and(|versions| kind.version == versions.older);
     let (mut object, mut old) = (given.clone(), write.old.clone());
     if older {
-        v1beta1::to_stored(resource, &mut object);
+        versions::to_stored(resource, &mut object);
         if let Some(old) = &mut old {
-            v1beta1::to_stored(resource, old);
+            versions::to_stored(resource, old);
         }
     }
     let context = Context {
@@ -55,7 +55,7 @@ fn decide(webhook: Webhook, write: &Write<'_>, settings: &Settings) -> Result<De
         Webhook::Defaulting => {
             defaulting::apply(resource, &mut object, &context);
             if older {
-                v1beta1::from_stored(resource, &mut object);
+                versions::from_stored(resource, &mut object);
             }
             Ok(Decision::between(given, &object))
         }

@@ -1,17 +1,18 @@
 //! Conversion between the versions of a kind, as answers to `ConversionReview`s.
 
 use crds::resource::tekton::Resource;
-use crds::tekton::{GROUP, v1beta1};
+use crds::tekton::versions::{self, Versions};
 use kube::core::Status;
 use kube::core::conversion::{ConversionRequest, ConversionResponse, ConversionReview};
 use serde_json::Value;
 
 /// The definitions whose objects are converted.
-pub const DEFINITIONS: [&str; 4] = [
+pub const DEFINITIONS: [&str; 5] = [
     "tasks.tekton.dev",
     "taskruns.tekton.dev",
     "pipelines.tekton.dev",
     "pipelineruns.tekton.dev",
+    "resolutionrequests.resolution.tekton.dev",
 ];
 
 /// Answers a review: all its objects are converted, or none.
@@ -44,13 +45,18 @@ fn convert(desired: &str, object: &mut Value) -> Result<(), String> {
         return Ok(());
     }
     let unknown = format!("{kind:?} of {version:?} cannot become one of {desired:?}");
-    let resource = Resource::find(GROUP, kind).filter(|resource| v1beta1::has_both(*resource));
-    let of = |version: &str| format!("{GROUP}/{version}");
-    let (older, stored) = (of(v1beta1::VERSION), of(v1beta1::STORED));
-    match resource {
-        Some(resource) if version == older && desired == stored => v1beta1::to_stored(resource, object),
-        Some(resource) if version == stored && desired == older => v1beta1::from_stored(resource, object),
-        _ => return Err(unknown),
+    let (group, _) = version.split_once('/').unwrap_or_default();
+    let Some(resource) = Resource::find(group, kind) else {
+        return Err(unknown);
+    };
+    let Some(Versions { older, stored }) = Versions::of(resource) else {
+        return Err(unknown);
+    };
+    let (older, stored) = (format!("{group}/{older}"), format!("{group}/{stored}"));
+    match () {
+        () if version == older && desired == stored => versions::to_stored(resource, object),
+        () if version == stored && desired == older => versions::from_stored(resource, object),
+        () => return Err(unknown),
     }
     Ok(())
 }
@@ -90,11 +96,31 @@ mod tests {
     }
 
     #[test]
+    fn requests_of_resolvers_are_converted_in_their_own_group() {
+        let object = |version: &str, params: Value| {
+            json!({"apiVersion": format!("resolution.tekton.dev/{version}"),
+            "kind": "ResolutionRequest", "metadata": {"name": "a"}, "spec": {"params": params}})
+        };
+        let old = object("v1alpha1", json!({"url": "u"}));
+        let new = object("v1beta1", json!([{"name": "url", "value": "u"}]));
+        for (desired, wanted) in [("v1beta1", &new), ("v1alpha1", &old)] {
+            let answer = asked(&format!("resolution.tekton.dev/{desired}"), json!([old, new]));
+            assert_eq!(answer["convertedObjects"], json!([wanted, wanted]));
+        }
+    }
+
+    #[test]
     fn what_nobody_knows_is_refused_by_name() {
         for (desired, version, kind) in [
             ("tekton.dev/v2", "tekton.dev/v1", "Task"),
             ("tekton.dev/v1", "tekton.dev/v1beta1", "CustomRun"),
             ("tekton.dev/v1", "other.dev/v1beta1", "Task"),
+            ("tekton.dev/v1beta1", "tekton.dev/v1alpha1", "StepAction"),
+            (
+                "resolution.tekton.dev/v1",
+                "resolution.tekton.dev/v1beta1",
+                "ResolutionRequest",
+            ),
         ] {
             let answer = asked(desired, json!([{"apiVersion": version, "kind": kind}]));
             assert_eq!(answer["result"]["status"], "Failure");

@@ -204,6 +204,12 @@ async fn what_people_have_is_stored_with_its_defaults() {
             json!("string"),
         ),
         (
+            "{apiVersion: tekton.dev/v1alpha1, kind: StepAction, metadata: {name: older}, spec: {image: git, \
+              params: [{name: url}]}}",
+            "/spec/params/0/type",
+            json!("string"),
+        ),
+        (
             "{apiVersion: tekton.dev/v1beta1, kind: CustomRun, metadata: {name: wait}, \
               spec: {customRef: {apiVersion: example.dev/v1, kind: Wait}}}",
             "/spec/serviceAccountName",
@@ -397,4 +403,31 @@ spec:
         refusal.contains("taskRunTemplate.serviceAccountName"),
         "{refusal}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_of_resolvers_are_maps_in_their_older_version() {
+    let home = Home::start().await;
+    let object = |version: &str| {
+        json!({"apiVersion": format!("resolution.tekton.dev/{version}"), "kind": "ResolutionRequest",
+               "metadata": {"name": "asked"}})
+    };
+    let (older, newer) = (object("v1alpha1"), object("v1beta1"));
+    let mut asked = older.clone();
+    asked["spec"] = json!({"params": {"url": "https://h", "revision": "main"}});
+    let shown = home.create(&asked.to_string()).await.unwrap();
+    assert_eq!(shown["spec"], asked["spec"]);
+    let stored = home.api(&newer).get("asked").await.unwrap();
+    let expected = json!([{"name": "revision", "value": "main"}, {"name": "url", "value": "https://h"}]);
+    assert_eq!(stored.data["spec"]["params"], expected);
+    // The status has one shape, and who writes it in the older version keeps the spec as it is.
+    let patch = Patch::Merge(json!({"status": {"data": "eA=="}}));
+    let answered = home.api(&older);
+    answered
+        .patch_status("asked", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    let found = home.api(&newer).get("asked").await.unwrap();
+    assert_eq!(found.data["status"]["data"], "eA==");
+    assert_eq!(found.data["spec"], stored.data["spec"]);
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::build::*;
 
 pub(super) use pipelines::pipeline;
-pub(super) use runs::{custom_run, pipeline_run, resolution_request, task_run};
+pub(super) use runs::{custom_run, param_map, pipeline_run, resolution_request, task_run};
 pub(super) use tasks::{step_action, task};
 
 /// The value of a param: a text, a list or a map; also a number or whatever else, which is taken for its text.

@@ -1,5 +1,7 @@
 //! ResolutionRequest: a question to a resolver.
 
+pub mod v1alpha1;
+
 use kube::CustomResource;
 use serde::{Deserialize, Serialize};
 

@@ -69,7 +69,7 @@ fn names(part: Part) -> &'static [(&'static str, &'static str)] {
 type Fields = Map<String, Value>;
 
 /// Whether a kind has both versions.
-pub fn has_both(resource: Resource) -> bool {
+fn has_both(resource: Resource) -> bool {
     matches!(
         resource,
         Resource::Task | Resource::TaskRun | Resource::Pipeline | Resource::PipelineRun

@@ -25,6 +25,12 @@ pub const WEBHOOKS: Webhooks = Webhooks {
                 "customruns",
             ],
         ),
+        (crds::tekton::GROUP, "v1alpha1", &["stepactions"]),
         (crds::tekton::RESOLUTION_GROUP, "v1beta1", &["resolutionrequests"]),
+        (
+            crds::tekton::RESOLUTION_GROUP,
+            "v1alpha1",
+            &["resolutionrequests"],
+        ),
     ],
 };

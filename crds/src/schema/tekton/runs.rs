@@ -278,3 +278,8 @@ pub(in super::super) fn resolution_request() -> Value {
     ]);
     resource("A question to a resolver.", spec, Some(observed))
 }
+
+/// The params of v1alpha1.
+pub(in super::super) fn param_map() -> Value {
+    described("What the resolver is told.", string_map())
+}
