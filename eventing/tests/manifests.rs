@@ -2,9 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use cluster_apiserver::{Admission, ApiServer, Config, Rule};
 use eventing::admission::{Review, Settings, WEBHOOKS, Webhook, handle};
@@ -13,6 +11,7 @@ use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, PostParams};
 use kube::runtime::{conditions::is_crd_established, wait::await_condition};
 use serde_json::{Value, json};
+use test_api::eventually;
 
 fn admission() -> Vec<Admission> {
     let all = Webhook::ALL.into_iter().map(|webhook| Admission {
@@ -133,20 +132,6 @@ impl Home {
             ready.then_some(object)
         })
         .await
-    }
-}
-
-async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut check: impl FnMut() -> F) -> T {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-    loop {
-        if let Some(value) = check().await {
-            return value;
-        }
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "timed out waiting for {what}"
-        );
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod real;
 mod requests;
+mod wait;
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use kube::Client;
 use kube::api::{Api, ListParams, PostParams};
 
 pub use requests::{Operation, Requests};
+pub use wait::eventually;
 
 /// A running API server; dropping it stops it and removes what it stored.
 pub struct TestApi {

@@ -2,7 +2,6 @@
 
 #![allow(dead_code, reason = "not every test file uses all of it")]
 
-use std::future::Future;
 use std::time::Duration;
 
 use crds::conditions::{Condition, ConditionStatus};
@@ -15,6 +14,7 @@ use kube::{Client, ResourceExt};
 use reconciler::Object;
 use serde_json::{Value, json};
 use test_api::TestApi;
+pub use test_api::eventually;
 use tokio::task::JoinHandle;
 
 pub const SYSTEM: &str = "knative-eventing";
@@ -259,19 +259,4 @@ impl Cluster {
 pub fn conditions<K: serde::Serialize>(object: &K) -> Vec<Condition> {
     let value = serde_json::to_value(object).unwrap();
     serde_json::from_value(value["status"]["conditions"].clone()).unwrap_or_default()
-}
-
-/// Waits until `check` yields a value.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut check: impl FnMut() -> F) -> T {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-    loop {
-        if let Some(value) = check().await {
-            return value;
-        }
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "timed out waiting for {what}"
-        );
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }

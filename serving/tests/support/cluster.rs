@@ -1,6 +1,5 @@
 //! An API server with the controllers of this crate, and players for everything else.
 
-use std::future::Future;
 use std::time::Duration;
 
 use crds::autoscaling::{PodAutoscaler, PodAutoscalerStatus};
@@ -15,6 +14,7 @@ use kube::{Client, ResourceExt};
 use reconciler::{Applier, Cache, Caches, Controller, Error, Key, Leadership, Next, Object, Reconcile};
 use serde_json::{Value, json};
 use test_api::TestApi;
+pub use test_api::eventually;
 use tokio::task::JoinHandle;
 
 pub struct Cluster {
@@ -190,21 +190,6 @@ pub fn condition(service: &Service, type_: &str) -> Option<(String, String)> {
         found.status.as_str().to_owned(),
         found.reason.clone().unwrap_or_default(),
     ))
-}
-
-/// Waits until `check` yields a value.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut check: impl FnMut() -> F) -> T {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-    loop {
-        if let Some(value) = check().await {
-            return value;
-        }
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "timed out waiting for {what}"
-        );
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 /// Somebody who reports a status for every object of a kind.

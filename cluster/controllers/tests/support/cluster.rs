@@ -1,14 +1,12 @@
 //! The cluster that the controllers are tested in.
 
-use std::future::Future;
-use std::time::Duration;
-
 use cluster_controllers::{Config, Controllers};
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource};
 use serde_json::{Value, json};
 use test_api::TestApi;
+pub use test_api::eventually;
 
 /// Starts the controllers.
 pub fn controllers(client: &Client) -> Controllers {
@@ -46,19 +44,4 @@ where
     api.create(&PostParams::default(), &serde_json::from_value(object).unwrap())
         .await
         .unwrap()
-}
-
-/// Waits until `check` yields a value; tells `what` it waited for if it never does.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut check: impl FnMut() -> F) -> T {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-    loop {
-        if let Some(value) = check().await {
-            return value;
-        }
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "timed out waiting for {what}"
-        );
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }

@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+pub use test_api::eventually;
 
 /// Long enough for a busy machine; nothing waits for it when all is well.
 pub const SOON: Duration = Duration::from_secs(60);
@@ -73,18 +74,4 @@ impl Producer {
             .collect();
         self.send(Method::POST, url, &headers, body).await
     }
-}
-
-/// Asks until `ready` says something.
-pub async fn eventually<T>(what: &str, mut ready: impl AsyncFnMut() -> Option<T>) -> T {
-    let asking = async {
-        loop {
-            if let Some(found) = ready().await {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let found = tokio::time::timeout(SOON, asking).await;
-    found.unwrap_or_else(|_| panic!("{what} did not come about"))
 }

@@ -1,7 +1,6 @@
 //! The controllers and the receiver, with the API server in process and who would run tasks and Services.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crds::spindrift::Repository;
 use crds::tekton::{PipelineRun, PipelineRunSpecStatus, PipelineSpec};
@@ -13,28 +12,11 @@ use push::{Config, run_until};
 use reconciler::Caches;
 use serde_json::{Value, json};
 use test_api::TestApi;
+pub(crate) use test_api::eventually;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 const SYSTEM: &str = "tekton-pipelines";
-
-/// Waits until `look` sees what it looks for.
-pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let looking = async {
-        loop {
-            if let Some(found) = look().await {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    match tokio::time::timeout(PATIENCE, looking).await {
-        Ok(found) => found,
-        Err(_) => panic!("no {what}"),
-    }
-}
 
 pub(crate) struct Home {
     pub(crate) api: TestApi,
