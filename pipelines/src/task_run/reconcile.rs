@@ -1,14 +1,14 @@
 //! Carries out what is decided about TaskRuns.
 
+mod start;
+mod task;
+
 use std::sync::{Arc, OnceLock};
 
 use crds::conditions::ConditionStatus;
 use crds::config::tekton::{Defaults, Features};
 use crds::tekton::reasons::task_run as reasons;
-use crds::tekton::{
-    ResolutionRequest, RunStatus, StepActionSpec, TaskRun, TaskRunStatus, TaskSpec, annotations, labels,
-    names,
-};
+use crds::tekton::{ResolutionRequest, RunStatus, TaskRun, TaskRunStatus, annotations, names};
 use k8s_openapi::api::core::v1::{LimitRange, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -18,17 +18,13 @@ use reconciler::{Applier, Cache, Clock, ConfigStore, Controller, Error, Key, Nex
 use registries::Registry;
 use serde_json::json;
 
-use super::decide::{Decision, decide, timeout};
+use self::start::Created;
+use super::decide::{Decision, decide};
 use super::ending::{Ending, end};
 use super::patience::Patience;
 use super::progress::{Progress, may_begin, progress};
-use super::refusal::{self, Refusal};
-use super::rerun;
-use super::spec::{Found, Invalid, Unready, begun};
-use super::{artifacts, claims, credentials, images, logs, results, steps};
-use crate::pod::requirements::{self, Limits};
-use crate::pod::workspaces::with_default;
-use crate::pod::{self, Attempt, Settings};
+use super::spec::{Invalid, Unready};
+use super::{artifacts, logs, results, steps};
 use crate::resolve::{self, Resolver};
 use crate::stopwatch::Stopwatch;
 
@@ -236,325 +232,6 @@ impl TaskRuns {
         Ok(found.filter(ours).map(Arc::new))
     }
 
-    async fn create(
-        &self,
-        run: Arc<TaskRun>,
-        status: &mut TaskRunStatus,
-        now: Timestamp,
-    ) -> Result<Created, Error> {
-        let retry = status.retries_status.len();
-        let (found, spec) = match self.spec(&run, status).await? {
-            Ok(found) => found,
-            Err(unready) => {
-                let next = unready_yet(&run, status, unready, now);
-                return Ok(Created::Not(run, next));
-            }
-        };
-        let run = self.label(run, &found.name).await?;
-        if let Some(earlier) = self.done_before(&run, status, &found).await? {
-            *status = rerun::taken_over(&earlier, status, spec, &Time(now));
-            return Ok(Created::Not(run, Next::OnChange));
-        }
-        let defaults = self.shared.config.get::<Defaults>();
-        let settings = self.settings(&defaults);
-        let default_binding = defaults.task_run_workspace_binding.as_ref();
-        let bound = with_default(&run, &found.spec, default_binding);
-        let features = self.shared.config.get::<Features>();
-        if let Err(message) = claims::fit(&bound, features.coschedule) {
-            refuse(
-                &run,
-                status,
-                Invalid::new(reasons::VALIDATION_FAILED, message),
-                now,
-            );
-            return Ok(Created::Not(run, Next::OnChange));
-        }
-        if let Err(message) = claims::make(&self.shared.client, &bound).await? {
-            let reason = reasons::COULDNT_CREATE_WORKSPACE_PVC;
-            refuse(&run, status, Invalid::new(reason, message), now);
-            return Ok(Created::Not(run, Next::OnChange));
-        }
-        let images = match images::look_up(&self.shared.client, &self.registry, &run, &spec).await {
-            Ok(images) => images,
-            Err(message) => {
-                let reason = reasons::TASK_RUN_IMAGE_PULL_FAILED;
-                status.start_time.get_or_insert(Time(now));
-                end(&run, status, Ending::Failed { reason, message }, &Time(now));
-                return Ok(Created::Not(run, Next::OnChange));
-            }
-        };
-        let credentials = match credentials::look_up(&self.shared.client, &features, &run).await? {
-            Ok(found) => found,
-            Err(message) => {
-                refuse(
-                    &run,
-                    status,
-                    Invalid::new(reasons::VALIDATION_FAILED, message),
-                    now,
-                );
-                return Ok(Created::Not(run, Next::OnChange));
-            }
-        };
-        for secret in &credentials.missing {
-            let message = format!("secret {secret:?} of the service account does not exist");
-            self.shared
-                .events
-                .warning(run.as_ref(), "FailedToRetrieveSecret", message);
-        }
-        let wanted = pod::desired(&Attempt {
-            run: &bound,
-            spec: &spec,
-            settings: &settings,
-            retry,
-            timeout: timeout(&run, default_timeout(&defaults)),
-            credentials: &credentials.credentials,
-            images: &images,
-        });
-        let wanted = match wanted {
-            Ok(mut wanted) => {
-                requirements::by_name(&mut wanted, &defaults.container_resource_requirements);
-                self.limits(&run).fill(&mut wanted);
-                wanted
-            }
-            Err(error) => {
-                refuse(
-                    &run,
-                    status,
-                    Invalid::new(reasons::VALIDATION_FAILED, error.to_string()),
-                    now,
-                );
-                return Ok(Created::Not(run, Next::OnChange));
-            }
-        };
-        let name = wanted.name_any();
-        let created = self.applier.create(run.as_ref(), &self.shared.pods, wanted).await;
-        let pod = match created {
-            Ok(pod) => {
-                if let Some(message) = pod::changed_affinity(&run, &name) {
-                    self.shared
-                        .events
-                        .warning(run.as_ref(), "PodAffinityOverwrite", message);
-                }
-                pod
-            }
-            Err(error) => {
-                let Error::Api { source, .. } = &error else {
-                    return Err(error);
-                };
-                match refusal::of(source, &name) {
-                    Refusal::Fault => return Err(error),
-                    Refusal::Exists => match self.adopted(&run, &name).await? {
-                        Some(pod) => pod,
-                        None => {
-                            let message = format!("there is a pod {name:?} that is not of this TaskRun");
-                            refuse(
-                                &run,
-                                status,
-                                Invalid::new(reasons::POD_CREATION_FAILED, message),
-                                now,
-                            );
-                            return Ok(Created::Not(run, Next::OnChange));
-                        }
-                    },
-                    Refusal::Later {
-                        reason,
-                        message,
-                        pause,
-                    } => {
-                        status.start_time = None;
-                        status.set_succeeded(ConditionStatus::Unknown, reason, &message, &Time(now));
-                        return Ok(Created::Not(run, Next::After(pause)));
-                    }
-                    Refusal::Never { reason, message } => {
-                        refuse(&run, status, Invalid::new(reason, message), now);
-                        return Ok(Created::Not(run, Next::OnChange));
-                    }
-                }
-            }
-        };
-        status.start_time.get_or_insert(Time(now));
-        status.pod_name = name;
-        status.task_spec = Some(spec);
-        Ok(Created::Pod(run, pod))
-    }
-
-    /// What the LimitRanges of the namespace say.
-    fn limits(&self, run: &TaskRun) -> Limits {
-        let namespace = run.namespace().unwrap_or_default();
-        let ranges = self.shared.limit_ranges.in_namespace(&namespace, |_| true);
-        Limits::of(ranges.iter().map(AsRef::as_ref))
-    }
-
-    async fn adopted(&self, run: &TaskRun, name: &str) -> Result<Option<Arc<Pod>>, Error> {
-        let namespace = run.namespace().unwrap_or_default();
-        let pods: Api<Pod> = Api::namespaced(self.shared.client.clone(), &namespace);
-        let found = pods
-            .get_opt(name)
-            .await
-            .map_err(|error| Error::api(format!("read pod {name}"), error))?;
-        let uid = run.uid().unwrap_or_default();
-        Ok(found
-            .filter(|pod| is_controlled_by(&pod.metadata, &uid))
-            .map(Arc::new))
-    }
-
-    fn settings(&self, defaults: &Defaults) -> Settings {
-        let flags = self.shared.config.get::<Features>();
-        Settings {
-            entrypoint_image: self.shared.entrypoint_image.clone(),
-            pod_template: defaults.pod_template.clone(),
-            managed_by: defaults.managed_by_label_value.clone(),
-            await_sidecars: flags.await_sidecar_readiness,
-            injected_sidecars: flags.running_in_environment_with_injected_sidecars,
-            secure_init: flags.set_security_context,
-            read_only_init: flags.set_security_context_read_only_root_filesystem,
-            keep_cancelled: flags.keep_pod_on_cancel,
-            artifacts: flags.enable_artifacts,
-            forbidden_env: defaults.forbidden_env.clone(),
-        }
-    }
-
-    /// The name and the spec of the task, with everything put in. Asked for anew with each attempt, as the number of
-    /// the attempt is one of the variables.
-    async fn spec(
-        &self,
-        run: &TaskRun,
-        status: &mut TaskRunStatus,
-    ) -> Result<Result<(Found, TaskSpec), Unready>, Error> {
-        let found = match self.found(run, status).await? {
-            Ok(found) => found,
-            Err(unready) => return Ok(Err(unready)),
-        };
-        let spec = self.resolved(run, &found, status.retries_status.len()).await?;
-        Ok(spec.map(|spec| (found, spec)))
-    }
-
-    /// The earlier run that did the same with the same task, if this one asks for that.
-    async fn done_before(
-        &self,
-        run: &TaskRun,
-        status: &TaskRunStatus,
-        found: &Found,
-    ) -> Result<Option<Arc<TaskRun>>, Error> {
-        let namespace = run.namespace().unwrap_or_default();
-        let earlier = rerun::earlier(run, status)
-            .and_then(|name| self.shared.task_runs.named(&namespace, name))
-            .filter(|earlier| rerun::did_the_same(earlier, run));
-        let Some(earlier) = earlier else { return Ok(None) };
-        let before = earlier.status.as_ref();
-        let retries = before.map_or(0, |status| status.retries_status.len());
-        // The task as it is now, as if the earlier run were resolved today.
-        let today = self.resolved(&earlier, found, retries).await?;
-        let same = today.is_ok_and(|spec| before.and_then(|status| status.task_spec.as_ref()) == Some(&spec));
-        Ok(same.then_some(earlier))
-    }
-
-    /// The spec of an attempt, with what StepActions do in it.
-    async fn resolved(
-        &self,
-        run: &TaskRun,
-        found: &Found,
-        retries: usize,
-    ) -> Result<Result<TaskSpec, Unready>, Error> {
-        let defaults = self.shared.config.get::<Defaults>();
-        let run = &*with_default(run, &found.spec, defaults.task_run_workspace_binding.as_ref());
-        let begun = match begun(run, found, retries) {
-            Ok(begun) => begun,
-            Err(invalid) => return Ok(Err(Unready::Never(invalid))),
-        };
-        let mut resolving = 0;
-        let mut actions: Vec<Option<StepActionSpec>> = Vec::with_capacity(begun.spec.steps.len());
-        for (index, step) in begun.spec.steps.iter().enumerate() {
-            let Some(reference) = &step.ref_ else {
-                actions.push(None);
-                continue;
-            };
-            // Tasks like to use the same action more than once.
-            let mut before = begun.spec.steps.iter().zip(&actions);
-            let known = before.find(|(other, _)| other.ref_.as_ref() == Some(reference));
-            let action = match known {
-                Some((_, action)) => action.clone(),
-                None => match self
-                    .resolver
-                    .step_action(run, reference, (self.shared.clock)())
-                    .await
-                {
-                    Ok(resolve::Found::There { object, .. }) => Some(object.spec),
-                    Ok(resolve::Found::Resolving) => {
-                        resolving += 1;
-                        None
-                    }
-                    Err(error) => {
-                        let message = format!("steps[{index}].ref: {}", error.into_fault()?);
-                        let invalid = Invalid::new(reasons::RESOLUTION_FAILED, message);
-                        return Ok(Err(Unready::Never(invalid)));
-                    }
-                },
-            };
-            actions.push(action);
-            // The others are asked for when answers come.
-            if resolving >= defaults.step_ref_concurrency_limit {
-                break;
-            }
-        }
-        if resolving > 0 {
-            return Ok(Err(Unready::StepActions));
-        }
-        Ok(begun.with(&actions).map_err(Unready::Never))
-    }
-
-    async fn found(
-        &self,
-        run: &TaskRun,
-        status: &mut TaskRunStatus,
-    ) -> Result<Result<Found, Unready>, Error> {
-        if let Some(spec) = &run.spec.task_spec {
-            let (name, spec) = (String::new(), spec.clone());
-            return Ok(Ok(Found { name, spec }));
-        }
-        let unresolved = |message: String| {
-            let invalid = Invalid::new(reasons::RESOLUTION_FAILED, message);
-            Ok(Err(Unready::Never(invalid)))
-        };
-        let Some(reference) = &run.spec.task_ref else {
-            return unresolved("neither taskRef nor taskSpec is set".to_owned());
-        };
-        if !matches!(reference.kind.as_str(), "" | "Task") {
-            return unresolved(format!(
-                "taskRef.kind: {:?} is not supported, use Task",
-                reference.kind
-            ));
-        }
-        match self.resolver.task(run, reference, (self.shared.clock)()).await {
-            Ok(resolve::Found::There { object, source }) => {
-                if source.is_some() {
-                    status.provenance.get_or_insert_default().ref_source = source;
-                }
-                Ok(Ok(Found {
-                    name: object.name_any(),
-                    spec: object.spec,
-                }))
-            }
-            Ok(resolve::Found::Resolving) => Ok(Err(Unready::Task)),
-            Err(resolve::Error::NotFound { key, .. }) => unresolved(format!(
-                "error when listing tasks for taskRun {}: tasks.tekton.dev {:?} not found",
-                run.name_any(),
-                key.name
-            )),
-            Err(error) => unresolved(error.into_fault()?.to_string()),
-        }
-    }
-
-    /// Clients find the runs of a Task by this label; the pod inherits it.
-    async fn label(&self, run: Arc<TaskRun>, task: &str) -> Result<Arc<TaskRun>, Error> {
-        if task.is_empty() || run.labels().get(labels::TASK).is_some_and(|label| label == task) {
-            return Ok(run);
-        }
-        let changes = json!({"metadata": {"labels": {labels::TASK: task}}});
-        let key = Key::of(run.as_ref());
-        self.applier.merge(&self.shared.task_runs, &key, &changes).await
-    }
-
     /// Shows the pod in the status, and lets the first step begin when it may.
     async fn show(
         &self,
@@ -709,11 +386,6 @@ fn cancels_itself(pod: &Pod) -> bool {
     let mut steps = pod.spec.iter().flat_map(|spec| &spec.containers);
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     phase == Some("Running") && steps.any(|step| step.args.iter().flatten().any(told))
-}
-
-enum Created {
-    Pod(Arc<TaskRun>, Arc<Pod>),
-    Not(Arc<TaskRun>, Next),
 }
 
 /// Says what is missing, and when to look again.
