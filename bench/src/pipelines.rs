@@ -43,7 +43,9 @@ pub fn measure(bin: &Path, extent: &Extent) -> anyhow::Result<()> {
     let mut apart = Apart::start(bin, &folder)?;
     let runtime = tokio::runtime::Runtime::new()?;
     let measured = runtime.block_on(async {
-        let runs = Runs::new(apart.client().await?, &apart.image);
+        let client = apart.client().await?;
+        apart.tell_of_one_machine(client.clone()).await?;
+        let runs = Runs::new(client, &apart.image);
         one_after_the_other(&runs, extent.runs).await?;
         if !extent.brief {
             chains(&runs).await?;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
+use e2e::display::{ids, is_ready, printed, subscriber};
 use e2e::tools::Need;
 use e2e::{Options, Platform, busybox, cases, eventually, shared, stop_shared, suite, turn};
 use serde_json::{Value, json};
@@ -261,6 +262,91 @@ fn the_time_of_the_tasks_is_kept() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The pods of tasks that share a claim are beside an assistant, which goes when the run ends.
+fn tasks_that_share_a_claim_are_beside_an_assistant() -> anyhow::Result<()> {
+    let (platform, image) = platform()?;
+    let keep = |how: &str| {
+        let patch = json!({"data": {"coschedule": how}}).to_string();
+        let map = ["-n", "tekton-pipelines", "patch", "configmap", "feature-flags"];
+        platform
+            .kubectl(&[&map[..], &["--type=merge", "-p", &patch]].concat())?
+            .ok()
+    };
+    keep("workspaces")?;
+    let done = beside_an_assistant(platform, &image);
+    keep("disabled")?;
+    done
+}
+
+fn beside_an_assistant(platform: &Platform, image: &str) -> anyhow::Result<()> {
+    let mut write = script(
+        "write",
+        image,
+        "echo $(context.taskRun.name) > $(workspaces.shared.path)/said",
+    );
+    let mut read = script(
+        "read",
+        image,
+        "test $(cat $(workspaces.shared.path)/said) = $(context.pipelineRun.name)-write; sleep 2",
+    );
+    (write["workspaces"], read["workspaces"]) = (json!([{"name": "shared"}]), json!([{"name": "shared"}]));
+    read["runAfter"] = json!(["write"]);
+    let claim =
+        json!({"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}});
+    let spec = json!({
+        "pipelineSpec": {"workspaces": [{"name": "shared"}], "tasks": [write, read]},
+        "workspaces": [{"name": "shared", "volumeClaimTemplate": claim}],
+    });
+    // The controller may not have seen the flag yet.
+    let mut tries = 0;
+    let (run, assistant) = eventually("a run with an assistant", || {
+        tries += 1;
+        let run = format!("beside-{tries}");
+        create(platform, &run, &spec)?;
+        let first = eventually("its first task run", || {
+            let runs = task_runs(platform, &run)?;
+            runs.into_iter()
+                .find(|(task, _)| task == "write")
+                .context("not yet")
+        })?;
+        let notes = &first.1["metadata"]["annotations"];
+        let assistant = notes["pipeline.tekton.dev/affinity-assistant"].as_str();
+        Ok((run, assistant.context("no assistant")?.to_owned()))
+    })?;
+    let pod = eventually("its pod", || platform.get(&["pod", &format!("{run}-write-pod")]))?;
+    let near = &pod["spec"]["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0];
+    ensure!(
+        near["labelSelector"]["matchLabels"]["app.kubernetes.io/instance"] == assistant.as_str(),
+        "{}",
+        pod["spec"]
+    );
+    let set = platform.get(&["statefulset", &assistant])?;
+    ensure!(
+        set["metadata"]["ownerReferences"][0]["name"] == run.as_str(),
+        "{set}"
+    );
+    let ended = ended(platform, &run)?;
+    expect(
+        &ended,
+        "True",
+        "Succeeded",
+        "Tasks Completed: 2 (Failed: 0, Cancelled 0), Skipped: 0",
+    )?;
+    eventually("the end of the assistant", || {
+        let left = platform.kubectl(&[
+            "get",
+            "sts,pod",
+            "-o",
+            "name",
+            "-l",
+            "app.kubernetes.io/component=affinity-assistant",
+        ])?;
+        let left = left.ok()?;
+        ensure!(!left.contains(&assistant), "{left}");
+        Ok(())
+    })
+}
+
 /// Everything is killed in the middle: what was done is not done again, and the rest follows.
 fn a_run_goes_on_after_everything_was_killed() -> anyhow::Result<()> {
     let mut platform = Platform::start(Options::default())?;
@@ -368,6 +454,38 @@ data:
     Ok(())
 }
 
+fn a_broker_is_told_what_becomes_of_runs() -> anyhow::Result<()> {
+    let (platform, image) = platform()?;
+    platform.kn(&["broker", "create", "runs"])?.ok()?;
+    subscriber(platform, "told")?;
+    let trigger = "trigger create told --broker runs --sink ksvc:told --filter type=dev.tekton.event.pipelinerun.successful.v1";
+    platform.kn(&trigger.split(' ').collect::<Vec<_>>())?.ok()?;
+    is_ready(platform, &["broker/runs", "trigger/told"])?;
+    let broker = platform.get(&["broker", "runs"])?;
+    let sink = |url: &Value| {
+        let change = json!({"data": {"sink": url}}).to_string();
+        let map = ["patch", "configmap", "config-events", "-n", "tekton-pipelines"];
+        let patch = ["--type=merge", "-p", change.as_str()];
+        platform.kubectl(&[&map[..], &patch[..]].concat())?.ok()
+    };
+    sink(&broker["status"]["address"]["url"])?;
+    create(
+        platform,
+        "told",
+        &json!({"pipelineSpec": {"tasks": [script("a", &image, "true")]}}),
+    )?;
+    let run = ended(platform, "told")?;
+    let uid = run["metadata"]["uid"].as_str().context("no uid")?;
+    let told = format!("{uid}-successful");
+    eventually("the event of the end", || {
+        let text = printed(platform, "told")?;
+        ensure!(ids(&text).contains(&told), "{text}");
+        Ok(())
+    })?;
+    sink(&json!(""))?;
+    Ok(())
+}
+
 fn main() -> ExitCode {
     suite(
         cases![NEEDS => [
@@ -375,8 +493,10 @@ fn main() -> ExitCode {
             a_failure_is_told_and_finally_runs,
             a_run_can_be_cancelled_with_and_without_finally,
             the_time_of_the_tasks_is_kept,
+            tasks_that_share_a_claim_are_beside_an_assistant,
             a_run_goes_on_after_everything_was_killed,
             what_is_pruned_can_still_be_read,
+            a_broker_is_told_what_becomes_of_runs,
         ]],
         stop_shared,
     )

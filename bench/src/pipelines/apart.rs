@@ -6,8 +6,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use kube::Client;
-use serde_json::Value;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client};
+use serde_json::{Value, json};
 
 use crate::instance::{client_of, wait};
 
@@ -95,6 +97,19 @@ impl Apart {
 
     pub async fn client(&self) -> anyhow::Result<Client> {
         client_of(&self.kubeconfig).await
+    }
+
+    /// Sets what `spindrift up` sets for one machine.
+    pub async fn tell_of_one_machine(&self, client: Client) -> anyhow::Result<()> {
+        let settings = json!({
+            "coschedule": "disabled",
+            "running-in-environment-with-injected-sidecars": "false",
+        });
+        let maps: Api<ConfigMap> = Api::namespaced(client, "tekton-pipelines");
+        let change = Patch::Merge(json!({ "data": settings }));
+        maps.patch("feature-flags", &PatchParams::default(), &change)
+            .await?;
+        Ok(())
     }
 
     /// Runs `spindrift`, and gives what it wrote.

@@ -1,11 +1,6 @@
 //! From a producer to subscribers, through all of the data plane.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test may fail"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
 #[path = "support/all.rs"]
 mod support;

@@ -1,11 +1,6 @@
 //! Types of events that come become EventTypes.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test may fail"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
 #[path = "support/all.rs"]
 mod support;
