@@ -111,6 +111,15 @@ impl From<kube::Error> for CliError {
                 format!("cannot reach the cluster: {}", innermost(&error)),
             )
             .with_hint("is it running? `kn status` shows the local one, and --kubeconfig chooses another"),
+            // Names and namespaces are all that comes into an address from outside.
+            kube::Error::BuildRequest(_) => Self::new(
+                Exit::Usage,
+                format!(
+                    "no object can have the name that was given: {}",
+                    innermost(&error)
+                ),
+            )
+            .with_hint("names are made of lower case letters, digits, '-' and '.'"),
             other => Self::new(Exit::Failure, innermost(&other)),
         }
     }
@@ -123,4 +132,21 @@ pub fn innermost(error: &dyn std::error::Error) -> String {
         cause = next;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_no_object_can_have_is_a_wrong_argument() {
+        let request =
+            kube::core::Request::new("/api/v1/pods").get("bad name", &kube::api::GetParams::default());
+        let error = CliError::from(kube::Error::BuildRequest(request.unwrap_err()));
+        assert_eq!(error.exit, Exit::Usage);
+        assert_eq!(
+            error.message,
+            "no object can have the name that was given: invalid uri character"
+        );
+    }
 }

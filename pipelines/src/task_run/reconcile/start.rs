@@ -30,6 +30,12 @@ pub(super) enum Created {
     Not(Arc<TaskRun>, Next),
 }
 
+/// Ends an attempt that can have no pod.
+fn refused(run: Arc<TaskRun>, status: &mut TaskRunStatus, invalid: Invalid, now: Timestamp) -> Created {
+    refuse(&run, status, invalid, now);
+    Created::Not(run, Next::OnChange)
+}
+
 impl TaskRuns {
     /// Makes the pod of an attempt, or shows why there is none.
     pub(super) async fn create(
@@ -57,18 +63,16 @@ impl TaskRuns {
         let bound = with_default(&run, &found.spec, default_binding);
         let features = self.shared.config.get::<Features>();
         if let Err(message) = claims::fit(&bound, features.coschedule) {
-            refuse(
-                &run,
+            return Ok(refused(
+                run,
                 status,
                 Invalid::new(reasons::VALIDATION_FAILED, message),
                 now,
-            );
-            return Ok(Created::Not(run, Next::OnChange));
+            ));
         }
         if let Err(message) = claims::make(&self.shared.client, &bound).await? {
             let reason = reasons::COULDNT_CREATE_WORKSPACE_PVC;
-            refuse(&run, status, Invalid::new(reason, message), now);
-            return Ok(Created::Not(run, Next::OnChange));
+            return Ok(refused(run, status, Invalid::new(reason, message), now));
         }
         let images = match images::look_up(&self.shared.client, &self.registry, &run, &spec).await {
             Ok(images) => images,
@@ -82,13 +86,12 @@ impl TaskRuns {
         let credentials = match credentials::look_up(&self.shared.client, &features, &run).await? {
             Ok(found) => found,
             Err(message) => {
-                refuse(
-                    &run,
+                return Ok(refused(
+                    run,
                     status,
                     Invalid::new(reasons::VALIDATION_FAILED, message),
                     now,
-                );
-                return Ok(Created::Not(run, Next::OnChange));
+                ));
             }
         };
         for secret in &credentials.missing {
@@ -113,13 +116,12 @@ impl TaskRuns {
                 wanted
             }
             Err(error) => {
-                refuse(
-                    &run,
+                return Ok(refused(
+                    run,
                     status,
                     Invalid::new(reasons::VALIDATION_FAILED, error.to_string()),
                     now,
-                );
-                return Ok(Created::Not(run, Next::OnChange));
+                ));
             }
         };
         let name = wanted.name_any();
@@ -143,13 +145,12 @@ impl TaskRuns {
                         Some(pod) => pod,
                         None => {
                             let message = format!("there is a pod {name:?} that is not of this TaskRun");
-                            refuse(
-                                &run,
+                            return Ok(refused(
+                                run,
                                 status,
                                 Invalid::new(reasons::POD_CREATION_FAILED, message),
                                 now,
-                            );
-                            return Ok(Created::Not(run, Next::OnChange));
+                            ));
                         }
                     },
                     Refusal::Later {
@@ -162,8 +163,7 @@ impl TaskRuns {
                         return Ok(Created::Not(run, Next::After(pause)));
                     }
                     Refusal::Never { reason, message } => {
-                        refuse(&run, status, Invalid::new(reason, message), now);
-                        return Ok(Created::Not(run, Next::OnChange));
+                        return Ok(refused(run, status, Invalid::new(reason, message), now));
                     }
                 }
             }
